@@ -1,0 +1,1 @@
+"""How plugins meet the core: hooks declare, ports behave."""

@@ -1,0 +1,1 @@
+"""Supervision, lifecycle, channels, status, events: what every component stands on."""

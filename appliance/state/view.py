@@ -1,0 +1,62 @@
+"""What rules, listeners and pages may read of the state. Plain calls, no waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from appliance.extension.ports import AttributeValue
+from appliance.model.ids import EntityId
+from appliance.model.telemetry import Scope
+
+
+class Relation(msgspec.Struct, frozen=True):
+    """An EntityRelation; group COMMON unless said otherwise."""
+
+    source: EntityId
+    target: EntityId
+    type: str
+    group: str = "COMMON"
+    additional_info: Any = None
+
+
+class StateView(Protocol):
+    """A read-only look; bodies are parsed ThingsBoard JSON and must not be changed in place."""
+
+    tenant_id: UUID
+    """The tenant this edge belongs to; NULL_UUID before the first connect."""
+
+    def entity(self, kind: str, id: UUID) -> dict[str, Any] | None:
+        """The stored JSON object, or None. kind as in EntityWrite."""
+        ...
+
+    def by_name(self, kind: str, name: str) -> dict[str, Any] | None:
+        """The entity of that kind with that name (title, email for CUSTOMER, USER)."""
+        ...
+
+    def entities(self, kind: str) -> Iterable[dict[str, Any]]:
+        """All of a kind, in order of creation."""
+        ...
+
+    def attributes(self, entity: EntityId, scope: Scope) -> Mapping[str, AttributeValue]:
+        """The scope's attributes; an empty mapping when there are none."""
+        ...
+
+    def relations_from(self, entity: EntityId) -> Iterable[Relation]:
+        """Relations whose source it is."""
+        ...
+
+    def relations_to(self, entity: EntityId) -> Iterable[Relation]:
+        """Relations whose target it is."""
+        ...
+
+    def active_alarm(self, originator: EntityId, type: str) -> dict[str, Any] | None:
+        """The newest alarm of that originator and type that is not cleared."""
+        ...
+
+    def profile_of(self, entity: EntityId) -> dict[str, Any] | None:
+        """The device or asset profile JSON of a DEVICE or ASSET."""
+        ...
