@@ -1,0 +1,28 @@
+"""Shared fixtures: `async def` tests run under Trio; fixtures of recordings."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a coroutine test under Trio; with the marker `mock_clock`, in virtual time."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in names}
+    clock = None
+    if pyfuncitem.get_closest_marker("mock_clock"):
+        clock = trio.testing.MockClock(autojump_threshold=0)
+    trio.run(functools.partial(pyfuncitem.obj, **arguments), clock=clock)
+    return True
