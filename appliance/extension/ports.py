@@ -146,11 +146,11 @@ class Storage(Component, Protocol):
         ...
 
     # state, read once at start -------------------------------------------------------------------
-    async def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
+    def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
         """Every stored entity in chunks; each (kind, id) once, body never None."""
         ...
 
-    async def load_attributes(
+    def load_attributes(
         self,
     ) -> AsyncIterator[Sequence[tuple[EntityId, Scope, str, AttributeValue]]]:
         """Every stored attribute in chunks."""
