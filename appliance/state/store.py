@@ -106,6 +106,7 @@ class State:
         if source is None or target is None:
             return
         relation = Relation(
+            id,
             source,
             target,
             body["type"],
