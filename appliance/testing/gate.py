@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from appliance.extension.ports import DeviceSession, Downlink
+from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Value
 
@@ -48,6 +49,11 @@ class FakeGate:
         self.posted_attributes: list[tuple[str, dict[str, Value]]] = []
         self.rpc_replies: list[tuple[str, int, Any]] = []
         self.rpc_requests: list[tuple[str, str, Any]] = []
+        self.rpc_deliveries: list[tuple[str, int]] = []
+        self.claims: list[tuple[str, str, int | None]] = []
+        self.provision_keys: dict[str, str] = {}
+        self.children: dict[str, DeviceSession] = {}
+        self.children_max = 1000
         self.subscriptions: list[Subscription] = []
         self.connects: list[str] = []
         self.disconnects: list[str] = []
@@ -164,6 +170,44 @@ class FakeGate:
     def session_limits(self, session: DeviceSession) -> dict[str, Any]:
         """See `Gate`."""
         return dict(self.limits)
+
+    def rpc_delivered(self, session: DeviceSession, request_id: int) -> None:
+        """See `Gate`."""
+        self.rpc_deliveries.append((session.name, request_id))
+
+    async def claim(self, session: DeviceSession, secret_key: str, duration_ms: int | None) -> None:
+        """See `Gate`."""
+        await self._before_post()
+        self.claims.append((session.name, secret_key, duration_ms))
+
+    async def provision(self, request: dict[str, Any]) -> dict[str, Any]:
+        """See `Gate`: a known key and secret make a device whose token is its name."""
+        await self._before_post()
+        try:
+            key, secret = request["provisionDeviceKey"], request["provisionDeviceSecret"]
+        except KeyError as missing:
+            raise Permanent(f"Failed to find the field {missing.args[0]} in JSON body") from None
+        if self.provision_keys.get(key) != secret:
+            return {"errorMsg": "Provision data was not found!", "status": "NOT_FOUND"}
+        token = request.get("deviceName") or str(new_uuid())
+        self.add_device(token)
+        return {
+            "credentialsType": "ACCESS_TOKEN",
+            "credentialsValue": token,
+            "status": "SUCCESS",
+        }
+
+    async def child_session(
+        self, gateway: DeviceSession, name: str, profile: str | None
+    ) -> DeviceSession:
+        """See `Gate`."""
+        await trio.lowlevel.checkpoint()
+        if name not in self.children:
+            if len(self.children) >= self.children_max:
+                raise Permanent("Devices limit reached")
+            device = EntityId("DEVICE", new_uuid())
+            self.children[name] = DeviceSession(device, name, profile or "default")
+        return self.children[name]
 
     async def _before_post(self) -> None:
         await trio.lowlevel.checkpoint()
