@@ -146,11 +146,11 @@ class Storage(Component, Protocol):
         ...
 
     # state, read once at start -------------------------------------------------------------------
-    async def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
+    def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
         """Every stored entity in chunks; each (kind, id) once, body never None."""
         ...
 
-    async def load_attributes(
+    def load_attributes(
         self,
     ) -> AsyncIterator[Sequence[tuple[EntityId, Scope, str, AttributeValue]]]:
         """Every stored attribute in chunks."""
@@ -332,6 +332,36 @@ class Gate(Protocol):
 
     def session_limits(self, session: DeviceSession) -> dict[str, Any]:
         """The body of getSessionLimits without payload sizes: rateLimits …"""
+        ...
+
+    def rpc_delivered(self, session: DeviceSession, request_id: int) -> None:
+        """The device has a request it was sent (its PUBACK, its poll): DELIVERED (§2.9)."""
+        ...
+
+    async def claim(self, session: DeviceSession, secret_key: str, duration_ms: int | None) -> None:
+        """The device may be claimed with this secret (§1.6); duration None = the configured one.
+
+        Returns for refusals too: the device is never told.
+        """
+        ...
+
+    async def provision(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer a provisioning request with the reply's JSON, refusals included (§1.6).
+
+        Raises Permanent where `provisionDeviceKey` or `provisionDeviceSecret` is missing.
+        """
+        ...
+
+    async def child_session(
+        self, gateway: DeviceSession, name: str, profile: str | None
+    ) -> DeviceSession:
+        """The device `name` behind a gateway, made if it is unknown (§2.6).
+
+        profile: the type given by `v1/gateway/connect`; None = "default" for a new device.
+        A new device gets the relation `Created` from the gateway and its customer; an existing
+        one `additionalInfo.lastConnectedGateway`. Raises Permanent where the device cannot be
+        had (a limit is reached, it belongs elsewhere), Retryable where it must wait.
+        """
         ...
 
 

@@ -14,8 +14,9 @@ from appliance.model.telemetry import Scope
 
 
 class Relation(msgspec.Struct, frozen=True):
-    """An EntityRelation; group COMMON unless said otherwise."""
+    """An EntityRelation; group COMMON unless said otherwise. id: ours, see kinds.relation_key."""
 
+    id: UUID
     source: EntityId
     target: EntityId
     type: str

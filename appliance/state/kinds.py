@@ -1,0 +1,137 @@
+"""The kinds of stored entities: one row each, the same for both roles and both directions.
+
+A kind is the EntityType name where ThingsBoard has one, else a name of ours. `field` is the wire
+field (`<field>Msg`, spec/edge-protocol.md §2.6) that carries it, `event` the CloudEventType.
+Adding a kind is adding a row; a kind nobody uses yet is still kept by id as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid5
+
+import msgspec
+
+from appliance.model.ids import NULL_UUID, EntityId
+
+_RELATION_NAMESPACE = UUID("6f1f3c1e-6f4e-11f0-9a51-7d0d3a7b2c11")
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind. key: finds the id to store under where the message carries none of its own."""
+
+    name: str
+    field: str
+    key: Callable[[dict[str, Any]], UUID]
+    title: str = "name"
+    """JSON field that holds the human name; "" where there is none."""
+    used: bool = False
+    """Whether anything here reads it; others are counted as kept, not yet used."""
+    has_msg_type: bool = True
+    has_id: bool = True
+
+
+def id_of(value: Any) -> UUID | None:
+    """The UUID of a ThingsBoard id object (`{"id": …}`); None for null and the null UUID."""
+    if not isinstance(value, dict) or not value.get("id"):
+        return None
+    uuid = UUID(value["id"])
+    return None if uuid == NULL_UUID else uuid
+
+
+def entity_id_of(value: Any) -> EntityId | None:
+    """The EntityId of `{"entityType", "id"}`, or None."""
+    if not isinstance(value, dict) or "entityType" not in value or not value.get("id"):
+        return None
+    return EntityId(value["entityType"], UUID(value["id"]))
+
+
+def relation_key(body: dict[str, Any]) -> UUID:
+    """A stable id for a relation, which has none of its own: derived from what makes it one."""
+    parts = (
+        body["from"]["entityType"],
+        body["from"]["id"],
+        body["to"]["entityType"],
+        body["to"]["id"],
+        body.get("typeGroup") or "COMMON",
+        body["type"],
+    )
+    return uuid5(_RELATION_NAMESPACE, "\n".join(parts))
+
+
+def _own(body: dict[str, Any]) -> UUID:
+    return _required(body, "id")
+
+
+def _of(field: str) -> Callable[[dict[str, Any]], UUID]:
+    return lambda body: _required(body, field)
+
+
+def _required(body: dict[str, Any], field: str) -> UUID:
+    value = id_of(body.get(field))
+    if value is None:
+        raise ValueError(f"the entity has no {field}")
+    return value
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("TENANT_PROFILE", "tenantProfileUpdate", _own, has_id=False),
+    Kind("TENANT", "tenantUpdate", _own, "title", used=True, has_id=False),
+    Kind("CUSTOMER", "customerUpdate", _own, "title", used=True),
+    Kind("DEVICE_PROFILE", "deviceProfileUpdate", _own, used=True),
+    Kind("DEVICE", "deviceUpdate", _own, used=True),
+    Kind(
+        "DEVICE_CREDENTIALS",
+        "deviceCredentialsUpdate",
+        _of("deviceId"),
+        "",
+        used=True,
+        has_msg_type=False,
+        has_id=False,
+    ),
+    Kind("ASSET_PROFILE", "assetProfileUpdate", _own, used=True),
+    Kind("ASSET", "assetUpdate", _own, used=True),
+    Kind("ENTITY_VIEW", "entityViewUpdate", _own, used=True),
+    Kind("RULE_CHAIN", "ruleChainUpdate", _own, used=True),
+    Kind(
+        "RULE_CHAIN_METADATA",
+        "ruleChainMetadataUpdate",
+        _of("ruleChainId"),
+        "",
+        used=True,
+        has_id=False,
+    ),
+    Kind("DASHBOARD", "dashboardUpdate", _own, "title"),
+    Kind("ALARM", "alarmUpdate", _own, "", used=True),
+    Kind("ALARM_COMMENT", "alarmCommentUpdate", _own, "", has_id=False),
+    Kind("RELATION", "relationUpdate", relation_key, "", used=True, has_id=False),
+    Kind("USER", "userUpdate", _own, "email", used=True),
+    Kind(
+        "USER_CREDENTIALS",
+        "userCredentialsUpdate",
+        _of("userId"),
+        "",
+        used=True,
+        has_msg_type=False,
+        has_id=False,
+    ),
+    Kind("WIDGETS_BUNDLE", "widgetsBundleUpdate", _own, "title"),
+    Kind("WIDGET_TYPE", "widgetTypeUpdate", _own),
+    Kind("ADMIN_SETTINGS", "adminSettingsUpdate", _own, "key", has_msg_type=False, has_id=False),
+    Kind("OTA_PACKAGE", "otaPackageUpdate", _own, "title"),
+    Kind("QUEUE", "queueUpdate", _own, used=True),
+    Kind("TB_RESOURCE", "resourceUpdate", _own, "title"),
+    Kind("NOTIFICATION_TEMPLATE", "notificationTemplateUpdate", _own),
+    Kind("NOTIFICATION_TARGET", "notificationTargetUpdate", _own),
+    Kind("NOTIFICATION_RULE", "notificationRuleUpdate", _own),
+    Kind("OAUTH2_CLIENT", "oAuth2ClientUpdate", _own, "title"),
+    Kind("DOMAIN", "oAuth2DomainUpdate", _own),
+    Kind("CALCULATED_FIELD", "calculatedFieldUpdate", _own),
+    Kind("AI_MODEL", "aiModelUpdate", _own),
+    Kind("API_KEY", "apiKeyUpdate", _own, ""),
+    Kind("EDGE", "", _own, used=True),
+)
+
+BY_NAME: dict[str, Kind] = {kind.name: kind for kind in KINDS}
+BY_FIELD: dict[str, Kind] = {kind.field: kind for kind in KINDS if kind.field}

@@ -1,0 +1,276 @@
+"""What a received batch means for the local store: pure, the same for both roles.
+
+`digest` turns the items of one batch into an `Applied`: a unit of work, messages for the rule
+engine, RPC calls and notices for device sessions. The caller commits the unit, and only then
+acknowledges, runs the messages and tells the sessions. Everything is an upsert by id and a repeat
+changes nothing, because a server resends whole backlogs after an interrupted run (§7.2, §11.25).
+
+Conflicts are decided here: attributes by strictly newer timestamp (§8.2), where a repeat of the
+very same value counts as a repeat; entities by the role's `Policy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from appliance.model.errors import Permanent
+from appliance.model.ids import EntityId, new_uuid
+from appliance.model.message import Message
+from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Value
+from appliance.model.unit import EntityWrite, Unit
+from appliance.state.kinds import BY_FIELD, Kind
+from appliance.state.view import StateView
+from appliance.sync.messages import (
+    Attributes,
+    AttributesDeleted,
+    ConfigurationItem,
+    EdgeConfiguration,
+    EntityUpdate,
+    Item,
+    Request,
+    RpcCall,
+    SyncCompleted,
+    Telemetry,
+    Unknown,
+    UpdateKind,
+)
+from appliance.sync.wire import decode_attributes, decode_entry
+
+
+class AttributeNotice(msgspec.Struct, frozen=True):
+    """Shared attributes of a device changed: its session must hear of it."""
+
+    device: EntityId
+    updated: dict[str, Value]
+    deleted: tuple[str, ...] = ()
+
+
+class Applied(msgspec.Struct):
+    """What one batch means. kept: names of fields stored but not used by anything here."""
+
+    unit: Unit = msgspec.field(default_factory=Unit)
+    messages: list[Message] = []
+    telemetry: list[tuple[EntityId, tuple[bytes, ...]]] = []
+    calls: list[RpcCall] = []
+    notices: list[AttributeNotice] = []
+    requests: list[Request] = []
+    kept: list[str] = []
+    ignored: list[str] = []
+    """What was acknowledged without effect, in words: data about an unknown entity, …"""
+    configuration: EdgeConfiguration | None = None
+    sync_completed: bool = False
+
+
+class Policy(Protocol):
+    """What differs between the roles when an entity arrives."""
+
+    source: str
+    """"cloud" on an edge, "edge" on a cloud: the loop mark in message metadata (§7.1, §8)."""
+
+    def admit(self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
+        """The body to store; may add further writes, follow-up events or messages to `applied`."""
+        ...
+
+    def remove(self, kind: Kind, id: UUID, body: dict[str, Any] | None, applied: Applied) -> None:
+        """Add the deletions that deleting it means; body: the deleted entity's JSON if it came."""
+        ...
+
+
+def digest(
+    items: Iterable[Item], state: StateView, policy: Policy, now_ms: int, order: dict[str, int]
+) -> Applied:
+    """Work out what a batch means.
+
+    Args:
+        order: rank of each wire field within one batch (§6.1 on a cloud, §7.5 on an edge).
+
+    Raises:
+        Permanent: an item cannot be applied and a repeat would not help; nothing was applied.
+    """
+    applied = Applied()
+    for item in sorted(items, key=lambda item: order.get(_field(item), len(order))):
+        _digest_one(item, applied, state, policy, now_ms)
+    return applied
+
+
+def _field(item: Item) -> str:
+    if isinstance(item, EntityUpdate | Request):
+        return item.field
+    if isinstance(item, Telemetry | Attributes | AttributesDeleted):
+        return "entityData"
+    return type(item).__name__
+
+
+def _digest_one(
+    item: Item, applied: Applied, state: StateView, policy: Policy, now_ms: int
+) -> None:
+    match item:
+        case Telemetry():
+            if _known(item.entity, applied, state):
+                applied.telemetry.append((item.entity, item.entries))
+        case Attributes():
+            if _known(item.entity, applied, state):
+                _attributes(item, applied, state, policy, now_ms)
+        case AttributesDeleted():
+            if _known(item.entity, applied, state):
+                _attributes_deleted(item, applied, now_ms)
+        case EntityUpdate():
+            _entity(item, applied, state, policy)
+        case Request():
+            applied.requests.append(item)
+        case RpcCall():
+            applied.calls.append(item)
+        case ConfigurationItem():
+            applied.configuration = item.configuration
+        case SyncCompleted():
+            applied.sync_completed = True
+        case Unknown():
+            applied.kept.append(f"field {item.number}")
+
+
+# --- entities --------------------------------------------------------------------------------------
+
+
+def _entity(item: EntityUpdate, applied: Applied, state: StateView, policy: Policy) -> None:
+    kind = BY_FIELD.get(item.field)
+    if kind is None:
+        applied.kept.append(item.field)
+        return
+    body = _parse(item)
+    if item.kind == UpdateKind.DELETED:
+        id = item.id or (kind.key(body) if body else None)
+        if id is not None:
+            policy.remove(kind, id, body, applied)
+            applied.unit.entities.append(EntityWrite(kind.name, id, None))
+        return
+    if body is None:
+        raise Permanent(f"{item.field} came without an entity")
+    if item.widgets is not None:
+        body = {**body, "widgets": msgspec.json.decode(item.widgets)}
+    id = _key(kind, item, body)
+    body = policy.admit(kind, id, body, applied)
+    applied.unit.entities.append(EntityWrite(kind.name, id, msgspec.json.encode(body)))
+    if not kind.used:
+        applied.kept.append(item.field)
+
+
+def _parse(item: EntityUpdate) -> dict[str, Any] | None:
+    if not item.body:
+        return None
+    try:
+        body = msgspec.json.decode(item.body)
+    except msgspec.DecodeError as error:
+        raise Permanent(f"{item.field}: the entity is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise Permanent(f"{item.field}: the entity is not a JSON object")
+    return body
+
+
+def _key(kind: Kind, item: EntityUpdate, body: dict[str, Any]) -> UUID:
+    if kind.has_id and item.id is not None:
+        return item.id
+    try:
+        return kind.key(body)
+    except (ValueError, KeyError, TypeError) as error:
+        raise Permanent(f"{item.field}: {error}") from error
+
+
+# --- data ------------------------------------------------------------------------------------------
+
+
+def _known(entity: EntityId, applied: Applied, state: StateView) -> bool:
+    """Data about an entity that is not here is acknowledged without effect (§6.2, §7.5)."""
+    in_batch = any(w.id == entity.id and w.body is not None for w in applied.unit.entities)
+    if in_batch or state.entity(entity.type, entity.id) is not None:
+        return True
+    applied.ignored.append(f"data about {entity}, which is not here")
+    return False
+
+
+def _attributes(
+    item: Attributes, applied: Applied, state: StateView, policy: Policy, now_ms: int
+) -> None:
+    scope, ts = _scope(item.scope), item.ts or now_ms
+    values = _newer(item.entity, scope, ts, decode_attributes(item.values), state)
+    if not values:
+        return
+    metadata = source_metadata(item.entity, state, policy.source) | {"scope": scope.value}
+    if item.posted:
+        applied.messages.append(
+            _message("POST_ATTRIBUTES_REQUEST", item.entity, values, metadata, ts)
+        )
+        return
+    applied.unit.attributes.append(AttributeWrite(item.entity, scope, ts, values))
+    applied.messages.append(_message("ATTRIBUTES_UPDATED", item.entity, values, metadata, ts))
+    if scope is Scope.SHARED and item.entity.type == "DEVICE":
+        applied.notices.append(AttributeNotice(item.entity, values))
+
+
+def _newer(
+    entity: EntityId, scope: Scope, ts: int, values: dict[str, Value], state: StateView
+) -> dict[str, Value]:
+    stored = state.attributes(entity, scope)
+    out = {}
+    for key, value in values.items():
+        old = stored.get(key)
+        if old is None or ts > old.ts or (ts == old.ts and value == old.value):
+            out[key] = value
+    return out
+
+
+def _attributes_deleted(item: AttributesDeleted, applied: Applied, now_ms: int) -> None:
+    scope = _scope(item.scope)
+    delete = AttributeDelete(item.entity, scope, item.keys, item.ts or now_ms)
+    applied.unit.attributes.append(delete)
+    if scope is Scope.SHARED and item.entity.type == "DEVICE":
+        applied.notices.append(AttributeNotice(item.entity, {}, item.keys))
+
+
+def _scope(name: str) -> Scope:
+    """The scope by its wire name; the reference's default where none is given (§5.3)."""
+    try:
+        return Scope(name) if name else Scope.SERVER
+    except ValueError as error:
+        raise Permanent(f"unknown attribute scope {name!r}") from error
+
+
+def telemetry_messages(
+    entity: EntityId, entries: Iterable[bytes], state: StateView, source: str
+) -> Iterable[Message]:
+    """One POST_TELEMETRY_REQUEST per entry, marked with where it came from (§6.2)."""
+    metadata = source_metadata(entity, state, source)
+    for entry in entries:
+        ts, values = decode_entry(entry)
+        if values:
+            yield _message("POST_TELEMETRY_REQUEST", entity, values, metadata | {"ts": str(ts)}, ts)
+
+
+def _message(type: str, entity: EntityId, data: Any, metadata: dict[str, str], ts: int) -> Message:
+    return Message(new_uuid(), ts, type, entity, data, metadata)
+
+
+_METADATA_PREFIX = {"DEVICE": "device", "ASSET": "asset", "ENTITY_VIEW": "entityView"}
+
+
+def source_metadata(entity: EntityId, state: StateView, source: str) -> dict[str, str]:
+    """`source` plus `<kind>Name` and `<kind>Type` (rule-engine §2.3)."""
+    metadata = {"source": source}
+    prefix = _METADATA_PREFIX.get(entity.type)
+    body = state.entity(entity.type, entity.id)
+    if prefix and body:
+        metadata[f"{prefix}Name"] = body.get("name") or ""
+        metadata[f"{prefix}Type"] = body.get("type") or ""
+    return metadata
+
+
+def cascade(entity: EntityId, state: StateView, unit: Unit, kinds: Iterable[str] = ()) -> None:
+    """Delete what only makes sense with the entity: its relations, and `kinds` under its id."""
+    for kind in kinds:
+        if state.entity(kind, entity.id) is not None:
+            unit.entities.append(EntityWrite(kind, entity.id, None))
+    for relation in [*state.relations_from(entity), *state.relations_to(entity)]:
+        unit.entities.append(EntityWrite("RELATION", relation.id, None))

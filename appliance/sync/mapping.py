@@ -1,0 +1,208 @@
+"""Outbox events as items on the wire (spec/edge-protocol.md §5.2, §5.3; the same both ways).
+
+Telemetry carries its own bytes. Everything about an entity is built from the state when it is
+sent, as the reference does: an update of an entity that has since gone yields nothing. What cannot
+be read again later (deletions of alarms, relations, RPCs) is in the event's body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from appliance.model.ids import EntityId
+from appliance.model.telemetry import Scope
+from appliance.model.unit import StoredEvent
+from appliance.state.kinds import BY_NAME, id_of
+from appliance.sync.messages import (
+    Attributes,
+    AttributesDeleted,
+    EntityUpdate,
+    Item,
+    Request,
+    RpcCall,
+    Telemetry,
+    UpdateKind,
+)
+from appliance.sync.wire import encode_attributes
+
+UPDATE_KINDS = {
+    "ADDED": UpdateKind.CREATED,
+    "ALARM_ACK": UpdateKind.ALARM_ACK,
+    "ALARM_CLEAR": UpdateKind.ALARM_CLEAR,
+    "DELETED": UpdateKind.DELETED,
+    "ALARM_DELETE": UpdateKind.DELETED,
+    "RELATION_DELETED": UpdateKind.DELETED,
+    "DELETED_COMMENT": UpdateKind.DELETED,
+    "UNASSIGNED_FROM_EDGE": UpdateKind.DELETED,
+    "RELATION_ADD_OR_UPDATE": UpdateKind.CREATED,
+    "ADDED_COMMENT": UpdateKind.CREATED,
+    "ASSIGNED_TO_EDGE": UpdateKind.CREATED,
+}
+"""What an action becomes; every other action is an update."""
+
+COMPANIONS: dict[str, tuple[str, ...]] = {
+    "DEVICE": ("DEVICE_PROFILE", "DEVICE_CREDENTIALS"),
+    "ASSET": ("ASSET_PROFILE",),
+    "USER": ("USER_CREDENTIALS",),
+    "RULE_CHAIN": ("RULE_CHAIN_METADATA",),
+    "TENANT": ("TENANT_PROFILE",),
+}
+"""What travels in the same message when the entity is new, so that neither waits (§4.2, §5.2)."""
+
+_COMPANION_LINKS = {
+    "DEVICE_PROFILE": "deviceProfileId",
+    "ASSET_PROFILE": "assetProfileId",
+    "TENANT_PROFILE": "tenantProfileId",
+}
+_ALWAYS_TOGETHER = frozenset({"DEVICE_CREDENTIALS", "USER_CREDENTIALS", "RULE_CHAIN_METADATA"})
+
+
+class Bodies(Protocol):
+    """Where the mapper reads entities; a role may show its peer a different body than its own."""
+
+    def shown(self, kind: str, id: UUID) -> dict[str, Any] | None:
+        """The entity's JSON as this peer shall see it, or None where it is gone."""
+        ...
+
+
+class Mapper:
+    """Maps events to items; one per peer."""
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+
+    def items(self, event: StoredEvent) -> Iterable[Item]:
+        """The items of one event, in an order that the peer can apply; empty if nothing is left.
+
+        Raises:
+            ValueError, KeyError: the event's body is not what its action promises.
+        """
+        inner = event.event
+        match inner.action:
+            case "TIMESERIES_UPDATED":
+                return (Telemetry(inner.entity, (inner.body,)),)
+            case "ATTRIBUTES_UPDATED" | "POST_ATTRIBUTES":
+                return _attributes(inner.entity, inner.action, msgspec.json.decode(inner.body))
+            case "ATTRIBUTES_DELETED":
+                body = msgspec.json.decode(inner.body)
+                keys = tuple(body["keys"])
+                scope = body.get("scope") or Scope.SERVER
+                return (AttributesDeleted(inner.entity, scope, keys, body.get("ts")),)
+            case "ATTRIBUTES_REQUEST" | "RELATION_REQUEST" | "CALCULATED_FIELD_REQUEST":
+                return _requests(inner.entity, inner.action)
+            case "RPC_CALL":
+                return (rpc_from_json(inner.entity.id, msgspec.json.decode(inner.body)),)
+            case "CREDENTIALS_UPDATED":
+                return self._companion(f"{inner.type}_CREDENTIALS", inner.entity.id, None)
+        return self._entity(inner.type, inner.entity, inner.action, inner.body)
+
+    def _entity(self, kind: str, entity: EntityId, action: str, body: bytes) -> Iterator[Item]:
+        update = UPDATE_KINDS.get(action, UpdateKind.UPDATED)
+        row = BY_NAME[kind]
+        known = entity.id if row.has_id else None
+        if update is UpdateKind.DELETED or body:
+            yield EntityUpdate(row.field, update, known, body.decode())
+            return
+        shown = self._bodies.shown(kind, entity.id)
+        if shown is None:
+            return
+        for companion in COMPANIONS.get(kind, ()):
+            link = _COMPANION_LINKS.get(companion)
+            if link is not None and update is UpdateKind.CREATED:
+                yield from self._companion(companion, id_of(shown.get(link)), update)
+        yield entity_update(kind, entity.id, update, shown)
+        for companion in COMPANIONS.get(kind, ()):
+            if companion in _ALWAYS_TOGETHER:
+                yield from self._companion(companion, entity.id, update)
+
+    def _companion(self, kind: str, id: UUID | None, update: UpdateKind | None) -> Iterator[Item]:
+        shown = self._bodies.shown(kind, id) if id is not None else None
+        if id is not None and shown is not None:
+            yield entity_update(kind, id, update, shown)
+
+
+def entity_update(
+    kind: str, id: UUID, update: UpdateKind | None, body: dict[str, Any]
+) -> EntityUpdate:
+    """An upsert of one entity; `version` goes as null so that the peer overwrites (§2.9)."""
+    row = BY_NAME[kind]
+    widgets = body.get("widgets") if kind == "WIDGETS_BUNDLE" else None
+    shown = {key: value for key, value in body.items() if key != "widgets"} if widgets else body
+    if shown.get("version") is not None:
+        shown = {**shown, "version": None}
+    return EntityUpdate(
+        row.field,
+        update if row.has_msg_type else None,
+        id if row.has_id else None,
+        msgspec.json.encode(shown).decode(),
+        msgspec.json.encode(widgets).decode() if widgets is not None else None,
+    )
+
+
+def _attributes(entity: EntityId, action: str, body: dict[str, Any]) -> Iterator[Item]:
+    values = {key: value for key, value in body["kv"].items() if value is not None}
+    if values:  # an empty body would never be answered (§11.4)
+        posted = action == "POST_ATTRIBUTES" or bool(body.get("isPostAttributes"))
+        yield Attributes(
+            entity,
+            body.get("scope") or Scope.SERVER,
+            encode_attributes(values),
+            body.get("ts"),
+            posted,
+        )
+
+
+def _requests(entity: EntityId, action: str) -> Iterator[Item]:
+    if action == "RELATION_REQUEST":
+        yield Request("relationRequest", entity)
+    elif action == "CALCULATED_FIELD_REQUEST":
+        yield Request("calculatedFieldRequest", entity)
+    else:
+        yield Request("attributesRequest", entity, Scope.SERVER)
+        if entity.type == "DEVICE":
+            yield Request("attributesRequest", entity, Scope.SHARED)
+
+
+def rpc_from_json(device_id: UUID, body: dict[str, Any]) -> RpcCall:
+    """An RPC_CALL event's body as the wire message; the keys are those of the reference (§8)."""
+    uuid = body.get("requestUUID")
+    return RpcCall(
+        device_id=device_id,
+        request_uuid=UUID(uuid) if uuid else None,
+        request_id=int(body.get("requestId") or 0),
+        expires_ms=int(body.get("expirationTime") or 0),
+        oneway=bool(body.get("oneway")),
+        method=body.get("method"),
+        params=body.get("params") or "",
+        response=body.get("response"),
+        error=body.get("error"),
+        persisted=body.get("persisted"),
+        retries=body.get("retries"),
+        additional_info=body.get("additionalInfo"),
+        service_id=body.get("serviceId"),
+        session_id=body.get("sessionId"),
+    )
+
+
+def rpc_to_json(call: RpcCall) -> bytes:
+    """The body of an RPC_CALL event; the inverse of `rpc_from_json`."""
+    body = {
+        "requestId": call.request_id,
+        "requestUUID": str(call.request_uuid) if call.request_uuid else None,
+        "expirationTime": call.expires_ms,
+        "oneway": call.oneway,
+        "method": call.method,
+        "params": call.params,
+        "response": call.response,
+        "error": call.error,
+        "persisted": call.persisted,
+        "retries": call.retries,
+        "additionalInfo": call.additional_info,
+        "serviceId": call.service_id,
+        "sessionId": call.session_id,
+    }
+    return msgspec.json.encode({key: value for key, value in body.items() if value is not None})

@@ -1,0 +1,247 @@
+"""What one link has in flight: parcels, answers, retries. Pure: time and ids are arguments.
+
+A refused parcel is split in halves, again and again, until the refused event stands alone: seven
+rounds for a pack of 100. Alone it is tried `retries_max` times more, `retry_interval_s` apart,
+then it goes to quarantine with the peer's words and everything else moves on.
+
+While the peer refuses *everything* (`SICK_AFTER` refusals in a row), it is the peer that is ill,
+not the data: then one parcel at a time probes it, and what ends in quarantine meanwhile is marked,
+so that it is taken out again when the peer accepts something.
+"Rate limit reached" only pauses and never counts as a try.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from appliance.model.unit import Lane, StoredEvent
+from appliance.sync.messages import Ack
+from appliance.sync.packing import Existence, LanePacker, Parcel
+from appliance.sync.window import Window
+
+RATE_LIMIT_TEXT = "Rate limit reached"
+SICK_AFTER = 12
+"""More than the seven refusals that splitting one pack of 100 down to its bad event can cost."""
+
+
+PRIORITY_WINDOW = 16
+"""RPC answers and alarms in flight: sixteen people rarely press at once."""
+ENTITY_WINDOW = 4
+"""Entities go one at a time (packing.order_key); the rest is room for follow-up requests."""
+
+
+class OutgoingLimits(msgspec.Struct, frozen=True):
+    """See the configuration section [uplink] for the meaning of each."""
+
+    batch_size: int = 100
+    batch_timeout_s: float = 1.0
+    bytes_max: int = 1_000_000
+    retry_interval_s: float = 3.0
+    rate_limit_pause_s_max: float = 60.0
+    retries_max: int = 10
+    window_max: int = 32
+    waiting_max: int = 4000
+    answer_timeout_s: float = 60.0
+
+
+class Flight(msgspec.Struct):
+    """A parcel that was sent and is not answered."""
+
+    parcel: Parcel
+    sent_s: float
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What an acknowledgement meant: events the peer has, and events to put aside."""
+
+    delivered: list[StoredEvent] = []
+    refused: list[StoredEvent] = []
+    reason: str = ""
+    while_sick: bool = False
+
+
+class Outgoing:
+    """The state of one link's sending half, for all lanes."""
+
+    def __init__(self, limits: OutgoingLimits, random_id: Callable[[], int] | None = None) -> None:
+        self.limits = limits
+        self._random_id = random_id or _random_id
+        self.lanes = {lane: LanePacker(lane, limits.waiting_max) for lane in Lane}
+        self.existence = Existence()
+        self.window = Window(size_max=limits.window_max)
+        self.flights: dict[int, Flight] = {}
+        self._again: list[Parcel] = []
+        self._in_flight = dict.fromkeys(Lane, 0)
+        self._paused_until_s = 0.0
+        self._refusals_in_row = 0
+        self._pauses_in_row = 0
+        self.latency_s = 0.0
+
+    # --- events in ----------------------------------------------------------------------------
+
+    def offer(self, lane: Lane, events: Sequence[StoredEvent], now_s: float, *, more: bool) -> None:
+        """Events read from storage. more: the lane holds yet others behind them."""
+        packer = self.lanes[lane]
+        packer.offer(events, now_s)
+        if lane is Lane.ENTITY:
+            self.existence.offered(events)
+            self.existence.floor = packer.read_to if more else None
+
+    # --- parcels out --------------------------------------------------------------------------
+
+    @property
+    def peer_sick(self) -> bool:
+        """Whether the peer has refused everything for a while."""
+        return self._refusals_in_row >= SICK_AFTER
+
+    def next_parcels(self, now_s: float) -> list[tuple[int, Parcel]]:
+        """All that may be sent now, each with its batch id; they count as in flight."""
+        out: list[tuple[int, Parcel]] = []
+        if now_s < self._paused_until_s:
+            return out
+        while (parcel := self._next(now_s)) is not None:
+            out.append(self._fly(parcel, now_s))
+        return out
+
+    def _next(self, now_s: float) -> Parcel | None:
+        if self.peer_sick and self.flights:
+            return None
+        parcel = self._next_again(now_s)
+        if parcel is not None:
+            return parcel
+        for lane in Lane:
+            if self._in_flight[lane] < self._window(lane) and self._ripe(lane, now_s):
+                packer, limits = self.lanes[lane], self.limits
+                parcel = packer.take(limits.batch_size, limits.bytes_max, self.existence.blocks)
+                if parcel is not None:
+                    packer.since_s = now_s
+                    return parcel
+        return None
+
+    def _next_again(self, now_s: float) -> Parcel | None:
+        """The first parcel that is due and follows nothing of the same entity still unanswered."""
+        if not self._again:
+            return None
+        busy = {key for flight in self.flights.values() for key in flight.parcel.order_keys()}
+        for parcel in sorted(self._again, key=lambda parcel: parcel.events[0].position):
+            keys = parcel.order_keys()
+            has_room = self._in_flight[parcel.lane] < self._window(parcel.lane)
+            if parcel.due_s <= now_s and has_room and not keys & busy:
+                self._again.remove(parcel)
+                return parcel
+            busy |= keys
+        return None
+
+    def _ripe(self, lane: Lane, now_s: float) -> bool:
+        """A part-filled pack leaves only when nothing is in flight, or after batch_timeout_s.
+
+        So a lone value leaves at once, and a busy lane packs well: the time of the answer's way
+        fills the next pack.
+        """
+        packer = self.lanes[lane]
+        if lane is not Lane.DATA or not self._in_flight[lane]:
+            return True
+        full = packer.waiting >= self.limits.batch_size
+        return full or now_s - packer.since_s >= self.limits.batch_timeout_s
+
+    def _window(self, lane: Lane) -> int:
+        if lane is Lane.DATA:
+            return self.window.size
+        return PRIORITY_WINDOW if lane is Lane.PRIORITY else ENTITY_WINDOW
+
+    def _fly(self, parcel: Parcel, now_s: float) -> tuple[int, Parcel]:
+        batch_id = self._random_id()
+        while batch_id in self.flights:
+            batch_id = self._random_id()
+        self.flights[batch_id] = Flight(parcel, now_s)
+        self._in_flight[parcel.lane] += 1
+        return batch_id, parcel
+
+    def deadline_s(self, now_s: float) -> float:
+        """When `next_parcels` or `expire` may have something to do without outside cause."""
+        times = [parcel.due_s for parcel in self._again]
+        times += [f.sent_s + self.limits.answer_timeout_s for f in self.flights.values()]
+        if self._paused_until_s > now_s:
+            times.append(self._paused_until_s)
+        if self.lanes[Lane.DATA].waiting:
+            times.append(self.lanes[Lane.DATA].since_s + self.limits.batch_timeout_s)
+        later = [time for time in times if time > now_s]
+        return min(later, default=now_s + self.limits.answer_timeout_s)
+
+    # --- answers ------------------------------------------------------------------------------
+
+    def answered(self, ack: Ack, now_s: float) -> Answer:
+        """An acknowledgement came; unknown ids mean nothing."""
+        flight = self.flights.pop(ack.id, None)
+        if flight is None:
+            return Answer()
+        parcel = flight.parcel
+        self._in_flight[parcel.lane] -= 1
+        if ack.success:
+            self.latency_s = now_s - flight.sent_s
+            self.window.answered(self.latency_s)
+            self._refusals_in_row = self._pauses_in_row = 0
+            self.finish(parcel)
+            return Answer(delivered=parcel.events)
+        self.window.refused()
+        if RATE_LIMIT_TEXT in ack.error:
+            return self._pause(parcel, now_s)
+        return self._retry(parcel, ack.error, now_s)
+
+    def expire(self, now_s: float) -> None:
+        """Send again what got no answer within answer_timeout_s."""
+        limit = now_s - self.limits.answer_timeout_s
+        for batch_id, flight in list(self.flights.items()):
+            if flight.sent_s <= limit:
+                del self.flights[batch_id]
+                self._in_flight[flight.parcel.lane] -= 1
+                self.window.refused()
+                self._again.append(flight.parcel)
+
+    def withdraw(self, batch_id: int) -> Parcel:
+        """Take a parcel back that was not sent after all; then `finish` or `split` it."""
+        parcel = self.flights.pop(batch_id).parcel
+        self._in_flight[parcel.lane] -= 1
+        return parcel
+
+    def finish(self, parcel: Parcel) -> None:
+        """Its events are dealt with, here or there: what waited for them may go on."""
+        self.lanes[parcel.lane].release(parcel)
+        if parcel.lane is Lane.ENTITY:
+            self.existence.answered(parcel.events)
+
+    def _pause(self, parcel: Parcel, now_s: float) -> Answer:
+        self._pauses_in_row += 1
+        doublings = min(self._pauses_in_row, 6)
+        pause_s = self.limits.retry_interval_s * float(2**doublings)
+        self._paused_until_s = now_s + min(pause_s, self.limits.rate_limit_pause_s_max)
+        self._again.append(parcel)
+        return Answer()
+
+    def _retry(self, parcel: Parcel, reason: str, now_s: float) -> Answer:
+        self._refusals_in_row += 1
+        if len(parcel.events) > 1:
+            self.split(parcel)
+            return Answer()
+        parcel.attempts += 1
+        if parcel.attempts > self.limits.retries_max:
+            self.finish(parcel)
+            return Answer(refused=parcel.events, reason=reason, while_sick=self.peer_sick)
+        parcel.due_s = now_s + self.limits.retry_interval_s
+        self._again.append(parcel)
+        return Answer()
+
+    def split(self, parcel: Parcel) -> None:
+        """Send its halves instead, as soon as order allows."""
+        packer = self.lanes[parcel.lane]
+        halves = parcel.halves()
+        packer.split_hold(halves)
+        packer.release(parcel)
+        self._again.extend(halves)
+
+
+def _random_id() -> int:
+    return random.randrange(1, 2**31 - 1)

@@ -1,0 +1,191 @@
+"""Which events go next: packs, order and retry, without IO and without a clock.
+
+Limits: at most `waiting_max` events are held here per lane (they are durable in the journal, so
+this bounds memory, not safety), `batch_size` events a pack, `bytes_max` a pack.
+
+Invariant, order: an entity's events leave one pack at a time. While a pack that holds events of an
+entity is unanswered, no other pack takes events of that entity; a refused pack is split and its
+entities stay held until every part is answered or quarantined. So the peer takes each entity's
+events exactly in the order of their commits, whatever it refuses and however acknowledgements come.
+
+Invariant, existence: data about an entity waits while an ENTITY event about it is unanswered.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from uuid import UUID
+
+import msgspec
+
+from appliance.model.unit import Lane, StoredEvent
+
+REQUESTS = frozenset({"ATTRIBUTES_REQUEST", "RELATION_REQUEST", "CALCULATED_FIELD_REQUEST"})
+_EVENT_OVERHEAD_BYTES = 64
+
+
+class Parcel(msgspec.Struct):
+    """Events that travel in one batch. attempts: how often they were refused; due_s: not before."""
+
+    lane: Lane
+    events: list[StoredEvent]
+    attempts: int = 0
+    due_s: float = 0.0
+
+    def halves(self) -> tuple[Parcel, Parcel]:
+        """Two parcels, in order; an entity is cut in two only where it is the only one.
+
+        So two parts share an entity only if they hold nothing else, and the order of their first
+        events is the order in which they must go.
+        """
+        keys = list(dict.fromkeys(order_key(event) for event in self.events))
+        if len(keys) > 1:
+            first = set(keys[: len(keys) // 2])
+            left = [event for event in self.events if order_key(event) in first]
+            right = [event for event in self.events if order_key(event) not in first]
+        else:
+            middle = len(self.events) // 2
+            left, right = self.events[:middle], self.events[middle:]
+        return (
+            Parcel(self.lane, left, self.attempts, self.due_s),
+            Parcel(self.lane, right, self.attempts, self.due_s),
+        )
+
+    def order_keys(self) -> set[Hashable]:
+        """What this parcel holds up until it is answered."""
+        return {order_key(event) for event in self.events}
+
+
+class LanePacker:
+    """The waiting events of one lane, grouped by what must stay in order."""
+
+    def __init__(self, lane: Lane, waiting_max: int) -> None:
+        self.lane = lane
+        self._waiting_max = waiting_max
+        self._groups: dict[Hashable, deque[StoredEvent]] = {}
+        self._held: Counter[Hashable] = Counter()
+        self._count = 0
+        self.since_s = 0.0
+        """Time of the last take, or of the first offer after the lane was empty."""
+        self.read_to: tuple[int, int] | None = None
+        """Position of the last event offered: where the next read goes on."""
+
+    @property
+    def room(self) -> int:
+        """How many more events may be offered."""
+        return max(0, self._waiting_max - self._count)
+
+    @property
+    def waiting(self) -> int:
+        """Events offered and not yet taken."""
+        return self._count
+
+    def offer(self, events: Sequence[StoredEvent], now_s: float) -> None:
+        """Take over events that follow the last ones offered."""
+        if not self._count:
+            self.since_s = now_s
+        for event in events:
+            self._groups.setdefault(order_key(event), deque()).append(event)
+        self._count += len(events)
+        if events:
+            self.read_to = events[-1].position
+
+    def take(
+        self, batch_size: int, bytes_max: int, blocked: Callable[[StoredEvent], bool]
+    ) -> Parcel | None:
+        """The next parcel, or None. Its groups are held until `release`."""
+        taken: list[StoredEvent] = []
+        keys: list[Hashable] = []
+        size = 0
+        for key, group in self._groups.items():
+            if self._held[key] or (taken and _company(group[0]) != _company(taken[0])):
+                continue
+            before = len(taken)
+            while group and len(taken) < batch_size and not blocked(group[0]):
+                size += len(group[0].event.body) + _EVENT_OVERHEAD_BYTES
+                if taken and (size > bytes_max or _company(group[0]) != _company(taken[0])):
+                    break
+                taken.append(group.popleft())
+            if len(taken) > before:
+                keys.append(key)
+            if len(taken) >= batch_size or size > bytes_max:
+                break
+        return self._hold(taken, keys)
+
+    def _hold(self, taken: list[StoredEvent], keys: list[Hashable]) -> Parcel | None:
+        if not taken:
+            return None
+        for key in keys:
+            group = self._groups.pop(key)
+            if group:
+                self._groups[key] = group  # to the end: every entity gets its turn
+            self._held[key] += 1
+        self._count -= len(taken)
+        return Parcel(self.lane, taken)
+
+    def split_hold(self, parts: Iterable[Parcel]) -> None:
+        """A held parcel became these: a group in more than one is held that often."""
+        for parcel in parts:
+            self._held.update(parcel.order_keys())
+
+    def release(self, parcel: Parcel) -> None:
+        """The parcel is answered: its groups may go on."""
+        for key in parcel.order_keys():
+            self._held[key] -= 1
+            if self._held[key] <= 0:
+                del self._held[key]
+
+
+def order_key(event: StoredEvent) -> Hashable:
+    """What must stay in order: the entity; but RPCs, and requests, each stand alone."""
+    if event.event.action == "RPC_CALL" or event.event.action in REQUESTS:
+        return event.position
+    if event.event.lane is Lane.ENTITY:
+        return "entities"  # a device after its profile, a relation after its ends: one row
+    return event.event.entity
+
+
+def _company(event: StoredEvent) -> Hashable:
+    """What may share a pack: data with data, requests with requests; an entity or an RPC travels
+    alone, so that one refusal concerns one of them."""
+    if event.event.lane is Lane.DATA:
+        return "data"
+    return "requests" if event.event.action in REQUESTS else event.position
+
+
+class Existence:
+    """Which entities the peer may not know yet: those with an unanswered ENTITY update.
+
+    floor: the ENTITY lane is known up to here (None: to its end); later data must wait.
+    """
+
+    def __init__(self) -> None:
+        self._unanswered: Counter[UUID] = Counter()
+        self.floor: tuple[int, int] | None = None
+
+    def offered(self, events: Iterable[StoredEvent]) -> None:
+        """ENTITY events that will be sent."""
+        self._unanswered.update(e.event.entity.id for e in events if _makes(e))
+
+    def answered(self, events: Iterable[StoredEvent]) -> None:
+        """ENTITY events that the peer has, or that were put aside."""
+        for event in events:
+            if _makes(event):
+                self._unanswered[event.event.entity.id] -= 1
+                if self._unanswered[event.event.entity.id] <= 0:
+                    del self._unanswered[event.event.entity.id]
+
+    def blocks(self, event: StoredEvent) -> bool:
+        """Whether this PRIORITY or DATA event must wait."""
+        if event.event.lane is Lane.ENTITY or (not self._unanswered and self.floor is None):
+            return False
+        if event.event.lane is Lane.PRIORITY:
+            return event.event.type == "ALARM" and bool(self._unanswered)
+        if self.floor is not None and event.position > self.floor:
+            return True
+        return event.event.entity.id in self._unanswered
+
+
+def _makes(event: StoredEvent) -> bool:
+    return event.event.lane is Lane.ENTITY and event.event.action not in REQUESTS
