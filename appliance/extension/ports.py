@@ -147,13 +147,13 @@ class Storage(Component, Protocol):
 
     # state, read once at start -------------------------------------------------------------------
     def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
-        """Every stored entity in chunks; each (kind, id) once, body never None."""
+        """Every stored entity in chunks, with `async for`; each (kind, id) once, body never None."""
         ...
 
     def load_attributes(
         self,
     ) -> AsyncIterator[Sequence[tuple[EntityId, Scope, str, AttributeValue]]]:
-        """Every stored attribute in chunks."""
+        """Every stored attribute in chunks, with `async for`."""
         ...
 
     async def load_states(self, owner: str) -> dict[str, bytes]:
