@@ -14,7 +14,14 @@ from typing import Any
 import msgspec
 import pluggy
 
-from appliance.extension.ports import Component, Gate, RequestHandler, Storage, Transport
+from appliance.extension.ports import (
+    Component,
+    Gate,
+    HttpMount,
+    RequestHandler,
+    Storage,
+    Transport,
+)
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
 
@@ -27,12 +34,14 @@ class Context(msgspec.Struct, frozen=True):
     """What every factory gets beside its own config.
 
     role: "edge" or "cloud". data_dir: the data folder, existing and ours alone.
+    http: the one HTTP port; None where there is none (most tests).
     """
 
     role: str
     data_dir: Path
     clock: Clock
     emit: Emit
+    http: HttpMount | None = None
 
 
 class StorageSpec(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ otherwise; every wait can be cancelled. `appliance.testing` has a conformance su
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -332,6 +332,49 @@ class Gate(Protocol):
 
     def session_limits(self, session: DeviceSession) -> dict[str, Any]:
         """The body of getSessionLimits without payload sizes: rateLimits …"""
+        ...
+
+
+# --- http --------------------------------------------------------------------------------------
+
+
+class HttpRequest(msgspec.Struct):
+    """A whole request on the HTTP port. path and query are as written, still percent-encoded.
+
+    headers: names in lower case, in order. peer: address of the client, for people.
+    wait_closed: returns when the client hangs up while we still work on the answer.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    peer: str
+    wait_closed: Callable[[], Awaitable[None]]
+
+
+class HttpResponse(msgspec.Struct, frozen=True):
+    """A whole answer; content-length, date and connection are added by the door."""
+
+    status: int
+    body: bytes = b""
+    content_type: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+HttpHandler = Callable[[HttpRequest], Awaitable[HttpResponse]]
+
+
+class HttpMount(Protocol):
+    """Offered to listeners that answer on the one HTTP port beside pages and API."""
+
+    def mount(self, prefix: str, handler: HttpHandler) -> Callable[[], None]:
+        """Send every path that starts with `prefix` to `handler`; call the result to stop.
+
+        A prefix without a handler that once had one answers 503: its listener is stopping or
+        restarting. The handler must not raise for what a client did wrong.
+        """
         ...
 
 
