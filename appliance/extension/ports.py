@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 import trio
@@ -27,6 +27,19 @@ class Component(Protocol):
         """Open, say `started()`, serve until cancelled, then clean up.
 
         Cancelled: finishes what is durable and closes. Safe if opening failed half-way.
+        """
+        ...
+
+
+@runtime_checkable
+class Draining(Protocol):
+    """What a component may offer besides `run`: to finish what waits before it is cancelled."""
+
+    async def drain(self) -> None:
+        """Take nothing new and return when nothing waits; `run` is still serving meanwhile.
+
+        Called once, at stop, when everything inside this component's level has ended.
+        Cancelled: at the level's deadline (kernel/lifecycle.py); `run` is cancelled next.
         """
         ...
 
