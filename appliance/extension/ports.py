@@ -347,6 +347,36 @@ class Gate(Protocol):
         """The body of getSessionLimits without payload sizes: rateLimits …"""
         ...
 
+    def rpc_delivered(self, session: DeviceSession, request_id: int) -> None:
+        """The device has a request it was sent (its PUBACK, its poll): DELIVERED (§2.9)."""
+        ...
+
+    async def claim(self, session: DeviceSession, secret_key: str, duration_ms: int | None) -> None:
+        """The device may be claimed with this secret (§1.6); duration None = the configured one.
+
+        Returns for refusals too: the device is never told.
+        """
+        ...
+
+    async def provision(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer a provisioning request with the reply's JSON, refusals included (§1.6).
+
+        Raises Permanent where `provisionDeviceKey` or `provisionDeviceSecret` is missing.
+        """
+        ...
+
+    async def child_session(
+        self, gateway: DeviceSession, name: str, profile: str | None
+    ) -> DeviceSession:
+        """The device `name` behind a gateway, made if it is unknown (§2.6).
+
+        profile: the type given by `v1/gateway/connect`; None = "default" for a new device.
+        A new device gets the relation `Created` from the gateway and its customer; an existing
+        one `additionalInfo.lastConnectedGateway`. Raises Permanent where the device cannot be
+        had (a limit is reached, it belongs elsewhere), Retryable where it must wait.
+        """
+        ...
+
 
 # --- http --------------------------------------------------------------------------------------
 

@@ -1,0 +1,11 @@
+"""What devices send, as typed values: the payload rules shared by all device listeners.
+
+Source: spec/device-and-rest-api.md §1.4 (forms), §1.5 (typing and leniency).
+"""
+
+from __future__ import annotations
+
+from appliance.payload.errors import PayloadError
+from appliance.payload.forms import Post, parse_attributes, parse_json, parse_telemetry
+
+__all__ = ["PayloadError", "Post", "parse_attributes", "parse_json", "parse_telemetry"]
