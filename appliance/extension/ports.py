@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 import trio
@@ -27,6 +27,19 @@ class Component(Protocol):
         """Open, say `started()`, serve until cancelled, then clean up.
 
         Cancelled: finishes what is durable and closes. Safe if opening failed half-way.
+        """
+        ...
+
+
+@runtime_checkable
+class Draining(Protocol):
+    """What a component may offer besides `run`: to finish what waits before it is cancelled."""
+
+    async def drain(self) -> None:
+        """Take nothing new and return when nothing waits; `run` is still serving meanwhile.
+
+        Called once, at stop, when everything inside this component's level has ended.
+        Cancelled: at the level's deadline (kernel/lifecycle.py); `run` is cancelled next.
         """
         ...
 
@@ -147,13 +160,13 @@ class Storage(Component, Protocol):
 
     # state, read once at start -------------------------------------------------------------------
     def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
-        """Every stored entity in chunks; each (kind, id) once, body never None."""
+        """Every stored entity in chunks, with `async for`; each (kind, id) once, body never None."""
         ...
 
     def load_attributes(
         self,
     ) -> AsyncIterator[Sequence[tuple[EntityId, Scope, str, AttributeValue]]]:
-        """Every stored attribute in chunks."""
+        """Every stored attribute in chunks, with `async for`."""
         ...
 
     async def load_states(self, owner: str) -> dict[str, bytes]:

@@ -132,7 +132,7 @@ def _digest_one(
             applied.kept.append(f"field {item.number}")
 
 
-# --- entities --------------------------------------------------------------------------------------
+# --- entities -------------------------------------------------------------------------------
 
 
 def _entity(item: EntityUpdate, applied: Applied, state: StateView, policy: Policy) -> None:
@@ -179,7 +179,7 @@ def _key(kind: Kind, item: EntityUpdate, body: dict[str, Any]) -> UUID:
         raise Permanent(f"{item.field}: {error}") from error
 
 
-# --- data ------------------------------------------------------------------------------------------
+# --- data -----------------------------------------------------------------------------------
 
 
 def _known(entity: EntityId, applied: Applied, state: StateView) -> bool:

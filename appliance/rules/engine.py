@@ -1,0 +1,212 @@
+"""The rule engine: which chain a message takes, in what order, and what outlives it.
+
+Limits: a path is at most `executions_max` visits long; a message whose nodes wait is given up
+after `message_timeout_s`.
+
+Invariants:
+* A message runs as plain calls unless one of its nodes waits.
+* Messages of one originator are begun in the order of the `process` calls and never overlap.
+  Nothing is promised across originators.
+* Effects stay when a message fails later on: what a node saved is saved (§2.4).
+* The caller applies a `work.unit` to the state before it gives the next message, so that a
+  message sees what earlier ones did, whether already durable or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import trio
+
+from appliance.extension.ports import Storage
+from appliance.kernel.clock import Clock
+from appliance.kernel.events import Emit
+from appliance.model.message import Message
+from appliance.rules.compile import CompiledChain, CompiledNode, compile_chain
+from appliance.rules.context import STATE_OWNER, Context
+from appliance.rules.debug import DebugEvent
+from appliance.rules.events import RuleChainLoaded
+from appliance.rules.node import NodeFactory
+from appliance.rules.ports import RuleServices
+from appliance.rules.run import Branch, Run
+from appliance.rules.timers import Timers
+from appliance.rules.work import Work
+from appliance.state.view import StateView
+
+
+class RuleLimits(msgspec.Struct, frozen=True):
+    """executions_max: visits on one path (the tenant profile's maxRuleNodeExecutionsPerMessage).
+
+    message_timeout_s: time for all waiting nodes of one message together.
+    """
+
+    executions_max: int = 50
+    message_timeout_s: float = 20.0
+
+
+class RuleEngine:
+    """Runs messages through rule chains. A Component: `run` drives the timers of nodes."""
+
+    def __init__(
+        self,
+        state: StateView,
+        storage: Storage,
+        clock: Clock,
+        emit: Emit,
+        services: RuleServices,
+        factories: Mapping[str, NodeFactory[Any]],
+        limits: RuleLimits | None = None,
+    ) -> None:
+        self.state = state
+        self.storage = storage
+        self.clock = clock
+        self.emit = emit
+        self.services = services
+        self.limits = limits or RuleLimits()
+        self.timers = Timers(clock)
+        self.restored: dict[str, dict[str, bytes]] = {}
+        self._factories = factories
+        self._chains: dict[str, CompiledChain] = {}
+        self._root: CompiledChain | None = None
+        self._tails: dict[UUID, trio.Event] = {}
+
+    async def restore(self) -> None:
+        """Read what nodes kept over the restart; once, before the first `load_chain`."""
+        for key, body in (await self.storage.load_states(STATE_OWNER)).items():
+            node, _, name = key.rpartition("/")
+            self.restored.setdefault(node, {})[name] = body
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Fire timers until cancelled."""
+        task_status.started()
+        await self.timers.run()
+
+    # chains --------------------------------------------------------------------------------------
+    def load_chain(self, chain: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+        """Compile a chain (RuleChain and RuleChainMetaData JSON) in place of its old form.
+
+        A chain whose `root` is true becomes the root chain. Metadata without nodes leaves a
+        chain that is already loaded as it is (§1.2). Messages under way finish in the old form.
+        """
+        chain_id = chain["id"]["id"]
+        old = self._chains.get(chain_id)
+        if old is not None and not metadata.get("nodes"):
+            return
+        compiled, new = compile_chain(self, chain, metadata, old, self._factories)
+        self._chains[chain_id] = compiled
+        if chain.get("root") or (old is not None and self._root is old):
+            self._root = compiled
+        kept = set(compiled.nodes)
+        for node in old.nodes if old else ():
+            if node not in kept:
+                node.stop()
+        for node in new:
+            node.start()
+        self.emit(
+            RuleChainLoaded(
+                name=compiled.name,
+                nodes=len(compiled.nodes),
+                kept=len(compiled.nodes) - len(new),
+                refused=sum(node.refusal is not None for node in compiled.nodes),
+            )
+        )
+
+    def remove_chain(self, chain_id: UUID) -> None:
+        """Stop and forget a chain; unknown ids are ignored."""
+        chain = self._chains.pop(str(chain_id), None)
+        if chain is None:
+            return
+        if self._root is chain:
+            self._root = None
+        for node in chain.nodes:
+            node.stop()
+
+    def set_root(self, chain_id: UUID) -> None:
+        """Make a loaded chain the root; unknown ids are ignored."""
+        self._root = self._chains.get(str(chain_id), self._root)
+
+    def chain(self, chain_id: UUID) -> CompiledChain | None:
+        """A loaded chain."""
+        return self._chains.get(str(chain_id))
+
+    def chain_of(self, message: Message) -> CompiledChain | None:
+        """The chain for a new message: its device's or asset's profile says which, else root."""
+        originator = message.originator
+        if originator.type in ("DEVICE", "ASSET"):
+            profile = self.state.profile_of(originator)
+            if profile is not None:
+                for key in ("defaultEdgeRuleChainId", "defaultRuleChainId"):
+                    reference = profile.get(key)
+                    if reference and (chain := self._chains.get(reference["id"])):
+                        return chain
+        return self._root
+
+    def nodes(self) -> list[CompiledNode]:
+        """All nodes of all chains, for pages that show them."""
+        return [node for chain in self._chains.values() for node in chain.nodes]
+
+    def debug_events(self, node_id: UUID) -> list[DebugEvent]:
+        """A node's debug events, oldest first; empty unless its debugSettings ask for some."""
+        for node in self.nodes():
+            if node.id == node_id and node.debug is not None:
+                return node.debug.events()
+        return []
+
+    # messages ------------------------------------------------------------------------------------
+    def process(self, message: Message, work: Work) -> Awaitable[None] | None:
+        """Run a message, and what its effects cause, into `work`.
+
+        Returns None when all is done, else an awaitable that finishes it and that the caller
+        must await (later messages of the originator wait for it). Then the caller commits
+        `work.unit` and makes the calls in `work.after`. Never raises for what a node does:
+        `work.failure` says what went wrong.
+        """
+        tail = self._tails.get(message.originator.id)
+        run = Run(self, work)
+        if tail is None:
+            run.enter(message)
+            run.drain()
+            if not run.waits:
+                return None
+        return self._in_order(run, message, tail)
+
+    def resume(
+        self,
+        node: CompiledNode,
+        action: Callable[[Context], Awaitable[None] | None],
+        work: Work,
+    ) -> Awaitable[None] | None:
+        """Run a node's own action into `work`; as `process` otherwise, in no order."""
+        run = Run(self, work)
+        run.visit(node, action)
+        run.drain()
+        return self._in_time(run) if run.waits else None
+
+    def _in_order(self, run: Run, message: Message, tail: trio.Event | None) -> Awaitable[None]:
+        done = self._tails[message.originator.id] = trio.Event()
+        return self._after(run, message, tail, done)
+
+    async def _after(
+        self, run: Run, message: Message, tail: trio.Event | None, done: trio.Event
+    ) -> None:
+        try:
+            if tail is not None:
+                await tail.wait()
+                run.enter(message)
+            await self._in_time(run)
+        finally:
+            done.set()
+            if self._tails.get(message.originator.id) is done:
+                del self._tails[message.originator.id]
+
+    async def _in_time(self, run: Run) -> None:
+        with trio.move_on_after(self.limits.message_timeout_s) as scope:
+            await run.finish()
+        if scope.cancelled_caught:
+            run.abandon(f"took longer than {self.limits.message_timeout_s:g} s")
+
+    def failed(self, branch: Branch, work: Work) -> None:
+        """A branch of a message has failed; queues that retry take it from here (§2.5)."""
