@@ -82,7 +82,7 @@ class UnitView:
             if write.kind != "ALARM":
                 continue
             body = _parsed(write)
-            if body is None or body["type"] == type and _is(body["originator"], originator):
+            if body is None or (body["type"] == type and _is(body["originator"], originator)):
                 if body is not None and not body["cleared"]:
                     return body
                 if stored is not None and stored["id"]["id"] == str(write.id):

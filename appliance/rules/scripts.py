@@ -55,7 +55,9 @@ class Script:
             except ValueError as error:
                 raise ConfigError(f"TBEL does not compile: {error}") from None
 
-    def then(self, arguments: tuple[Any, ...], use: Callable[[Any], None]) -> Awaitable[None] | None:
+    def then(
+        self, arguments: tuple[Any, ...], use: Callable[[Any], None]
+    ) -> Awaitable[None] | None:
         """Run and hand the result to `use`: at once, or in a thread where the script is slow.
 
         Raises NodeError (now, or from the awaitable) when the script fails.
