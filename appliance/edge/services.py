@@ -215,7 +215,7 @@ class EdgeServices:
         self._processor.submit(lambda work: self._processor.through_chain(message, work))
 
     def calculate(self, values: CalculationInput, work: Work) -> None:
-        """See RuleServices; no calculated field engine is loaded, so there is nothing to hand on."""
+        """See RuleServices. Nothing to hand on: calculated fields are kept, not yet computed."""
 
     def _spawn(self, start: Callable[[], Any]) -> None:
         try:
