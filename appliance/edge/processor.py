@@ -1,7 +1,12 @@
-"""The way of a message: rule chain → unit of work → commit → state → what follows.
+"""The way of a message: rule chain → unit of work → commit → what follows.
 
-The one place where the commit and the change of the in-memory state are tied together. Both run
-shielded from cancellation: a device that hangs up must not leave memory behind the disk.
+State and disk: a message must see what earlier messages did, durable or not, so a unit's changes
+of entities and attributes enter the in-memory state before its commit. If storage then pushes
+back, those changes are *owed*: they are committed again and again, nothing new is taken meanwhile,
+and the device, which was told to wait, sends its message once more. Telemetry changes no state and
+is never owed.
+
+Commits run shielded: a device that hangs up must not leave memory and disk apart.
 """
 
 from __future__ import annotations
@@ -13,22 +18,24 @@ import trio
 
 from appliance.extension.ports import Storage
 from appliance.kernel.events import Emit, Event
+from appliance.kernel.wakeup import Wakeup
 from appliance.model.errors import Retryable
 from appliance.model.message import Message
 from appliance.model.unit import Unit
+from appliance.rules.ports import Task
 from appliance.rules.work import Work
 from appliance.state.store import State
 
-FOLLOW_UPS_MAX = 100
-"""Messages that one message may cause; a chain that makes more is a loop."""
-_RETRY_S_MAX = 5.0
+TASKS_MAX = 10_000
+"""Tasks of the rule engine that may wait (branch copies, timers): 10 s of work at 1,000/s."""
+_OWED_RETRY_S = 1.0
 
 
 class Engine(Protocol):
     """The part of the rule engine that is used here."""
 
     def process(self, message: Message, work: Work) -> Awaitable[None] | None:
-        """Run the message; None when it is done, else what finishes it."""
+        """Run the message and what it causes; None when done, else what finishes it."""
         ...
 
 
@@ -53,59 +60,65 @@ class MessagesProcessed(Event, frozen=True):
 
 
 class Processor:
-    """Runs messages through the rule engine and commits what they cause."""
+    """Runs messages through the rule engine and commits what they cause; a Component."""
 
-    def __init__(self, engine: Engine, storage: Storage, state: State, emit: Emit) -> None:
-        self._engine = engine
+    def __init__(self, storage: Storage, state: State, emit: Emit) -> None:
+        self.engine: Engine | None = None
+        """Set once by the composition, which needs the processor to make the engine."""
         self._storage = storage
         self._state = state
         self._emit = emit
+        self._owed: list[Unit] = []
+        self._owing = Wakeup()
+        self._submit, self._tasks = trio.open_memory_channel[Task](TASKS_MAX)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run submitted tasks and pay what is owed, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._pay)
+            task_status.started()
+            async for task in self._tasks:
+                await self._run_task(task)
+
+    # --- messages -----------------------------------------------------------------------------
 
     async def process(self, messages: Sequence[Message]) -> None:
         """Return when everything that the messages caused is durable.
 
-        Messages of one originator keep their order. Raises Retryable when storage pushes back;
-        then none of what has not yet been committed counts.
+        Messages of one originator keep their order. Raises Retryable when storage pushes back:
+        then nothing of the messages counts and their sender must send them again.
         """
+        self._refuse_while_owing()
+        assert self.engine is not None
         done: list[Work] = []
-        waiting: list[tuple[Awaitable[None], Message, Work]] = []
+        rests: list[tuple[Awaitable[None], Message, Work]] = []
         for message in messages:
             work = Work()
-            rest = self._engine.process(message, work)
+            rest = self.engine.process(message, work)
             if rest is None:
-                self._settle(message, work)
+                self._end(message, work)
                 done.append(work)
             else:
-                waiting.append((rest, message, work))
+                rests.append((rest, message, work))
         await self._commit(done)
-        if waiting:
+        if rests:
             async with trio.open_nursery() as nursery:
-                for rest, message, work in waiting:
+                for rest, message, work in rests:
                     nursery.start_soon(self._finish, rest, message, work)
         self._emit(MessagesProcessed(count=len(messages)))
 
     async def _finish(self, rest: Awaitable[None], message: Message, work: Work) -> None:
         await rest
-        while work.follow_ups and not work.failure:
-            follow_up = work.follow_ups.pop(0)
-            rest_of_follow_up = self._engine.process(follow_up, work)
-            if rest_of_follow_up is not None:
-                await rest_of_follow_up
-        self._report(message, work)
+        self._end(message, work)
         await self._commit([work])
 
-    def _settle(self, message: Message, work: Work) -> None:
-        """Run what the message caused, through its own chains, into the same unit."""
-        for _ in range(FOLLOW_UPS_MAX):
-            if not work.follow_ups:
-                break
-            follow_up = work.follow_ups.pop(0)
-            rest = self._engine.process(follow_up, work)
-            if rest is not None:
-                work.failure = work.failure or f"{follow_up.type} has to wait in its chain"
-        self._report(message, work)
+    def through_chain(self, message: Message, work: Work) -> Awaitable[None] | None:
+        """Run one message into a task's own work; for tasks that write and then tell."""
+        assert self.engine is not None
+        return self.engine.process(message, work)
 
-    def _report(self, message: Message, work: Work) -> None:
+    def _end(self, message: Message, work: Work) -> None:
+        self._state.apply(work.unit)
         if work.failure is not None:
             self._emit(
                 MessageFailed(
@@ -113,36 +126,85 @@ class Processor:
                 )
             )
 
-    async def _commit(self, works: Sequence[Work]) -> None:
-        units = [work.unit for work in works if work.unit]
-        with trio.CancelScope(shield=True):
-            if units:
-                await self._storage.commit(units)
-            for unit in units:
-                self._state.apply(unit)
-        for work in works:
-            for call in work.after:
-                call()
+    # --- tasks of the rule engine -------------------------------------------------------------
+
+    def submit(self, task: Task) -> None:
+        """See rules.ports.RuleServices.submit."""
+        try:
+            self._submit.send_nowait(task)
+        except trio.WouldBlock:
+            raise Retryable(
+                f"{TASKS_MAX} tasks of rule nodes wait already",
+                hint="a rule chain produces messages faster than it handles them",
+            ) from None
+
+    async def _run_task(self, task: Task) -> None:
+        work = Work()
+        rest = task(work)
+        if rest is not None:
+            await rest
+        self._state.apply(work.unit)
+        try:
+            await self._commit([work])
+        except Retryable:
+            self._owed.append(work.unit)  # nobody would submit it again
+            self._owing.set()
+
+    # --- commits ------------------------------------------------------------------------------
 
     async def commit(self, unit: Unit) -> None:
-        """Commit a unit that no message caused. Raises Retryable."""
+        """Commit a unit that no message caused, and change the state by it. Raises Retryable."""
+        self._refuse_while_owing()
         with trio.CancelScope(shield=True):
             await self._storage.commit([unit])
-            self._state.apply(unit)
+        self._state.apply(unit)
 
-    async def commit_applied(self, units: Sequence[Unit]) -> None:
-        """Commit units that the state already has, however long storage pushes back.
+    async def commit_received(self, units: Sequence[Unit]) -> None:
+        """Commit what a peer sent and the state already has, however long storage pushes back.
 
-        For what a peer sent: it gets no acknowledgement meanwhile. Cancelled between two tries,
-        the state is ahead of the disk; the peer then sends the same again, and every write of
-        sync.incoming is repeated by a repeat.
+        The peer gets no acknowledgement meanwhile. Cancelled between two tries, the state is ahead
+        of the disk; the peer then sends the same again, and a repeat writes the same again.
         """
-        wait_s = 0.1
         while True:
             try:
                 with trio.CancelScope(shield=True):
                     await self._storage.commit(units)
                 return
+            except Retryable as error:
+                await trio.sleep(error.retry_after_s)
+
+    async def _commit(self, works: Sequence[Work]) -> None:
+        units = [work.unit for work in works if work.unit]
+        if units:
+            try:
+                with trio.CancelScope(shield=True):
+                    await self._storage.commit(units)
             except Retryable:
-                await trio.sleep(wait_s)
-                wait_s = min(_RETRY_S_MAX, wait_s * 2)
+                self._owe(units)
+                raise
+        for work in works:
+            for call in work.after:
+                call()
+
+    def _owe(self, units: Sequence[Unit]) -> None:
+        self._owed += [
+            Unit(attributes=unit.attributes, entities=unit.entities, states=unit.states)
+            for unit in units
+            if unit.attributes or unit.entities or unit.states
+        ]
+        self._owing.set()
+
+    def _refuse_while_owing(self) -> None:
+        if self._owed:
+            raise Retryable("storage is behind", hint="see the storage section of the status")
+
+    async def _pay(self) -> None:
+        while True:
+            await self._owing.wait()
+            while self._owed:
+                try:
+                    with trio.CancelScope(shield=True):
+                        await self._storage.commit(self._owed)
+                    self._owed.clear()
+                except Retryable:
+                    await trio.sleep(_OWED_RETRY_S)

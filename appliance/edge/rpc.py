@@ -110,6 +110,12 @@ class RpcDesk:
         pending.done.set()
         return True
 
+    def delivered(self, device: UUID, request_id: int) -> None:
+        """The device confirmed that it has the request; its answer is yet to come."""
+        pending = self._pending.get((device, request_id))
+        if pending is not None:
+            pending.delivered = True
+
     def _deliver(self, pending: _Pending) -> None:
         request = pending.request
         downlink = self._listeners.get(request.device)

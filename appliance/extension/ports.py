@@ -160,7 +160,7 @@ class Storage(Component, Protocol):
 
     # state, read once at start -------------------------------------------------------------------
     def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
-        """Every stored entity in chunks, with `async for`; each (kind, id) once, body never None."""
+        """Every stored entity in chunks (`async for`); each (kind, id) once, body never None."""
         ...
 
     def load_attributes(

@@ -132,7 +132,7 @@ class Lifecycle:
         """
         born = trio.current_time()
         # N0 appliance: signals, watchdog, web (dies last). Pages get APPLIANCE_DRAIN_S.
-        async with self._level("appliance", levels.appliance, APPLIANCE_DRAIN_S):  # noqa: SIM117 - a diagram
+        async with self._level("appliance", levels.appliance, APPLIANCE_DRAIN_S):
             # N1 foundation: storage commits what it holds and closes within FOUNDATION_DRAIN_S.
             async with self._level("foundation", levels.foundation, FOUNDATION_DRAIN_S):
                 # N2 uplink: a last drain to the cloud of at most UPLINK_DRAIN_S.

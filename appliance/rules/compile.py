@@ -17,7 +17,6 @@ from uuid import UUID
 
 import msgspec
 
-from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
 from appliance.model.errors import ConfigError
@@ -27,7 +26,7 @@ from appliance.rules.context import Context
 from appliance.rules.debug import DebugLog
 from appliance.rules.events import RuleNodeRefused
 from appliance.rules.node import PACKAGE, NodeFactory, RuleNode
-from appliance.rules.ports import RuleServices
+from appliance.rules.ports import History, RuleServices
 from appliance.state.view import StateView
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ class CompiledNode:
         return self.engine.state
 
     @property
-    def storage(self) -> Storage:
+    def storage(self) -> History:
         """See NodeHandle."""
         return self.engine.storage
 

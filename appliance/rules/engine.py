@@ -21,7 +21,6 @@ from uuid import UUID
 import msgspec
 import trio
 
-from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
 from appliance.model.message import Message
@@ -30,7 +29,7 @@ from appliance.rules.context import STATE_OWNER, Context
 from appliance.rules.debug import DebugEvent
 from appliance.rules.events import RuleChainLoaded
 from appliance.rules.node import NodeFactory
-from appliance.rules.ports import RuleServices
+from appliance.rules.ports import History, RuleServices
 from appliance.rules.run import Branch, Run
 from appliance.rules.timers import Timers
 from appliance.rules.work import Work
@@ -53,7 +52,7 @@ class RuleEngine:
     def __init__(
         self,
         state: StateView,
-        storage: Storage,
+        storage: History,
         clock: Clock,
         emit: Emit,
         services: RuleServices,

@@ -20,18 +20,18 @@ runs one node alone and checks what every node must keep.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
 from appliance.model.errors import ConfigError
 from appliance.model.message import Message
-from appliance.rules.ports import RuleServices
+from appliance.rules.ports import History, RuleServices
 from appliance.state.view import StateView
 
 if TYPE_CHECKING:
@@ -70,17 +70,55 @@ class RuleNode(Protocol):
 class NodeHandle(Protocol):
     """A node's place in the engine; lives as long as the node."""
 
-    id: UUID
-    name: str
-    chain_id: UUID
-    queue: str | None
-    state: StateView
-    storage: Storage
-    clock: Clock
-    emit: Emit
-    services: RuleServices
-    restored: Mapping[str, bytes]
-    """What `ctx.save_state` kept, as it was when the engine started."""
+    @property
+    def id(self) -> UUID:
+        """The server's id of the node."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """As the chain calls it."""
+        ...
+
+    @property
+    def chain_id(self) -> UUID:
+        """Of the chain that it is in."""
+        ...
+
+    @property
+    def queue(self) -> str | None:
+        """The queue that its output goes to, where it makes messages of its own."""
+        ...
+
+    @property
+    def state(self) -> StateView:
+        """Committed state; while a message is processed, use the context's."""
+        ...
+
+    @property
+    def storage(self) -> History:
+        """History of values."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """Epoch milliseconds."""
+        ...
+
+    @property
+    def emit(self) -> Emit:
+        """States what happened."""
+        ...
+
+    @property
+    def services(self) -> RuleServices:
+        """Effects outside the unit of work."""
+        ...
+
+    @property
+    def restored(self) -> Mapping[str, bytes]:
+        """What `ctx.save_state` kept, as it was when the engine started."""
+        ...
 
     def later(self, delay_ms: int, action: Callable[[], None]) -> Callable[[], None]:
         """Call `action` after a delay; call the result to cancel. Gone when the node stops."""
@@ -101,12 +139,12 @@ class NodeFactory(msgspec.Struct, Generic[C], frozen=True):
     build: makes the node, or raises ConfigError: then the node is "not started" and messages that
     reach it fail. version: the newest configurationVersion known; upgrade: turns the raw object
     of an older version (given with its number) into today's. note: what differs from the server,
-    for docs/rule-nodes.md. connects: it opens connections of its own.
+    for docs/rule-nodes.md.
     """
 
     type: str
     name: str
-    config: type[C]
+    config: builtins.type[C]
     build: Callable[[C, NodeHandle], RuleNode]
     version: int = 0
     upgrade: Callable[[dict[str, Any], int], dict[str, Any]] | None = None
@@ -119,7 +157,7 @@ class NodeFactory(msgspec.Struct, Generic[C], frozen=True):
             config = self.upgrade(config, version)
         given = {key: value for key, value in config.items() if value is not None}
         try:
-            parsed = msgspec.convert(given, self.config, strict=False)
+            parsed: C = msgspec.convert(given, self.config, strict=False)
         except msgspec.ValidationError as error:
             raise ConfigError(f"bad configuration: {error}") from None
         return self.build(parsed, handle)

@@ -22,16 +22,12 @@ from appliance.state.view import Relation, StateView
 class UnitView:
     """A StateView over another one and an uncommitted unit."""
 
-    __slots__ = ("_base", "_unit")
+    __slots__ = ("_base", "_unit", "tenant_id")
 
     def __init__(self, base: StateView, unit: Unit) -> None:
         self._base = base
         self._unit = unit
-
-    @property
-    def tenant_id(self) -> UUID:
-        """See StateView."""
-        return self._base.tenant_id
+        self.tenant_id = base.tenant_id
 
     def entity(self, kind: str, id: UUID) -> dict[str, Any] | None:
         """See StateView."""
@@ -82,7 +78,7 @@ class UnitView:
             if write.kind != "ALARM":
                 continue
             body = _parsed(write)
-            if body is None or body["type"] == type and _is(body["originator"], originator):
+            if body is None or (body["type"] == type and _is(body["originator"], originator)):
                 if body is not None and not body["cleared"]:
                     return body
                 if stored is not None and stored["id"]["id"] == str(write.id):

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from appliance.extension.ports import SeriesQuery
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import Scope, Value
@@ -20,6 +21,24 @@ from appliance.rules.work import Work
 
 Task = Callable[[Work], Awaitable[None] | None]
 """A message's way through the engine, still to be given its unit of work."""
+
+
+class History(Protocol):
+    """The part of `Storage` that rules read; see appliance/extension/ports.py."""
+
+    async def load_states(self, owner: str) -> dict[str, bytes]:
+        """All StateWrites of one owner."""
+        ...
+
+    async def query_series(self, query: SeriesQuery) -> dict[str, list[tuple[int, Value]]]:
+        """{key: [(ts, value)]}."""
+        ...
+
+    async def latest(
+        self, entity: EntityId, keys: Sequence[str] | None = None
+    ) -> dict[str, tuple[int, Value]]:
+        """Newest point per key; keys None = all."""
+        ...
 
 
 class RpcToDevice(msgspec.Struct, frozen=True):

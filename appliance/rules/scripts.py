@@ -7,17 +7,16 @@ that do nothing surprising can be recognised (`is_default_log`) and skipped.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import trio
 
 from appliance.model.errors import ConfigError
 from appliance.rules.js import JsScript, ScriptTooLong, compile_js
 from appliance.rules.node import NodeConfig, require
-from appliance.rules.tbel import Script as TbelScript
-from appliance.rules.tbel import compile_script
 
 MESSAGE_ARGUMENTS = ("msg", "metadata", "msgType")
 
@@ -25,6 +24,14 @@ DEFAULT_LOG = (
     "return '\\nIncoming message:\\n' + JSON.stringify(msg) + "
     "'\\nIncoming metadata:\\n' + JSON.stringify(metadata);"
 )
+
+
+class TbelScript(Protocol):
+    """A compiled TBEL body."""
+
+    def run(self, *arguments: Any) -> Any:
+        """Call with parsed JSON; raises an error with its text."""
+        ...
 
 
 class ScriptConfig(NodeConfig, frozen=True, kw_only=True):
@@ -50,12 +57,11 @@ class Script:
         if self.is_js:
             self._script = compile_js(text, parameters)
         else:
-            try:
-                self._script = compile_script(text, parameters)
-            except ValueError as error:
-                raise ConfigError(f"TBEL does not compile: {error}") from None
+            self._script = _compile_tbel(text, parameters)
 
-    def then(self, arguments: tuple[Any, ...], use: Callable[[Any], None]) -> Awaitable[None] | None:
+    def then(
+        self, arguments: tuple[Any, ...], use: Callable[[Any], None]
+    ) -> Awaitable[None] | None:
         """Run and hand the result to `use`: at once, or in a thread where the script is slow.
 
         Raises NodeError (now, or from the awaitable) when the script fails.
@@ -77,6 +83,15 @@ class Script:
         self, script: JsScript, arguments: tuple[Any, ...], use: Callable[[Any], None]
     ) -> None:
         use(await trio.to_thread.run_sync(partial(script.run_long, *arguments)))
+
+
+def _compile_tbel(text: str, parameters: tuple[str, ...]) -> TbelScript:
+    try:
+        tbel = importlib.import_module("appliance.rules.tbel")
+    except ModuleNotFoundError:
+        raise ConfigError("TBEL is not available") from None
+    script: TbelScript = tbel.compile_script(text, parameters)
+    return script
 
 
 def is_default_log(text: str) -> bool:

@@ -252,7 +252,7 @@ def _parsed(words: str) -> Value | None:
     """A JSON_V value; text that is no JSON stays text, `null` is no value."""
     try:
         return cast("Value | None", msgspec.json.decode(words))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return words
 
 

@@ -1,0 +1,51 @@
+"""Keeps the rule engine's chains equal to the chains in the state."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import trio
+
+from appliance.kernel.wakeup import Wakeup
+from appliance.rules.engine import RuleEngine
+from appliance.state.store import State
+
+
+class Chains:
+    """A Component: reloads a chain once it and its metadata are there, removes deleted ones.
+
+    Changes are collected and loaded between messages, never in the middle of one.
+    """
+
+    def __init__(self, state: State, engine: RuleEngine) -> None:
+        self._state = state
+        self._engine = engine
+        self._changed: set[UUID] = set()
+        self._wakeup = Wakeup()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Load every chain, say started, then follow the state until cancelled."""
+        await self._engine.restore()
+        for chain in self._state.ids("RULE_CHAIN"):
+            self._load(chain)
+        self._state.watch(self._note)
+        task_status.started()
+        while True:
+            await self._wakeup.wait()
+            changed, self._changed = self._changed, set()
+            for chain in changed:
+                self._load(chain)
+
+    def _note(self, kind: str, id: UUID, body: dict[str, Any] | None) -> None:
+        if kind in ("RULE_CHAIN", "RULE_CHAIN_METADATA"):
+            self._changed.add(id)
+            self._wakeup.set()
+
+    def _load(self, id: UUID) -> None:
+        chain = self._state.entity("RULE_CHAIN", id)
+        metadata = self._state.entity("RULE_CHAIN_METADATA", id)
+        if chain is None:
+            self._engine.remove_chain(id)
+        elif metadata is not None:
+            self._engine.load_chain(chain, metadata)

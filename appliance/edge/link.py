@@ -1,0 +1,427 @@
+"""The edge's connection to its cloud: connect, handshake, sync, receive, for ever.
+
+States: disconnected → connecting → connected → (link ends) → reconnecting → … Reconnecting waits
+`reconnect_interval_s`, doubled up to `reconnect_interval_s_max` with jitter while connections fail;
+a link that was accepted starts over from the short wait unless the server ended it politely, since
+a polite end means "replaced by another session of yours" (§3.7, §11.18) and two edges with one key
+would otherwise chase each other.
+
+After every reconnect a partial sync is asked for, and attributes of every device after it: that
+is what a real edge loses without (traces 12 and 17).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+import trio
+
+from appliance.edge.policy import ORDER, EdgePolicy, request
+from appliance.edge.processor import Processor
+from appliance.edge.services import EdgeServices
+from appliance.edge.sessions import Sessions
+from appliance.extension.ports import Link, LinkClosed, Storage, Transport
+from appliance.kernel.clock import Clock
+from appliance.kernel.events import Emit, Event
+from appliance.model.errors import ConfigError, Permanent, Retryable
+from appliance.model.ids import NULL_UUID, EntityId
+from appliance.model.message import Message
+from appliance.model.telemetry import AttributeWrite, Scope, Value
+from appliance.model.unit import CLOUD, EntityWrite, Lane, StateWrite, Unit
+from appliance.state.store import State
+from appliance.sync.incoming import Applied, digest, telemetry_messages
+from appliance.sync.messages import (
+    Ack,
+    Batch,
+    Connect,
+    Connected,
+    EdgeConfiguration,
+    EdgeUpdate,
+    Frame,
+    SyncRequest,
+)
+from appliance.sync.sender import Sender
+
+STATE_OWNER = "link"
+HANDSHAKE_S = 20.0
+"""A server answers a CONNECT within a second; a busy one within a few."""
+REQUESTS_MAX = 1000
+"""Follow-up requests that may wait; beyond, those of an earlier reconnect are still unanswered."""
+
+
+class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """See the configuration section [cloud]."""
+
+    routing_key: str
+    secret: str
+    version: int = 13
+    max_inbound_bytes: int = 4_194_304
+    reconnect_interval_s: float = 3.0
+    reconnect_interval_s_max: float = 60.0
+    adopt: bool = False
+
+
+class CloudConnected(Event, frozen=True):
+    """The server accepted us."""
+
+    text: ClassVar[str] = "connected to {peer} as edge {name!r}"
+    counters: ClassVar[dict[str, str]] = {"connects": ""}
+    peer: str
+    name: str
+
+
+class CloudDisconnected(Event, frozen=True):
+    """The link ended or could not be made."""
+
+    level: ClassVar[str] = "warning"
+    text: ClassVar[str] = "not connected to the cloud: {reason}; next try in {wait_s:.1f} s"
+    counters: ClassVar[dict[str, str]] = {"disconnects": ""}
+    reason: str
+    wait_s: float
+
+
+class SyncFinished(Event, frozen=True):
+    """The server has sent everything it had to."""
+
+    text: ClassVar[str] = "sync completed after {seconds:.1f} s, {messages} messages"
+    counters: ClassVar[dict[str, str]] = {"syncs": ""}
+    seconds: float
+    messages: int
+
+
+class DownlinkApplied(Event, frozen=True):
+    """Messages from the cloud were applied and acknowledged."""
+
+    level: ClassVar[str] = "debug"
+    text: ClassVar[str] = "{count} messages from the cloud applied"
+    counters: ClassVar[dict[str, str]] = {"downlink_messages": "count", "kept_unused": "kept"}
+    count: int
+    kept: int
+
+
+class DownlinkRefused(Event, frozen=True):
+    """A message from the cloud could not be applied; the cloud was told why."""
+
+    level: ClassVar[str] = "warning"
+    text: ClassVar[str] = "a message from the cloud was refused: {reason}"
+    counters: ClassVar[dict[str, str]] = {"downlink_refused": ""}
+    reason: str
+
+
+class DownlinkIgnored(Event, frozen=True):
+    """Part of a message was acknowledged without effect."""
+
+    level: ClassVar[str] = "warning"
+    text: ClassVar[str] = "acknowledged without effect: {what}"
+    counters: ClassVar[dict[str, str]] = {"downlink_ignored": ""}
+    what: str
+
+
+class Refused(Exception):
+    """The server did not accept the CONNECT."""
+
+
+class LinkStatus(msgspec.Struct):
+    """For /status: what an operator asks first."""
+
+    state: str = "disconnected"
+    since_ms: int = 0
+    peer: str = ""
+    last_error: str = ""
+    connects: int = 0
+    syncing: bool = False
+    last_sync_ms: int | None = None
+
+
+class CloudLink:
+    """Keeps the edge connected; a Component."""
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        transport: Transport,
+        storage: Storage,
+        state: State,
+        processor: Processor,
+        services: EdgeServices,
+        sessions: Sessions,
+        sender: Sender,
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._storage = storage
+        self._state = state
+        self._processor = processor
+        self._services = services
+        self._sessions = sessions
+        self._sender = sender
+        self._clock = clock
+        self._emit = emit
+        self._policy = EdgePolicy(state, clock)
+        self.status = LinkStatus()
+        self.configuration: EdgeConfiguration | None = None
+        self._full_sync_done = False
+        self._edge_id: UUID | None = None
+        self._version = settings.version
+        self._sync_began_s = 0.0
+        self._sync_messages = 0
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Connect again and again until cancelled."""
+        await self._restore()
+        task_status.started()
+        wait_s = self._settings.reconnect_interval_s
+        while True:
+            accepted = self.status.connects
+            try:
+                self._enter("connecting" if not accepted else "reconnecting")
+                async with self._transport.connect() as link:
+                    await self._serve(link)
+            except* (LinkClosed, Retryable, ConfigError, Refused) as group:
+                error = _first(group)
+                polite = isinstance(error, LinkClosed) and error.status == "OK"
+                if self.status.connects > accepted and not polite:
+                    wait_s = self._settings.reconnect_interval_s
+                await self._lost(str(error), wait_s * random.uniform(0.8, 1.2))
+                wait_s = min(self._settings.reconnect_interval_s_max, wait_s * 2)
+
+    async def drain(self) -> None:
+        """Wait until everything durable has reached the cloud, or for ever while it is away."""
+        while self.status.state == "connected" and any(
+            self._storage.depth(CLOUD, lane).pending for lane in Lane
+        ):
+            await trio.sleep(0.05)
+
+    async def _restore(self) -> None:
+        states = await self._storage.load_states(STATE_OWNER)
+        self._full_sync_done = "full_sync_done" in states
+        if "edge_id" in states:
+            self._edge_id = UUID(states["edge_id"].decode())
+
+    def _enter(self, state: str) -> None:
+        if self.status.state != state:
+            self.status.state = state
+            self.status.since_ms = self._clock()
+
+    async def _lost(self, reason: str, wait_s: float) -> None:
+        self.status.last_error = reason
+        if self.status.state == "connected":
+            await self._write_tenant({"active": False, "lastDisconnectTime": self._clock()})
+        self._enter("reconnecting")
+        self.status.syncing = False
+        self._emit(CloudDisconnected(reason=reason, wait_s=wait_s))
+        await trio.sleep(wait_s)
+
+    # --- one link -----------------------------------------------------------------------------
+
+    async def _serve(self, link: Link) -> None:
+        connected, rest = await self._handshake(link)
+        self.status.peer = link.peer
+        self.status.connects += 1
+        self._enter("connected")
+        assert connected.configuration is not None
+        await self._configure(connected.configuration)
+        now_ms = self._clock()
+        await self._write_tenant({"active": True, "lastConnectTime": now_ms})
+        self._emit(CloudConnected(peer=link.peer, name=connected.configuration.name))
+        await self._request_sync(link)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._receive, link, rest)
+            nursery.start_soon(self._sender.run, link, connected.max_inbound_bytes)
+
+    async def _handshake(self, link: Link) -> tuple[Connected, Sequence[Frame]]:
+        settings = self._settings
+        hello = Connect(
+            settings.routing_key, settings.secret, self._version, settings.max_inbound_bytes
+        )
+        with trio.move_on_after(HANDSHAKE_S):
+            await link.send([hello])
+            frames = await link.receive()
+            for index, frame in enumerate(frames):
+                if isinstance(frame, Connected):
+                    if frame.code != 0:
+                        raise Refused(_refusal(frame))
+                    return frame, frames[index + 1 :]
+        raise Refused(f"{link.peer} did not answer the CONNECT within {HANDSHAKE_S:g} s")
+
+    async def _request_sync(self, link: Link) -> None:
+        self.status.syncing = True
+        self._sync_began_s = trio.current_time()
+        self._sync_messages = 0
+        await link.send([SyncRequest(full=not self._full_sync_done)])
+
+    # --- receiving ----------------------------------------------------------------------------
+
+    async def _receive(self, link: Link, frames: Sequence[Frame]) -> None:
+        while True:
+            batches: list[Batch] = []
+            for frame in frames:
+                match frame:
+                    case Ack():
+                        self._sender.on_ack(frame)
+                    case Batch():
+                        batches.append(frame)
+                    case EdgeUpdate(configuration):
+                        await self._configure(configuration)
+            if batches:
+                await self._take(link, batches)
+            frames = await link.receive()
+
+    async def _take(self, link: Link, batches: Sequence[Batch]) -> None:
+        """Apply, make durable, acknowledge, then tell rules and devices."""
+        applied: list[Applied] = []
+        acks: list[Ack] = []
+        for batch in batches:
+            try:
+                one = digest(batch.items, self._state, self._policy, self._clock(), ORDER)
+            except Permanent as error:
+                self._emit(DownlinkRefused(reason=str(error)))
+                acks.append(Ack(batch.id, False, str(error)))
+                continue
+            self._state.apply(one.unit)
+            applied.append(one)
+            acks.append(Ack(batch.id, True))
+        units = [one.unit for one in applied if one.unit]
+        if units:
+            await self._processor.commit_received(units)
+        messages = [message for one in applied for message in self._messages(one)]
+        if messages:
+            await self._run_messages(messages)
+        await link.send(acks)
+        for one in applied:
+            await self._after(one)
+        kept = sum(len(one.kept) for one in applied)
+        self._emit(DownlinkApplied(count=len(applied), kept=kept))
+
+    def _messages(self, applied: Applied) -> list[Message]:
+        messages = list(applied.messages)
+        for entity, entries in applied.telemetry:
+            messages.extend(telemetry_messages(entity, entries, self._state, "cloud"))
+        return messages
+
+    async def _run_messages(self, messages: Sequence[Message]) -> None:
+        while True:
+            try:
+                await self._processor.process(messages)
+                return
+            except Retryable as error:
+                await trio.sleep(error.retry_after_s)
+
+    async def _after(self, applied: Applied) -> None:
+        self._sync_messages += 1
+        for notice in applied.notices:
+            self._sessions.notify_attributes(notice.device.id, notice.updated, notice.deleted)
+        for call in applied.calls:
+            self._services.call_from_cloud(call)
+        for what in applied.ignored:
+            self._emit(DownlinkIgnored(what=what))
+        if applied.configuration is not None:
+            await self._configure(applied.configuration)
+        if applied.sync_completed:
+            await self._sync_completed()
+
+    async def _sync_completed(self) -> None:
+        unit = Unit(states=[StateWrite(STATE_OWNER, "full_sync_done", b"1")])
+        tenant = EntityId("TENANT", self._state.tenant_id)
+        unit.events.append(request(tenant, "ATTRIBUTES_REQUEST"))
+        if self._full_sync_done and self._storage.depth(CLOUD, Lane.ENTITY).pending < REQUESTS_MAX:
+            for device in self._state.ids("DEVICE"):
+                unit.events.append(request(EntityId("DEVICE", device), "ATTRIBUTES_REQUEST"))
+        await self._processor.commit_received([unit])
+        self._full_sync_done = True
+        self.status.syncing = False
+        self.status.last_sync_ms = self._clock()
+        seconds = trio.current_time() - self._sync_began_s
+        self._emit(SyncFinished(seconds=seconds, messages=self._sync_messages))
+
+    # --- who we are ---------------------------------------------------------------------------
+
+    async def _configure(self, configuration: EdgeConfiguration) -> None:
+        """Take over the edge's own entity (§3.5). Raises Refused for another edge's data."""
+        edge_id = configuration.edge_id
+        if edge_id is None or configuration.tenant_id is None:
+            raise Refused("the server sent no edge id or tenant id")
+        if self._edge_id is not None and self._edge_id != edge_id and not self._settings.adopt:
+            raise Refused(
+                f"the data folder belongs to edge {self._edge_id}, the server says {edge_id}; "
+                "use another data folder, or --adopt to make this one the new edge's"
+            )
+        self.configuration = configuration
+        unit = Unit(states=[StateWrite(STATE_OWNER, "edge_id", str(edge_id).encode())])
+        if self._edge_id != edge_id:
+            self._full_sync_done = False
+            unit.states.append(StateWrite(STATE_OWNER, "full_sync_done", None))
+        self._edge_id = edge_id
+        edge = EntityId("EDGE", edge_id)
+        self._state.tenant_id = configuration.tenant_id
+        unit.entities.append(EntityWrite("EDGE", edge_id, edge_body(configuration)))
+        unit.events.append(request(edge, "ATTRIBUTES_REQUEST"))
+        unit.events.append(request(edge, "RELATION_REQUEST"))
+        self._state.apply(unit)
+        await self._processor.commit_received([unit])
+
+    async def _write_tenant(self, values: dict[str, Value]) -> None:
+        """What the reference's status page reads (device-and-rest-api §6.1)."""
+        if self._state.tenant_id == NULL_UUID:
+            return
+        if self.configuration is not None:
+            values = values | {"edgeSettings": settings_text(self.configuration)}
+        tenant = EntityId("TENANT", self._state.tenant_id)
+        unit = Unit(attributes=[AttributeWrite(tenant, Scope.SERVER, self._clock(), values)])
+        self._state.apply(unit)
+        try:
+            await self._storage.commit([unit])
+        except Retryable:
+            pass  # a courtesy to the status page; the link itself must go on
+
+
+def edge_body(configuration: EdgeConfiguration) -> bytes:
+    """The local Edge entity as JSON text."""
+    assert configuration.edge_id is not None
+    assert configuration.tenant_id is not None
+    info = configuration.additional_info
+    body = {
+        "id": EntityId("EDGE", configuration.edge_id).to_json(),
+        "tenantId": EntityId("TENANT", configuration.tenant_id).to_json(),
+        "customerId": EntityId("CUSTOMER", configuration.customer_id or NULL_UUID).to_json(),
+        "name": configuration.name,
+        "type": configuration.type,
+        "routingKey": configuration.routing_key,
+        "secret": configuration.secret,
+        "additionalInfo": msgspec.json.decode(info) if info else None,
+        "cloudType": configuration.cloud_type,
+    }
+    return msgspec.json.encode(body)
+
+
+def settings_text(configuration: EdgeConfiguration, full_sync_required: bool = False) -> str:
+    """The `edgeSettings` attribute (§4.8)."""
+    settings = {
+        "edgeId": str(configuration.edge_id),
+        "tenantId": str(configuration.tenant_id),
+        "name": configuration.name,
+        "type": configuration.type,
+        "routingKey": configuration.routing_key,
+        "fullSyncRequired": full_sync_required,
+    }
+    return msgspec.json.encode(settings).decode()
+
+
+def _refusal(frame: Connected) -> str:
+    reasons = {1: "the routing key or the secret is wrong", 2: "the server is not available"}
+    reason = reasons.get(frame.code, f"refused with code {frame.code}")
+    return f"{reason}: {frame.error}" if frame.error else reason
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first plain exception inside a group."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,127 @@
+"""Whether devices are there: the activity attributes and their rule-engine messages.
+
+The reference's rules (spec/device-and-rest-api.md §4.3): SERVER attributes active,
+lastConnectTime, lastDisconnectTime, lastActivityTime, inactivityAlarmTime; a device is inactive
+after `inactivityTimeout` (its own attribute, else 600 s) without a sign, looked at once a minute.
+lastActivityTime is written at most once a minute per device, so that a busy device does not double
+its own disk traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+from uuid import UUID
+
+import trio
+
+from appliance.edge.processor import Processor
+from appliance.extension.ports import DeviceSession
+from appliance.kernel.clock import Clock
+from appliance.model.errors import Retryable
+from appliance.model.ids import new_uuid
+from appliance.model.message import Message
+from appliance.model.telemetry import AttributeWrite, Scope, Value
+from appliance.rules.work import Work
+from appliance.state.store import State
+
+INACTIVITY_MS = 600_000
+LOOK_S = 60.0
+WRITE_EVERY_MS = 60_000
+
+
+class _Seen:
+    __slots__ = ("seen_ms", "session", "written_ms")
+
+    def __init__(self, session: DeviceSession) -> None:
+        self.session = session
+        self.seen_ms = 0
+        self.written_ms = 0
+
+
+class Presence:
+    """Keeps activity attributes; a Component that looks for inactive devices once a minute."""
+
+    def __init__(self, state: State, processor: Processor, clock: Clock) -> None:
+        self._state = state
+        self._processor = processor
+        self._clock = clock
+        self._seen: dict[UUID, _Seen] = {}
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look for devices that went silent, until cancelled."""
+        task_status.started()
+        while True:
+            await trio.sleep(LOOK_S)
+            self._look(self._clock())
+
+    def connected(self, session: DeviceSession) -> None:
+        """The device's first session opened."""
+        now_ms = self._clock()
+        self._note(session, "CONNECT_EVENT", {"lastConnectTime": now_ms}, now_ms)
+        self.active(session, now_ms)
+
+    def disconnected(self, session: DeviceSession) -> None:
+        """The device's last session closed."""
+        now_ms = self._clock()
+        self._note(session, "DISCONNECT_EVENT", {"lastDisconnectTime": now_ms}, now_ms)
+
+    def active(self, session: DeviceSession, now_ms: int) -> None:
+        """The device gave a sign of life."""
+        seen = self._seen.get(session.device.id)
+        if seen is None:
+            seen = self._seen[session.device.id] = _Seen(session)
+        seen.seen_ms = now_ms
+        if now_ms - seen.written_ms < WRITE_EVERY_MS:
+            return
+        seen.written_ms = now_ms
+        values: dict[str, Value] = {"lastActivityTime": now_ms}
+        event = None
+        if not self._is_active(session):
+            values["active"] = True
+            event = "ACTIVITY_EVENT"
+        self._note(session, event, values, now_ms)
+
+    def _is_active(self, session: DeviceSession) -> bool:
+        stored = self._state.attributes(session.device, Scope.SERVER).get("active")
+        return stored is not None and stored.value is True
+
+    def _look(self, now_ms: int) -> None:
+        for device, seen in list(self._seen.items()):
+            stored = self._state.attributes(seen.session.device, Scope.SERVER)
+            timeout = stored.get("inactivityTimeout")
+            limit_ms = timeout.value if timeout and isinstance(timeout.value, int) else 0
+            if now_ms - seen.seen_ms > (limit_ms or INACTIVITY_MS):
+                del self._seen[device]
+                values: dict[str, Value] = {"active": False, "inactivityAlarmTime": now_ms}
+                self._note(seen.session, "INACTIVITY_EVENT", values, now_ms)
+
+    def _note(
+        self, session: DeviceSession, event: str | None, values: dict[str, Value], now_ms: int
+    ) -> None:
+        def task(work: Work) -> Awaitable[None] | None:
+            write = AttributeWrite(session.device, Scope.SERVER, now_ms, values)
+            work.unit.attributes.append(write)
+            if event is None:
+                return None
+            return self._processor.through_chain(
+                self._message(session, event, values, now_ms), work
+            )
+
+        try:
+            self._processor.submit(task)
+        except Retryable:
+            pass  # presence is a courtesy; data come first when thousands connect at once
+
+    def _message(
+        self, session: DeviceSession, event: str, values: dict[str, Value], now_ms: int
+    ) -> Message:
+        stored = self._state.attributes(session.device, Scope.SERVER)
+        names = ("active", "lastConnectTime", "lastActivityTime", "lastDisconnectTime")
+        data: dict[str, Any] = {key: stored[key].value for key in names if key in stored}
+        metadata = {
+            "deviceName": session.name,
+            "deviceType": session.profile,
+            "scope": Scope.SERVER.value,
+        }
+        return Message(new_uuid(), now_ms, event, session.device, data | values, metadata)

@@ -1,0 +1,237 @@
+"""What rule nodes cause beside the unit of work: implements rules.ports.RuleServices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import trio
+
+from appliance.edge.processor import Processor
+from appliance.edge.rpc import ReplyDesk, RpcDesk, RpcRequest
+from appliance.edge.sessions import Sessions
+from appliance.kernel.clock import Clock
+from appliance.kernel.events import Emit, Event
+from appliance.model.errors import Retryable
+from appliance.model.ids import EntityId, new_uuid
+from appliance.model.message import Message
+from appliance.model.telemetry import Scope, Value
+from appliance.model.unit import CLOUD, Lane, OutboxEvent, Unit
+from appliance.rules.ports import CalculationInput, RpcOutcome, RpcToDevice, Task
+from appliance.rules.work import Work
+from appliance.state.store import State
+from appliance.sync.incoming import source_metadata
+from appliance.sync.mapping import rpc_to_json
+from appliance.sync.messages import RpcCall
+
+CALLS_MAX = 10_000
+"""Requests of the cloud that wait for a device at once; see edge.rpc.PENDING_MAX."""
+
+
+class RpcAnswered(Event, frozen=True):
+    """A request of the cloud was answered; the answer is in the priority lane."""
+
+    text = "RPC {method} for {device}: {outcome}"
+    counters = {"rpc_answers": ""}
+    labels = ("outcome",)
+    level = "debug"
+    device: str
+    method: str
+    outcome: str
+
+
+class EdgeServices:
+    """Requests to devices, replies, notices; a Component that owns the waiting requests."""
+
+    def __init__(
+        self,
+        state: State,
+        processor: Processor,
+        sessions: Sessions,
+        desk: RpcDesk,
+        replies: ReplyDesk,
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
+        self._state = state
+        self._processor = processor
+        self._sessions = sessions
+        self._desk = desk
+        self._replies = replies
+        self._clock = clock
+        self._emit = emit
+        self._calls: dict[UUID, RpcCall] = {}
+        self._to_run, self._runs = trio.open_memory_channel[Callable[[], Any]](CALLS_MAX)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own the tasks of requests that wait for devices, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            async for start in self._runs:
+                nursery.start_soon(start)
+
+    # --- the cloud's requests -----------------------------------------------------------------
+
+    def call_from_cloud(self, call: RpcCall) -> None:
+        """A request or an answer came down. Must not wait: the link goes on."""
+        if call.method is None:
+            self._answer_from_cloud(call)
+        elif call.device_id is not None:
+            self._spawn(lambda: self._ask(call))
+
+    def _answer_from_cloud(self, call: RpcCall) -> None:
+        body = _json_or_text(call.response) if call.response is not None else {"error": call.error}
+        if call.session_id:
+            self._replies.reply(UUID(call.session_id), call.request_id, body)
+
+    async def _ask(self, call: RpcCall) -> None:
+        """Send it through the rule chain, whose RPC node hands it to the device (§8.1)."""
+        assert call.device_id is not None
+        device = EntityId("DEVICE", call.device_id)
+        if self._state.entity("DEVICE", call.device_id) is None:
+            await self._answer(call, RpcOutcome(error="NOT_FOUND"))
+            return
+        uuid = call.request_uuid or new_uuid()
+        self._calls[uuid] = call
+        message = self._request_message(call, device, uuid)
+        try:
+            await self._processor.process([message])
+        except Retryable:
+            self._calls.pop(uuid, None)
+            await self._answer(call, RpcOutcome(error="INTERNAL"))
+            return
+        unanswered = self._calls.pop(uuid, None)
+        if unanswered is not None:  # the chain has no RPC call request node, or it failed
+            await self._answer(call, RpcOutcome(error="INTERNAL"))
+
+    def _request_message(self, call: RpcCall, device: EntityId, uuid: UUID) -> Message:
+        metadata = source_metadata(device, self._state, "cloud") | {
+            "requestUUID": str(uuid),
+            "originServiceId": call.service_id or "cloud",
+            "expirationTime": str(call.expires_ms),
+            "oneway": _text(call.oneway),
+            "persistent": _text(bool(call.persisted)),
+        }
+        del metadata["source"]
+        if call.retries is not None:
+            metadata["retries"] = str(call.retries)
+        data = {"method": call.method, "params": call.params}
+        if call.additional_info:
+            data["additionalInfo"] = call.additional_info
+        kind = "RPC_CALL_FROM_SERVER_TO_DEVICE"
+        return Message(uuid, self._clock(), kind, device, data, metadata)
+
+    async def _answer(self, call: RpcCall, outcome: RpcOutcome) -> None:
+        """One event in the priority lane: the sender picks it up at once."""
+        response = None if outcome.error else msgspec.json.encode(outcome.reply).decode()
+        answer = RpcCall(
+            device_id=call.device_id,
+            request_uuid=call.request_uuid,
+            request_id=call.request_id,
+            expires_ms=call.expires_ms,
+            oneway=call.oneway,
+            response=response,
+            error=outcome.error,
+            persisted=call.persisted,
+            service_id=call.service_id,
+            session_id=call.session_id,
+        )
+        assert call.device_id is not None
+        device = EntityId("DEVICE", call.device_id)
+        event = OutboxEvent(CLOUD, Lane.PRIORITY, "DEVICE", "RPC_CALL", device, rpc_to_json(answer))
+        try:
+            await self._processor.commit(Unit(events=[event]))
+        except Retryable:
+            return  # the disk takes nothing now; the caller's own timeout tells him
+        self._emit(
+            RpcAnswered(
+                device=str(device), method=call.method or "", outcome=outcome.error or "answered"
+            )
+        )
+
+    # --- RuleServices -------------------------------------------------------------------------
+
+    def submit(self, task: Task) -> None:
+        """See RuleServices."""
+        self._processor.submit(task)
+
+    def rpc_to_device(self, request: RpcToDevice, done: Callable[[RpcOutcome], None]) -> None:
+        """See RuleServices. The answer to a request of the cloud goes up from here."""
+        call = self._calls.pop(request.request_uuid, None)
+        self._spawn(lambda: self._deliver(request, call, done))
+
+    async def _deliver(
+        self, request: RpcToDevice, call: RpcCall | None, done: Callable[[RpcOutcome], None]
+    ) -> None:
+        if request.persistent:
+            done(RpcOutcome(reply={"rpcId": str(request.request_uuid)}))
+        asked = RpcRequest(
+            device=request.device.id,
+            method=request.method,
+            params=request.params,
+            oneway=request.oneway,
+            expires_ms=request.expires_ms,
+            uuid=request.request_uuid,
+        )
+        end = await self._desk.call(asked)
+        outcome = RpcOutcome(reply=end.response, error=end.error)
+        if call is not None:
+            await self._answer(call, outcome)
+        if not request.persistent:
+            done(outcome)
+
+    def reply_to_device(
+        self, device: EntityId, service_id: str, session_id: str, request_id: int, body: str
+    ) -> None:
+        """See RuleServices."""
+        try:
+            session = UUID(session_id)
+        except ValueError:
+            return
+        self._replies.reply(session, request_id, _json_or_text(body))
+
+    def reply_to_rest(self, service_id: str, request_uuid: UUID, message: Message) -> None:
+        """See RuleServices."""
+        self._replies.reply(request_uuid, 0, message.data)
+
+    def notify_attributes(
+        self,
+        entity: EntityId,
+        scope: Scope,
+        updated: Mapping[str, Value],
+        deleted: Sequence[str],
+    ) -> None:
+        """See RuleServices."""
+        if scope is Scope.SHARED and entity.type == "DEVICE":
+            self._sessions.notify_attributes(entity.id, updated, deleted)
+
+    def device_event(self, device: EntityId, event: str, ts: int) -> None:
+        """See RuleServices."""
+        message = Message(
+            new_uuid(), ts, event, device, {}, source_metadata(device, self._state, "")
+        )
+        self._processor.submit(lambda work: self._processor.through_chain(message, work))
+
+    def calculate(self, values: CalculationInput, work: Work) -> None:
+        """See RuleServices. Nothing to hand on: calculated fields are kept, not yet computed."""
+
+    def _spawn(self, start: Callable[[], Any]) -> None:
+        try:
+            self._to_run.send_nowait(start)
+        except trio.WouldBlock:
+            raise Retryable(f"{CALLS_MAX} requests wait for devices already") from None
+
+
+def _text(flag: bool) -> str:
+    return "true" if flag else "false"
+
+
+def _json_or_text(text: str | None) -> Any:
+    if not text:
+        return {}
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text

@@ -1,0 +1,39 @@
+"""Attributes: scopes by name, and what counts as a change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from appliance.extension.ports import AttributeValue
+from appliance.model.telemetry import Scope, Value
+from appliance.rules.node import NodeError
+from appliance.rules.values import json_text
+
+_SCOPES = {scope.value: scope for scope in Scope}
+
+
+def scope_of(name: str) -> Scope:
+    """The scope of that name. Raises NodeError for any other."""
+    scope = _SCOPES.get(name)
+    if scope is None:
+        raise NodeError(f"No attribute scope {name!r}")
+    return scope
+
+
+def changed_values(
+    stored: Mapping[str, AttributeValue], values: dict[str, Value]
+) -> dict[str, Value]:
+    """The values that are new or differ; 1 and 1.0 differ, so do JSON texts in other order."""
+    return {
+        key: value
+        for key, value in values.items()
+        if (old := stored.get(key)) is None or not _same(old.value, value)
+    }
+
+
+def _same(old: Value, new: Value) -> bool:
+    if type(old) is not type(new):
+        return False
+    if isinstance(new, dict | list):
+        return json_text(old) == json_text(new)
+    return old == new

@@ -1,0 +1,53 @@
+"""Patterns in configuration values: `${key}` from metadata, `$[a.b]` from data (§3).
+
+Metadata goes first and what it puts in is scanned again, as the reference does; what cannot be
+resolved stays as typed. `${*}` is all metadata, `$[*]` all data, as JSON. A text without a
+pattern costs nothing at run time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from appliance.model.message import Message
+from appliance.rules.values import java_text, json_text
+
+_DATA = re.compile(r"\$\[(.*?)\]")
+
+
+class Pattern:
+    """A text with places to fill."""
+
+    __slots__ = ("_plain", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._plain = "${" not in text and "$[" not in text
+
+    def fill(self, message: Message) -> str:
+        """The text for this message."""
+        return self.text if self._plain else fill(self.text, message)
+
+
+def fill(text: str, message: Message) -> str:
+    """Resolve all patterns of a text."""
+    if "${" in text:
+        for key, value in message.metadata.items():
+            text = text.replace("${" + key + "}", value)
+        if "${*}" in text:
+            text = text.replace("${*}", json_text(message.metadata))
+    if "$[" in text:
+        text = _DATA.sub(lambda match: _from_data(match, message.data), text)
+    return text
+
+
+def _from_data(match: re.Match[str], data: Any) -> str:
+    path = match[1]
+    if path == "*":
+        return json_text(data)
+    for name in path.split("."):
+        if not isinstance(data, dict) or name not in data:
+            return match[0]
+        data = data[name]
+    return match[0] if isinstance(data, dict | list) else java_text(data)

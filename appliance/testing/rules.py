@@ -1,0 +1,248 @@
+"""A bench for rule chains: a real engine over real state, with the outside recorded.
+
+    bench = RuleBench(factories)
+    device = bench.add_device("D1")
+    bench.load(chain, metadata)
+    work = await bench.send("POST_TELEMETRY_REQUEST", device, {"temperature": 21})
+
+`send` does what a role does: it runs the message, applies the unit to the state, keeps history,
+makes the after-calls and runs what was submitted. Time stands still until `advance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from appliance.extension.ports import SeriesQuery
+from appliance.kernel.events import Event
+from appliance.model.ids import EntityId, new_uuid
+from appliance.model.message import Message
+from appliance.model.telemetry import AttributeWrite, Scope, Series, Value
+from appliance.model.unit import EntityWrite, Unit
+from appliance.rules.engine import RuleEngine
+from appliance.rules.node import NodeFactory
+from appliance.rules.ports import CalculationInput, RpcOutcome, RpcToDevice, Task
+from appliance.rules.work import Work
+from appliance.state.kinds import BY_NAME
+from appliance.state.store import State
+
+START_MS = 1_700_000_000_000
+
+
+class BenchHistory:
+    """Series in memory; the `History` port as simply as it can be."""
+
+    def __init__(self) -> None:
+        self.points: dict[EntityId, dict[str, dict[int, Value]]] = {}
+        self.states: dict[str, dict[str, bytes]] = {}
+
+    def commit(self, unit: Unit) -> None:
+        """Take over a unit's series and states."""
+        for series in unit.series:
+            keys = self.points.setdefault(series.entity, {})
+            for key, value in series.values.items():
+                keys.setdefault(key, {})[series.ts] = value
+        for state in unit.states:
+            owned = self.states.setdefault(state.owner, {})
+            if state.body is None:
+                owned.pop(state.key, None)
+            else:
+                owned[state.key] = state.body
+
+    async def load_states(self, owner: str) -> dict[str, bytes]:
+        """See History."""
+        return dict(self.states.get(owner, {}))
+
+    async def latest(
+        self, entity: EntityId, keys: Sequence[str] | None = None
+    ) -> dict[str, tuple[int, Value]]:
+        """See History."""
+        points = self.points.get(entity, {})
+        wanted = points if keys is None else [key for key in keys if key in points]
+        return {key: max(points[key].items()) for key in wanted if points[key]}
+
+    async def query_series(self, query: SeriesQuery) -> dict[str, list[tuple[int, Value]]]:
+        """See History; without aggregation."""
+        if query.agg != "NONE":
+            raise ValueError("the bench does not aggregate")
+        result: dict[str, list[tuple[int, Value]]] = {}
+        for key in query.keys:
+            points = self.points.get(query.entity, {}).get(key, {})
+            found = sorted(
+                (point for point in points.items() if query.start_ms <= point[0] < query.end_ms),
+                key=lambda point: point[0],
+                reverse=not query.ascending,
+            )
+            if found:
+                result[key] = found[: query.limit]
+        return result
+
+
+class BenchServices:
+    """RuleServices that records. answer: what a device replies to each request."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+        self.rpc: list[RpcToDevice] = []
+        self.replies: list[tuple[Any, ...]] = []
+        self.notified: list[tuple[EntityId, Scope, Mapping[str, Value], Sequence[str]]] = []
+        self.device_events: list[tuple[EntityId, str, int]] = []
+        self.calculated: list[CalculationInput] = []
+        self.answer: Callable[[RpcToDevice, Callable[[RpcOutcome], None]], None] | None = None
+
+    def submit(self, task: Task) -> None:
+        """See RuleServices."""
+        self.tasks.append(task)
+
+    def rpc_to_device(self, request: RpcToDevice, done: Callable[[RpcOutcome], None]) -> None:
+        """See RuleServices."""
+        self.rpc.append(request)
+        if self.answer is not None:
+            self.answer(request, done)
+
+    def reply_to_device(
+        self, device: EntityId, service_id: str, session_id: str, request_id: int, body: str
+    ) -> None:
+        """See RuleServices."""
+        self.replies.append((device, service_id, session_id, request_id, body))
+
+    def reply_to_rest(self, service_id: str, request_uuid: UUID, message: Message) -> None:
+        """See RuleServices."""
+        self.replies.append((service_id, request_uuid, message))
+
+    def notify_attributes(
+        self,
+        entity: EntityId,
+        scope: Scope,
+        updated: Mapping[str, Value],
+        deleted: Sequence[str],
+    ) -> None:
+        """See RuleServices."""
+        self.notified.append((entity, scope, updated, deleted))
+
+    def device_event(self, device: EntityId, event: str, ts: int) -> None:
+        """See RuleServices."""
+        self.device_events.append((device, event, ts))
+
+    def calculate(self, values: CalculationInput, work: Work) -> None:
+        """See RuleServices."""
+        self.calculated.append(values)
+
+
+class RuleBench:
+    """Engine, state, history, services and time, in one hand."""
+
+    def __init__(self, factories: Mapping[str, NodeFactory[Any]]) -> None:
+        self.state = State()
+        self.history = BenchHistory()
+        self.services = BenchServices()
+        self.events: list[Event] = []
+        self.now_ms = START_MS
+        self.engine = RuleEngine(
+            self.state,
+            self.history,
+            lambda: self.now_ms,
+            self.events.append,
+            self.services,
+            factories,
+        )
+        self.tenant = self.add("TENANT", {"title": "Tenant"})
+
+    # what is there -------------------------------------------------------------------------------
+    def add(self, kind: str, body: dict[str, Any]) -> EntityId:
+        """Store an entity; makes an id unless the body has one."""
+        if "id" not in body and kind != "RELATION":
+            body = {"id": {"entityType": kind, "id": str(new_uuid())}, **body}
+        key = BY_NAME[kind].key(body)
+        self.state.apply(Unit(entities=[EntityWrite(kind, key, msgspec.json.encode(body))]))
+        return EntityId(kind, key)
+
+    def add_device(self, name: str, profile: str = "default", **more: Any) -> EntityId:
+        """A device and, if there is none of that name, its profile."""
+        known = self.state.by_name("DEVICE_PROFILE", profile)
+        reference = (
+            known["id"] if known else self.add("DEVICE_PROFILE", {"name": profile}).to_json()
+        )
+        body = {"name": name, "type": profile, "deviceProfileId": reference, **more}
+        return self.add("DEVICE", body)
+
+    def relate(self, source: EntityId, target: EntityId, type: str = "Contains") -> None:
+        """Add a relation."""
+        ends = {"from": source.to_json(), "to": target.to_json()}
+        self.add("RELATION", {**ends, "type": type, "typeGroup": "COMMON"})
+
+    def put_attributes(self, entity: EntityId, scope: Scope, values: dict[str, Value]) -> None:
+        """Attributes as they were before."""
+        write = AttributeWrite(entity, scope, self.now_ms, values)
+        self.state.apply(Unit(attributes=[write]))
+
+    def put_series(self, entity: EntityId, ts: int, values: dict[str, Value]) -> None:
+        """History as it was before."""
+        self.history.commit(Unit(series=[Series(entity, ts, values)]))
+
+    def load(self, chain: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+        """Load a chain."""
+        self.engine.load_chain(chain, metadata)
+
+    # what happens --------------------------------------------------------------------------------
+    def message(
+        self,
+        type: str,
+        originator: EntityId,
+        data: Any,
+        metadata: dict[str, str] | None = None,
+        ts: int | None = None,
+    ) -> Message:
+        """A message of now."""
+        at = self.now_ms if ts is None else ts
+        return Message(new_uuid(), at, type, originator, data, metadata or {})
+
+    async def send(
+        self,
+        type: str,
+        originator: EntityId,
+        data: Any,
+        metadata: dict[str, str] | None = None,
+        ts: int | None = None,
+    ) -> Work:
+        """Run a new message and everything that follows at this moment."""
+        return await self.run(self.message(type, originator, data, metadata, ts))
+
+    async def run(self, message: Message) -> Work:
+        """Run a message and everything that follows at this moment."""
+        work = await self._do(lambda work: self.engine.process(message, work))
+        await self.settle()
+        return work
+
+    async def advance(self, ms: int) -> list[Work]:
+        """Let time pass, timer by timer; returns the works that came of it."""
+        end = self.now_ms + ms
+        works: list[Work] = []
+        while (due := self.engine.timers.next_due_ms()) is not None and due <= end:
+            self.now_ms = max(due, self.now_ms)
+            self.engine.timers.fire_due()
+            works += await self.settle()
+        self.now_ms = end
+        return works
+
+    async def settle(self) -> list[Work]:
+        """Run what was submitted."""
+        works = []
+        while self.services.tasks:
+            works.append(await self._do(self.services.tasks.pop(0)))
+        return works
+
+    async def _do(self, task: Task) -> Work:
+        work = Work()
+        waiting = task(work)
+        if waiting is not None:
+            await waiting
+        self.state.apply(work.unit)
+        self.history.commit(work.unit)
+        for call in work.after:
+            call()
+        return work

@@ -1,0 +1,28 @@
+"""Rule nodes that save, push, call and log (spec/rule-engine.md §3.4, §8)."""
+
+from __future__ import annotations
+
+from appliance.extension.hookspecs import RuleNodesSpec, hookimpl
+from appliance.rules.node import node_types
+from plugins.rules_action.log import LOG_NODES
+from plugins.rules_action.profile import PROFILE_NODES
+from plugins.rules_action.push import PUSH_NODES
+from plugins.rules_action.rpc import RPC_NODES
+from plugins.rules_action.save_attributes import ATTRIBUTE_NODES
+from plugins.rules_action.save_series import SERIES_NODES
+
+
+@hookimpl
+def register_rule_nodes() -> RuleNodesSpec:
+    """The family "action"."""
+    return RuleNodesSpec(
+        "action",
+        node_types(
+            *ATTRIBUTE_NODES,
+            *LOG_NODES,
+            *PROFILE_NODES,
+            *PUSH_NODES,
+            *RPC_NODES,
+            *SERIES_NODES,
+        ),
+    )

@@ -1,0 +1,13 @@
+"""Rule nodes that decide where a message goes (spec/rule-engine.md §3.1)."""
+
+from __future__ import annotations
+
+from appliance.extension.hookspecs import RuleNodesSpec, hookimpl
+from appliance.rules.node import node_types
+from plugins.rules_filter.types import TYPE_NODES
+
+
+@hookimpl
+def register_rule_nodes() -> RuleNodesSpec:
+    """The family "filter"."""
+    return RuleNodesSpec("filter", node_types(*TYPE_NODES))

@@ -1,0 +1,281 @@
+"""One item of a batch to and from the body of its protobuf field.
+
+A shape knows one message type: `encode` gives the field's body, `decode` the item, or None where
+the message says something that our items cannot hold (the batch keeps it as `Unknown`). Entity
+data, which is nearly all traffic, is read and written by hand and never looks at a value; all
+else goes through betterproto2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import betterproto2
+
+from appliance.model.ids import EntityId, uuid_from_halves, uuid_halves
+from appliance.model.telemetry import Scope
+from appliance.sync.messages import (
+    Attributes,
+    AttributesDeleted,
+    ConfigurationItem,
+    EdgeConfiguration,
+    EntityUpdate,
+    Item,
+    Request,
+    RpcCall,
+    SyncCompleted,
+    Telemetry,
+)
+from appliance.sync.protobuf import (
+    BYTES,
+    delimited,
+    fields,
+    number_field,
+    signed,
+    text,
+)
+from appliance.sync.wire import entity_data, entity_head, telemetry_entries
+from plugins.transport_grpc.checked import field_names, parse
+from plugins.transport_grpc.generated import edge as proto
+
+
+class Shape(NamedTuple):
+    """How one message type travels."""
+
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Item | None]
+
+
+# --- entity data -------------------------------------------------------------------------------
+
+
+def _encode_entity_data(item: Telemetry | Attributes | AttributesDeleted) -> bytes:
+    if isinstance(item, Telemetry):
+        return entity_data(item.entity, item.entries)
+    parts = [entity_head(item.entity)]
+    if isinstance(item, Attributes):
+        parts.append(delimited(5 if item.posted else 6, item.values))
+        if item.scope:
+            parts.append(delimited(7, item.scope.encode()))
+    else:
+        names = [delimited(2, key.encode("utf-8", "replace")) for key in item.keys]
+        scope = delimited(1, item.scope.encode()) if item.scope else b""
+        parts.append(delimited(8, scope + b"".join(names)))
+    if item.ts is not None:
+        parts.append(number_field(9, item.ts))
+    return b"".join(parts)
+
+
+def _decode_entity_data(body: bytes) -> Item | None:
+    found: dict[int, int | bytes] = {}
+    for number, _kind, value, _raw in fields(body):
+        found[number] = value
+    entity = _entity(found)
+    if entity is None:
+        return None
+    if isinstance(telemetry := found.get(4), bytes):
+        return Telemetry(entity, telemetry_entries(telemetry))
+    ts = found.get(9)
+    stamp = signed(ts) if isinstance(ts, int) else None
+    for number in (5, 6):
+        if isinstance(values := found.get(number), bytes):
+            return Attributes(entity, text(found.get(7, b"")), values, stamp, number == 5)
+    if isinstance(deleted := found.get(8), bytes):
+        return AttributesDeleted(entity, *_decode_deleted(deleted), stamp)
+    return None
+
+
+def _entity(found: dict[int, int | bytes]) -> EntityId | None:
+    most, least = found.get(1, 0), found.get(2, 0)
+    if not isinstance(most, int) or not isinstance(least, int):
+        return None
+    uuid = uuid_from_halves(most, least)
+    return EntityId(text(found.get(3, b"")), uuid) if uuid else None
+
+
+def _decode_deleted(body: bytes) -> tuple[str, tuple[str, ...]]:
+    scope = ""
+    keys = []
+    for number, kind, value, _raw in fields(body):
+        if number == 1:
+            scope = text(value)
+        elif number == 2 and kind == BYTES:
+            keys.append(text(value))
+    return scope, tuple(keys)
+
+
+ENTITY_DATA = Shape(_encode_entity_data, _decode_entity_data)
+
+
+# --- entities ----------------------------------------------------------------------------------
+
+
+def entity_update(field: str, message_type: type[betterproto2.Message]) -> Shape:
+    """The shape of a `*UpdateMsg`, whichever of msgType, id and widgets it has (§2.6)."""
+    declared = field_names(message_type)
+    has_kind, has_id, has_widgets = (name in declared for name in ("msg_type", "id_msb", "widgets"))
+
+    def encode(item: EntityUpdate) -> bytes:
+        values: dict[str, Any] = {"entity": item.body}
+        if has_kind:
+            values["msg_type"] = proto.UpdateMsgType(item.kind or 0)
+        if has_id and item.id is not None:
+            values["id_msb"], values["id_lsb"] = uuid_halves(item.id)
+        if has_widgets:
+            values["widgets"] = item.widgets
+        return bytes(message_type(**values))
+
+    def decode(body: bytes) -> EntityUpdate:
+        message: Any = parse(message_type, body)
+        return EntityUpdate(
+            field=field,
+            kind=int(message.msg_type) if has_kind else None,
+            id=uuid_from_halves(message.id_msb or 0, message.id_lsb or 0) if has_id else None,
+            body=message.entity or "",
+            widgets=message.widgets if has_widgets else None,
+        )
+
+    return Shape(encode, decode)
+
+
+# --- requests ----------------------------------------------------------------------------------
+
+
+_SCOPES = frozenset(Scope)
+
+
+def request(field: str, message_type: type[betterproto2.Message], entity_type: str = "") -> Shape:
+    """The shape of a follow-up request.
+
+    Args:
+        entity_type: of the requests that do not say it themselves.
+    """
+    declared = field_names(message_type)
+    (id_name,) = (name.removesuffix("_msb") for name in declared if name.endswith("_msb"))
+    has_type, has_scope = "entity_type" in declared, "scope" in declared
+
+    def encode(item: Request) -> bytes:
+        values: dict[str, Any] = dict(_halves(item.entity.id, id_name))
+        if has_type:
+            values["entity_type"] = item.entity.type
+        if has_scope and item.scope is not None:
+            values["scope"] = item.scope.value
+        return bytes(message_type(**values))
+
+    def decode(body: bytes) -> Request | None:
+        message: Any = parse(message_type, body)
+        uuid = _uuid(message, id_name)
+        scope = message.scope if has_scope else ""
+        if uuid is None or (scope and scope not in _SCOPES):
+            return None
+        entity = EntityId(message.entity_type if has_type else entity_type, uuid)
+        return Request(field, entity, Scope(scope) if scope else None)
+
+    return Shape(encode, decode)
+
+
+def _uuid(message: Any, name: str) -> UUID | None:
+    return uuid_from_halves(getattr(message, f"{name}_msb"), getattr(message, f"{name}_lsb"))
+
+
+def _halves(uuid: UUID | None, name: str) -> dict[str, int]:
+    most, least = uuid_halves(uuid) if uuid else (0, 0)
+    return {f"{name}_msb": most, f"{name}_lsb": least}
+
+
+# --- RPC ---------------------------------------------------------------------------------------
+
+
+def _encode_rpc(call: RpcCall) -> bytes:
+    asks = call.method is not None
+    answers = call.response is not None or call.error is not None
+    question = proto.RpcRequestMsg(method=call.method or "", params=call.params)
+    answer = proto.RpcResponseMsg(response=call.response or "", error=call.error or "")
+    message = proto.DeviceRpcCallMsg(
+        **_halves(call.device_id, "device_id"),
+        **_halves(call.request_uuid, "request_uuid"),
+        request_id=call.request_id,
+        expiration_time=call.expires_ms,
+        oneway=call.oneway,
+        request_msg=question if asks else None,
+        response_msg=answer if answers else None,
+        persisted=call.persisted,
+        retries=call.retries,
+        additional_info=call.additional_info,
+        service_id=call.service_id,
+        session_id=call.session_id,
+    )
+    return bytes(message)
+
+
+def _decode_rpc(body: bytes) -> RpcCall:
+    message = parse(proto.DeviceRpcCallMsg, body)
+    asked, answered = message.request_msg, message.response_msg
+    error = answered.error or None if answered is not None else None
+    return RpcCall(
+        device_id=_uuid(message, "device_id"),
+        request_uuid=_uuid(message, "request_uuid"),
+        request_id=message.request_id,
+        expires_ms=message.expiration_time,
+        oneway=message.oneway,
+        method=asked.method if asked is not None else None,
+        params=asked.params if asked is not None else "",
+        # An answer without error is an answer even where its text is empty.
+        response=(answered.response or (None if error else "")) if answered is not None else None,
+        error=error,
+        persisted=message.persisted,
+        retries=message.retries,
+        additional_info=message.additional_info,
+        service_id=message.service_id,
+        session_id=message.session_id,
+    )
+
+
+RPC_CALL = Shape(_encode_rpc, _decode_rpc)
+
+
+# --- configuration -----------------------------------------------------------------------------
+
+
+def configuration_message(configuration: EdgeConfiguration) -> proto.EdgeConfiguration:
+    """The protobuf message of a configuration."""
+    return proto.EdgeConfiguration(
+        **_halves(configuration.edge_id, "edge_id"),
+        **_halves(configuration.tenant_id, "tenant_id"),
+        **_halves(configuration.customer_id, "customer_id"),
+        name=configuration.name,
+        type=configuration.type,
+        routing_key=configuration.routing_key,
+        secret=configuration.secret,
+        additional_info=configuration.additional_info,
+        cloud_type=configuration.cloud_type,
+    )
+
+
+def configuration_of(message: proto.EdgeConfiguration) -> EdgeConfiguration:
+    """The configuration in a protobuf message."""
+    return EdgeConfiguration(
+        edge_id=_uuid(message, "edge_id"),
+        tenant_id=_uuid(message, "tenant_id"),
+        customer_id=_uuid(message, "customer_id"),
+        name=message.name,
+        type=message.type,
+        routing_key=message.routing_key,
+        secret=message.secret,
+        additional_info=message.additional_info,
+        cloud_type=message.cloud_type,
+    )
+
+
+def _encode_configuration(item: ConfigurationItem) -> bytes:
+    return bytes(configuration_message(item.configuration))
+
+
+def _decode_configuration(body: bytes) -> ConfigurationItem:
+    return ConfigurationItem(configuration_of(parse(proto.EdgeConfiguration, body)))
+
+
+CONFIGURATION = Shape(_encode_configuration, _decode_configuration)
+SYNC_COMPLETED = Shape(lambda _item: b"", lambda _body: SyncCompleted())
