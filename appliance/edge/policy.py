@@ -108,6 +108,7 @@ class EdgePolicy:
     def remove(self, kind: Kind, id: UUID, body: dict[str, Any] | None, applied: Applied) -> None:
         """See Policy."""
         entity = EntityId(kind.name, id)
+        applied.unit.entities.append(EntityWrite(kind.name, id, None))
         companions = {
             "DEVICE": ("DEVICE_CREDENTIALS",),
             "USER": ("USER_CREDENTIALS",),

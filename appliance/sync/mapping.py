@@ -24,6 +24,7 @@ from appliance.sync.messages import (
     Item,
     Request,
     RpcCall,
+    SyncCompleted,
     Telemetry,
     UpdateKind,
 )
@@ -96,6 +97,8 @@ class Mapper:
                 return _requests(inner.entity, inner.action)
             case "RPC_CALL":
                 return (rpc_from_json(inner.entity.id, msgspec.json.decode(inner.body)),)
+            case "SYNC_COMPLETED":
+                return (SyncCompleted(),)
             case "CREDENTIALS_UPDATED":
                 return self._companion(f"{inner.type}_CREDENTIALS", inner.entity.id, None)
         return self._entity(inner.type, inner.entity, inner.action, inner.body)
