@@ -173,7 +173,8 @@ def _plain(kind: Kind, *extra: tuple[str, Any, Any]) -> Any:
 
     Rebuilt field by field, because msgspec cannot write a Path or a Secret as a default.
     """
-    fields: list[Any] = list(extra)
+    own = {field.encode_name for field in msgspec.structs.fields(kind)}
+    fields: list[Any] = [field for field in extra if field[0] not in own]
     for field in msgspec.structs.fields(kind):
         default = None if field.required else _default(field)
         if field.required:

@@ -32,7 +32,7 @@ DEFAULT_FILE = Path("appliance.toml")
 CHOSEN_BY = "plugin"
 """Key in [storage] and [transport] that names which one, where there are several."""
 SWITCH = "enabled"
-"""Key in [ingest.x] and [process.x] that turns one off."""
+"""Key in [ingest.x] and [process.x] that turns one off; a plugin may have it as a field too."""
 
 
 class PluginSections(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,7 +207,9 @@ class _Reader:
             place = (port, name)
             external = f"{port}.{name}" in known.external
             given = self._sources.below(place)
-            wanted = not external or place in self._sources.tables or bool(given)
+            wanted = place in self._sources.tables or bool(given)
+            if not external:
+                wanted = _default_of(kind, SWITCH, True)
             if self.value((*place, SWITCH), bool, wanted):
                 config = self._outside(place, kind) if external else self.section(place, kind)
                 if config is not None:
@@ -251,6 +253,14 @@ class _Reader:
                 name = ".".join((*place, rest))
                 self._mistakes.append(f"{name}: unknown{_near(first, fields)} [{given.source}]")
             self._seen.add(here)
+
+
+def _default_of(kind: Kind, name: str, otherwise: Any) -> Any:
+    """The default of a field, where the struct has such a field with a plain default."""
+    for field in msgspec.structs.fields(kind):
+        if field.encode_name == name and field.default is not msgspec.NODEFAULT:
+            return field.default
+    return otherwise
 
 
 def _of_absent_plugin(place: Where, tables: set[Where]) -> bool:
