@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pluggy
@@ -26,6 +26,8 @@ from appliance.extension.hookspecs import (
     StorageSpec,
     TransportSpec,
 )
+from appliance.kernel.events import Event
+from appliance.kernel.status import told
 from appliance.model.errors import Fatal
 
 BUILT_IN = "built-in"
@@ -50,6 +52,17 @@ class PluginFailure(msgspec.Struct, frozen=True):
     name: str
     origin: str
     reason: str
+
+
+class HookFailed(Event, frozen=True):
+    """A plugin raised in a notification; the others were still notified."""
+
+    level: ClassVar[str] = "error"
+    text: ClassVar[str] = "plugin {plugin} failed in {hook}: {error}"
+    counters: ClassVar[dict[str, str]] = {"plugin_hook_failures": ""}
+    plugin: str
+    hook: str
+    error: str
 
 
 class Registry:
@@ -106,24 +119,23 @@ class Registry:
         """Whether "ingest", "x" came from outside."""
         return f"{port}.{name}" in self._external
 
-    def ready(self, context: Context) -> Iterable[tuple[str, Exception]]:
-        """Tell all plugins that everything is started; gives what went wrong, by plugin."""
-        return self._notify("appliance_ready", context)
+    def tell_ready(self, context: Context) -> None:
+        """Tell all plugins that everything is started; what one raises is an event."""
+        self._tell("appliance_ready", context)
 
-    def stopping(self, context: Context) -> Iterable[tuple[str, Exception]]:
-        """Tell all plugins that stop has begun; gives what went wrong, by plugin."""
-        return self._notify("appliance_stopping", context)
+    def tell_stopping(self, context: Context) -> None:
+        """Tell all plugins that stop has begun; what one raises is an event."""
+        self._tell("appliance_stopping", context)
 
-    def _notify(self, hook: str, context: Context) -> list[tuple[str, Exception]]:
-        # Called one by one: within one pluggy call the first exception would silence the rest.
-        failed = []
+    def _tell(self, hook: str, context: Context) -> None:
+        # One by one: within one pluggy call the first exception would silence the rest.
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             arguments = {"context": context} if implementation.argnames else {}
             try:
                 implementation.function(**arguments)
-            except Exception as error:  # noqa: BLE001 - foreign code; the caller tells it
-                failed.append((implementation.plugin_name, error))
-        return failed
+            except Exception as error:  # noqa: BLE001 - foreign code; told, not hidden
+                name = implementation.plugin_name
+                context.emit(HookFailed(plugin=name, hook=hook, error=told(error)))
 
     def _add(self, plugin: Any, name: str, origin: str, version: str) -> None:
         _refuse_async_hooks(plugin, name)

@@ -108,7 +108,7 @@ def test_register_commands_offers_a_verb():
 
 def test_appliance_ready_reaches_every_plugin_and_failures_are_collected():
     """One that raises does not silence the next; taking no argument is allowed."""
-    told = []
+    told, events = [], []
     registry = Registry()
 
     def broken(context):
@@ -122,10 +122,10 @@ def test_appliance_ready_reaches_every_plugin_and_failures_are_collected():
     for number, each in enumerate((first, second, third)):
         registry.add_external(each, f"p{number}", "x.whl", "1")
 
-    failed = list(registry.ready(CONTEXT))
+    registry.tell_ready(Context("edge", None, int, events.append))
 
     assert sorted(told) == ["edge", "plain"]
-    assert [(name, str(error)) for name, error in failed] == [("p1", "no")]
+    assert [(event.plugin, event.error) for event in events] == [("p1", "ValueError: no")]
 
 
 def test_appliance_stopping_reaches_plugins():
@@ -133,7 +133,8 @@ def test_appliance_stopping_reaches_plugins():
     told = []
     registry = taken(appliance_stopping=lambda context: told.append(context.role))
 
-    assert list(registry.stopping(CONTEXT)) == []
+    registry.tell_stopping(CONTEXT)
+
     assert told == ["edge"]
 
 
