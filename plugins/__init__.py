@@ -7,4 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-BUILT_IN: tuple[Any, ...] = ()
+from plugins import (
+    ingest_http,
+    ingest_mqtt,
+    rules_action,
+    rules_filter,
+    storage_duckdb,
+    transport_grpc,
+)
+
+BUILT_IN: tuple[Any, ...] = (
+    storage_duckdb,
+    transport_grpc,
+    ingest_http,
+    ingest_mqtt,
+    rules_filter,
+    rules_action,
+)

@@ -17,6 +17,7 @@ from appliance.cli.house import BuiltIn, House
 
 VERBS = {
     "run": "run the edge",
+    "cloud": "run the cloud role, or make an edge for it",
     "check": "validate the configuration; with --probe also what it points to",
     "fsck": "look over the data folder, and repair it on request",
     "sql": "ask the outbox and the history, read-only",

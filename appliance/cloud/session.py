@@ -129,6 +129,13 @@ class EdgeSession:
         self._policy = CloudPolicy(state, edges, edge)
         self._scope = trio.CancelScope()
         self.replaced = False
+        self.peer = ""
+        self.since_ms = clock()
+
+    @property
+    def latency_s(self) -> float | None:
+        """Time of the last batch to its acknowledgement; None before the first."""
+        return self._sender.latency_s or None
 
     @property
     def name(self) -> str:
@@ -142,6 +149,7 @@ class EdgeSession:
 
     async def serve(self, link: Link, hello: Connect, rest: Sequence[Frame]) -> None:
         """Answer the CONNECT, then receive and send. Raises LinkClosed when the link ends."""
+        self.peer = link.peer
         await link.send([Connected(0, "", self.configuration(), MAX_INBOUND_BYTES)])
         now_ms = self._clock()
         version = EDGE_VERSIONS.get(hello.version, "UNRECOGNIZED")

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from appliance.kernel.channels import Channels
 from appliance.kernel.clock import Clock, wall_clock_ms
-from appliance.kernel.events import Emit
+from appliance.kernel.events import Emit, Event
 from appliance.kernel.lifecycle import STOP_S_MAX, Levels, Lifecycle, SignalWatch, Stop
 from appliance.kernel.logs import LogWriter, capture_library_logs, fan_out
 from appliance.kernel.metrics import Registry
@@ -36,12 +36,21 @@ class Kernel:
     ) -> None:
         self.clock = clock
         self.metrics = Registry()
-        self.emit: Emit = fan_out(self.metrics.count, log.write, *also)
+        self._listeners: list[Emit] = list(also)
+        self.emit: Emit = fan_out(self.metrics.count, log.write, self._tell_listeners)
         self.board = StatusBoard(clock, self.emit)
         self.channels = Channels()
         self.metrics.watch(self.board.samples)
         self.metrics.watch(self.channels.samples)
         self._systemd = Systemd(environ)
+
+    def listen(self, listener: Emit) -> None:
+        """Give every event from now on to one more listener; it must not wait or raise."""
+        self._listeners.append(listener)
+
+    def _tell_listeners(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
 
     async def live(
         self,

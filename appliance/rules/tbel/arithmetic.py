@@ -105,10 +105,7 @@ def is_number(value: Any) -> bool:
     """Does a value count as a number: numbers, characters, and text of digits with one point."""
     if type(value) is str:
         return _number_text(value)
-    return (
-        isinstance(value, int | float | Char | BigDecimal)
-        and not isinstance(value, Byte | bool)
-    )
+    return isinstance(value, int | float | Char | BigDecimal) and not isinstance(value, Byte | bool)
 
 
 def _as_double(value: Any, code: int) -> float:

@@ -77,5 +77,3 @@ def _long(value: int) -> Long:
     if not LONG_MIN <= value <= LONG_MAX:
         raise TbelError(f"the number {value} is too large")
     return Long(value)
-
-

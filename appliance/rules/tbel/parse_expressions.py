@@ -42,9 +42,7 @@ RESERVED = (
     | {"true", "false", "null", "nil", "empty"}
 )
 CONSTANTS = frozenset(("true", "false", "null", "nil", "empty"))
-ASSIGNMENTS = frozenset(
-    ("=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", ">>>=")
-)
+ASSIGNMENTS = frozenset(("=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", ">>>="))
 _BINARY = frozenset((
     "+", "-", "*", "/", "%", "**", "==", "===", "!=", "<", ">", "<=", ">=", "&&", "||", "&", "|",
     "^", "<<", ">>", ">>>", "<<<", "#", "?", ":", "~=",
@@ -266,13 +264,27 @@ class ExpressionParser:
         self.check_target(target)
         if self.token.kind == END or self.is_symbol(";", ",", ")", "}"):
             raise self.error("expected a value after the assignment")
-        return ast.Assign(
-            target=target, operator=token.text, value=self.expression(), at=target.at
-        )
+        return ast.Assign(target=target, operator=token.text, value=self.expression(), at=target.at)
 
     def _after_step(self, step: Token) -> None:
         token = self.token
-        allowed = ("&&", "||", "!=", "<", ">", "==", ";", ")", "]", "}", ",", "<=", ">=", ">>", "<<")
+        allowed = (
+            "&&",
+            "||",
+            "!=",
+            "<",
+            ">",
+            "==",
+            ";",
+            ")",
+            "]",
+            "}",
+            ",",
+            "<=",
+            ">=",
+            ">>",
+            "<<",
+        )
         if token.kind != END and not self.is_symbol(*allowed):
             raise self.error("expected the end of the statement after " + step.text)
 
