@@ -7,7 +7,7 @@ from appliance.extension.ports import Gate
 from plugins.ingest_mqtt.config import MqttConfig
 from plugins.ingest_mqtt.listener import MqttListener
 
-__all__ = ["MqttConfig", "MqttListener", "plugin"]
+__all__ = ["MqttConfig", "MqttListener", "build", "register_ingest"]
 
 
 def build(config: MqttConfig, context: Context, gate: Gate) -> MqttListener:
@@ -15,13 +15,7 @@ def build(config: MqttConfig, context: Context, gate: Gate) -> MqttListener:
     return MqttListener(config, context, gate)
 
 
-class IngestMqtt:
-    """The plugin object."""
-
-    @hookimpl
-    def register_ingest(self) -> IngestSpec:
-        """Offer the listener as `[ingest.mqtt]`."""
-        return IngestSpec("mqtt", MqttConfig, build)
-
-
-plugin = IngestMqtt()
+@hookimpl
+def register_ingest() -> IngestSpec:
+    """Offer the listener as `[ingest.mqtt]`."""
+    return IngestSpec("mqtt", MqttConfig, build)

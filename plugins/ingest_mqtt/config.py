@@ -7,13 +7,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-Port = Annotated[int, Meta(ge=0, le=65535)]
+from appliance.config.fields import Port
 
 
 class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of the MQTT listener; the defaults are those of ThingsBoard."""
 
-    enabled: Annotated[bool, Meta(description="whether to listen at all")] = True
     host: Annotated[str, Meta(description="address to bind; MQTT_BIND_ADDRESS")] = "0.0.0.0"
     port: Annotated[Port, Meta(description="plain MQTT; MQTT_BIND_PORT; 0 takes a free one")] = 1883
     tls_port: Annotated[Port, Meta(description="MQTT over TLS, if a certificate is given")] = 8883

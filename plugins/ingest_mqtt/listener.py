@@ -1,6 +1,6 @@
 """The MQTT port: accepts connections, keeps one session per device.
 
-Limits: `connections_max` open connections (an idle one costs about 10 kB); a connection beyond
+Limits: `connections_max` open connections (an idle one costs about 13 kB); a connection beyond
 is closed at once. One session per device, as ThingsBoard's default has it: a device that connects
 again while its old connection is open takes over, the old one is told (0x8E) and closed.
 """
@@ -44,9 +44,6 @@ class MqttListener:
         Raises ConfigError for a certificate that cannot be used, Fatal for a port that cannot
         be bound. Cancelled: what is not acknowledged stays so; connections are closed.
         """
-        if not self._config.enabled:
-            task_status.started()
-            return
         tls = self._tls_context()
         plain = await self._bind(self._config.port)
         secure = await self._bind(self._config.tls_port) if tls else []
@@ -90,7 +87,7 @@ class MqttListener:
             self._context.emit(events.MqttListening(address=address, security=security))
 
     async def _serve_plain(self, stream: trio.SocketStream) -> None:
-        await self._admit(stream, _peer(stream))
+        await self.serve_stream(stream, _peer(stream))
 
     async def _serve_tls(self, tls: ssl.SSLContext, stream: trio.SocketStream) -> None:
         peer = _peer(stream)
@@ -104,9 +101,10 @@ class MqttListener:
             self._context.emit(refused)
             await trio.aclose_forcefully(stream)
             return
-        await self._admit(secured, peer)
+        await self.serve_stream(secured, peer)
 
-    async def _admit(self, stream: trio.abc.Stream, peer: str) -> None:
+    async def serve_stream(self, stream: trio.abc.Stream, peer: str) -> None:
+        """Serve one connection until it ends, however its stream was made."""
         limit = self._config.connections_max
         if self._open >= limit:
             self._context.emit(events.MqttConnectionsFull(peer=peer, limit=limit))
