@@ -22,6 +22,7 @@ from h2.exceptions import H2Error
 from trio_asyncio import TrioEventLoop
 
 from appliance.extension.ports import LinkClosed
+from appliance.model.errors import Retryable
 from appliance.sync.messages import Frame
 from appliance.sync.protobuf import MalformedWire
 from plugins.transport_grpc.framing import Deframer, StreamFault, frame
@@ -194,7 +195,11 @@ class ClientLink(GrpcLink):
     codec = EDGE
 
     async def open(self, authority: str, scheme: str, user_agent: str, compress: bool) -> None:
-        """Send the request's headers."""
+        """Send the request's headers.
+
+        Raises:
+            Retryable: the connection is closed already.
+        """
         self._compress = compress
         headers = [
             (":method", "POST"),
@@ -211,6 +216,8 @@ class ClientLink(GrpcLink):
         await self._room.run_aio_coroutine(self._open_aio(headers))
 
     async def _open_aio(self, headers: Headers) -> None:
+        if not self._http2.is_open:
+            raise Retryable(f"{self.peer} closed the connection at once")
         stream = self._http2.connection.create_stream()
         release = await stream.send_request(headers, _processor=self._http2.processor)
         self._adopt(stream, release)
