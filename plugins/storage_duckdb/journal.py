@@ -105,6 +105,15 @@ class Journal:
         """Sequence of the last durable record."""
         return self.next_seq - 1
 
+    @property
+    def first_seq(self) -> int:
+        """Sequence of the oldest record that is still here, or of the next one."""
+        return self.segments[0].first_seq if self.segments else self.next_seq
+
+    def is_active(self, segment: Segment) -> bool:
+        """Whether it is the one being written."""
+        return self._file is not None and segment.first_seq == self.segments[-1].first_seq
+
     def size(self) -> int:
         """Bytes of all segments."""
         return sum(segment.end for segment in self.segments)
