@@ -276,6 +276,11 @@ class Database:
         """Size of the database with its log."""
         return self.path.stat().st_size + self.wal_bytes()
 
+    def used_bytes(self) -> int:
+        """Size of the database without the blocks that wait to be used again."""
+        ((block, used),) = self.rows("SELECT block_size, used_blocks FROM pragma_database_size()")
+        return int(block) * int(used)
+
     def checkpoint(self) -> None:
         """Fold the log into the file. Raises duckdb.Error."""
         self.connection.execute("CHECKPOINT")

@@ -38,6 +38,7 @@ from plugins.storage_duckdb.records import (
     event_of_note,
 )
 from plugins.storage_duckdb.recovery import recover
+from plugins.storage_duckdb.retention import Retention
 from plugins.storage_duckdb.sql import select
 from plugins.storage_duckdb.staging import Staging
 
@@ -70,6 +71,7 @@ class DuckdbStorage:
                 nursery.start_soon(opened.committer.run, self._config.acknowledge_interval_s)
                 nursery.start_soon(opened.applier.run)
                 nursery.start_soon(opened.applier.scrub)
+                nursery.start_soon(opened.retention.run)
                 task_status.started()
         finally:
             with trio.CancelScope(shield=True):
@@ -268,6 +270,10 @@ class DuckdbStorage:
             lambda database, _: select(database.connection, statement, rows_max)
         )
 
+    async def reclaim(self) -> None:
+        """Give space back now instead of at the next look; see retention.py."""
+        await (await self._current()).retention.reclaim()
+
     def statistics(self) -> dict[str, Any]:
         """See Storage.statistics."""
         opened = self._opened()
@@ -308,6 +314,10 @@ class _Open:
         self.committer = Committer(
             journal, self.outboxes.ledger, context, self._durable, config.backlog_bytes_max
         )
+        self.retention = Retention(
+            Folders(context.data_dir), config, context, journal, self.outboxes.ledger,
+            self.committer, self.applier,
+        )  # fmt: skip
 
     def _durable(self, group: Group) -> None:
         for entry in group.entries:

@@ -121,7 +121,8 @@ async def drain(folder: Path) -> dict[str, float]:
             count += len(events)
         figures["drain_per_s"] = count / (time.perf_counter() - started)
         figures["rss_drain_mib"] = rss_mib()
-        # await storage.reclaim()
+        await trio.sleep(1.5)
+        await storage.reclaim()
     return figures
 
 
