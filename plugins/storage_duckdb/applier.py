@@ -15,6 +15,7 @@ import duckdb
 import trio
 
 from appliance.extension.hookspecs import Context
+from appliance.model.errors import ApplianceError, Retryable
 from plugins.storage_duckdb.committer import Group
 from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.database import Database
@@ -22,7 +23,9 @@ from plugins.storage_duckdb.events import ApplyFailed, BatchApplied
 from plugins.storage_duckdb.history import History
 from plugins.storage_duckdb.journal import Journal
 from plugins.storage_duckdb.reader import JournalReader
+from plugins.storage_duckdb.rebuild import DatabaseOpener, is_damage
 from plugins.storage_duckdb.records import TELEMETRY
+from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
 from plugins.storage_duckdb.staging import Change, Staging, change_of
 
 _WAITING_MAX = 8192
@@ -39,6 +42,7 @@ class Applier:
         self,
         journal: Journal,
         database: Database,
+        opener: DatabaseOpener,
         config: DuckdbStorageConfig,
         context: Context,
         on_applied: Callable[[Staging], None],
@@ -46,6 +50,7 @@ class Applier:
         self.database = database
         self.history = History(database)
         self._journal = journal
+        self._opener = opener
         self._config = config
         self._context = context
         self._on_applied = on_applied
@@ -91,6 +96,45 @@ class Applier:
         async with self._lock:
             return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
+    async def query(self, work: Callable[[Database, History], T]) -> T:
+        """Run a read. A damaged file is rebuilt and the read done again, once.
+
+        Raises Retryable when the database cannot answer now.
+        """
+        for attempt in range(2):
+            try:
+                return await self.call(lambda: work(self.database, self.history))
+            except duckdb.Error as error:
+                if attempt or not is_damage(error):
+                    raise Retryable(f"the database cannot answer: {error}") from error
+                await self.reopen(error, rebuild=True)
+                await self.wait_applied(self._journal.durable_seq)
+        raise AssertionError("unreachable")
+
+    async def reopen(self, error: Exception, *, rebuild: bool) -> None:
+        """Close and open again; rebuild: from what is intact, without trusting the file."""
+        first_seq = self._journal.first_seq
+
+        def exchange() -> None:
+            self.database.close()
+            opener = self._opener
+            self.database = opener.rebuild(first_seq, error) if rebuild else opener.open(first_seq)
+            self.history = History(self.database)
+
+        with trio.CancelScope(shield=True):
+            await self.call(exchange)
+        self._waiting.clear()
+        self._next_seq = self.applied_seq + 1
+        self._work.set()
+
+    async def scrub(self) -> None:
+        """Read every row once, a row group at a time, so that damage is found before it is met."""
+        for table in (*KEYED_TABLES, *GROWING_TABLES):
+            start: int | None = 0
+            while start is not None:
+                at = start
+                start = await self.query(lambda database, _: database.read_rows(table, at))  # noqa: B023  # awaited within the turn
+
     async def run(self) -> None:
         """Apply until cancelled."""
         while True:
@@ -135,10 +179,16 @@ class Applier:
         return staging
 
     async def _recover(self, error: Exception) -> None:
+        """Wait where the disk is full; else open again, and if that did not help, rebuild."""
         self._context.emit(ApplyFailed(reason=str(error)))
         self._waiting.clear()
         self._next_seq = self.applied_seq + 1
-        self._failures += 1
+        if is_damage(error):
+            self._failures += 1
+            try:
+                await self.reopen(error, rebuild=self._failures > 1)
+            except (duckdb.Error, OSError, ApplianceError) as second:
+                self._context.emit(ApplyFailed(reason=str(second)))
         await trio.sleep(_RETRY_S)
 
     async def finish(self) -> None:

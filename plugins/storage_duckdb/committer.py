@@ -112,6 +112,15 @@ class Committer:
         """Make a note durable; returns its sequence."""
         return await self._submit(_Request([note_entry(note)], [None]))
 
+    async def exclusively(self, work: Callable[[], None]) -> None:
+        """Run blocking work in the writer's thread, between two groups."""
+        await trio.to_thread.run_sync(work, limiter=self._limiter)
+
+    async def roll(self) -> None:
+        """Begin a new segment, so that the present one can go."""
+        await self.exclusively(self._journal.seal)
+        await self.note(self._ledger.figures())
+
     async def _submit(self, request: _Request) -> int:
         if self._closed is not None:
             raise self._closed

@@ -25,7 +25,7 @@ class DuckdbStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     events_s: age at which delivered events other than telemetry leave `cloud_event`.
     outbox_s, outbox_bytes_max: age and journal bytes at which events that were *not* delivered
     are given up, oldest segment first, counted by reason; 0 never does.
-    verify_bytes_max: of journal that is checked before the start is complete; the rest follows.
+    retention_interval_s: how often space is given back.
     sql_timeout_s, sql_rows_max: of `appliance sql`.
     """
 
@@ -44,7 +44,6 @@ class DuckdbStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     events_s: _Seconds = 30 * 86_400.0
     outbox_s: _Seconds = 0.0
     outbox_bytes_max: _Bytes = 0
-    retention_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
-    verify_bytes_max: _Bytes = 1 << 30
+    retention_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     sql_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     sql_rows_max: Annotated[int, msgspec.Meta(ge=1)] = 100_000

@@ -19,6 +19,8 @@ from plugins.storage_duckdb.schema import TABLES, VERSION, VIEWS
 from plugins.storage_duckdb.staging import Change, Numbers, Staging, quarantine_row
 
 FILE = "appliance.duckdb"
+ROW_GROUP = 122_880
+"""Rows that DuckDB stores together."""
 
 _INSERT_POINTS = """
 INSERT INTO store.history
@@ -274,10 +276,25 @@ class Database:
         """Size of the database with its log."""
         return self.path.stat().st_size + self.wal_bytes()
 
+    def used_bytes(self) -> int:
+        """Size of the database without the blocks that wait to be used again."""
+        ((block, used),) = self.rows("SELECT block_size, used_blocks FROM pragma_database_size()")
+        return int(block) * int(used)
+
     def checkpoint(self) -> None:
         """Fold the log into the file. Raises duckdb.Error."""
         self.connection.execute("CHECKPOINT")
         self.checkpointed_seq = self.applied_seq
+
+    def read_rows(self, table: str, start: int) -> int | None:
+        """Read a row group's worth of rows; returns where to go on, None at the end."""
+        end = start + ROW_GROUP
+        (row,) = self.rows(
+            f"SELECT max(rowid), bit_xor(hash(t)) FROM store.{table} t"
+            f" WHERE rowid >= {start} AND rowid < {end}"
+        )
+        ((last,),) = self.rows(f"SELECT max(rowid) FROM store.{table}")
+        return end if last is not None and last >= end and row is not None else None
 
     def quarantine_notes(self) -> list[tuple[Position, QuarantineNote]]:
         """Everything put aside."""

@@ -105,6 +105,15 @@ class Journal:
         """Sequence of the last durable record."""
         return self.next_seq - 1
 
+    @property
+    def first_seq(self) -> int:
+        """Sequence of the oldest record that is still here, or of the next one."""
+        return self.segments[0].first_seq if self.segments else self.next_seq
+
+    def is_active(self, segment: Segment) -> bool:
+        """Whether it is the one being written."""
+        return self._file is not None and segment.first_seq == self.segments[-1].first_seq
+
     def size(self) -> int:
         """Bytes of all segments."""
         return sum(segment.end for segment in self.segments)
@@ -127,15 +136,12 @@ class Journal:
         self._write(data)
         self._account(entries, committed_ms, data)
         if self.segments[-1].end >= self._segment_bytes:
-            self._roll()
+            self.seal()
         return first
 
     def close(self) -> None:
         """Seal the active segment; where the disk is full it stays unsealed and is scanned."""
-        try:
-            self._seal()
-        except (Retryable, OSError):
-            pass
+        self.seal()
         self._release_file()
 
     def forget(self, segments: Sequence[Segment]) -> None:
@@ -218,24 +224,27 @@ class Journal:
         segment.spans = list(self._spans.spans.values())
         self._crc = crc32c_extend(self._crc, data)
 
-    def _roll(self) -> None:
-        # The group is durable and must not be reported as failed: a full disk leaves the segment
-        # a little larger, and the next group tries again.
+    def seal(self) -> None:
+        """Finish the active segment; the next append begins another.
+
+        A full disk leaves it as it is: what is durable must not be reported as failed, the
+        segment grows a little longer and the next time will do.
+        """
+        if self._file is None:
+            return
         try:
-            self._seal()
-        except (Retryable, OSError):
+            self._write_footer(self._file)
+        except OSError:
             return
         self._release_file()
 
-    def _seal(self) -> None:
-        if self._file is None:
-            return
+    def _write_footer(self, file: int) -> None:
         segment = self.segments[-1]
         segment.lanes = self.ledger.figures()
         footer = encode_footer(footer_of(segment, self._crc))
         try:
-            _write_all(self._file, footer, segment.end)
-            os.fdatasync(self._file)
+            _write_all(file, footer, segment.end)
+            os.fdatasync(file)
         except OSError:
             self._cut_back(segment.end)
             raise

@@ -115,3 +115,40 @@ SELECT event_id AS id, committed_ms AS created_time, outbox AS edge_id,
     body, committed_ms AS ts, seq, idx, lane, status
 FROM store.any_event WHERE outbox <> 'cloud';
 """
+
+KEYED_TABLES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "entity_dictionary": (
+        ("number",),
+        {"number": "INTEGER", "entity_type": "VARCHAR", "entity_id": "UUID"},
+    ),
+    "key_dictionary": (("number",), {"number": "INTEGER", "key": "VARCHAR"}),
+    "entity": (("kind", "id"), {"kind": "VARCHAR", "id": "UUID", "body": "BLOB"}),
+    "attribute": (
+        ("entity_type", "entity_id", "scope", "key"),
+        {
+            "entity_type": "VARCHAR", "entity_id": "UUID", "scope": "VARCHAR", "key": "VARCHAR",
+            "ts": "BIGINT", "value": "VARCHAR",
+        },
+    ),
+    "state": (("owner", "key"), {"owner": "VARCHAR", "key": "VARCHAR", "body": "BLOB"}),
+    "quarantine": (
+        ("outbox", "lane", "seq", "idx"),
+        {
+            "outbox": "VARCHAR", "lane": "TINYINT", "seq": "BIGINT", "idx": "SMALLINT",
+            "at_ms": "BIGINT", "reason": "VARCHAR", "size": "BIGINT", "type": "VARCHAR",
+            "action": "VARCHAR", "entity_type": "VARCHAR", "entity_id": "UUID", "note": "BLOB",
+        },
+    ),
+    "gap": (
+        ("outbox", "lane", "first_seq", "first_idx"),
+        {
+            "outbox": "VARCHAR", "lane": "TINYINT", "first_seq": "BIGINT", "first_idx": "INTEGER",
+            "last_seq": "BIGINT", "last_idx": "INTEGER", "reason": "VARCHAR",
+        },
+    ),
+}  # fmt: skip
+"""Tables that a snapshot keeps: name -> (key columns, column types). Everything that neither the
+journal's living segments nor the segments' accounts could bring back."""
+
+GROWING_TABLES = ("history", "event")
+"""Tables that only a copy of the database could bring back whole."""

@@ -22,11 +22,14 @@ from appliance.model.unit import EntityWrite, Lane, OutboxEvent, StoredEvent, Un
 from plugins.storage_duckdb.applier import Applier
 from plugins.storage_duckdb.committer import Committer, Group
 from plugins.storage_duckdb.config import DuckdbStorageConfig
-from plugins.storage_duckdb.database import FILE, Database
-from plugins.storage_duckdb.events import StorageOpened
+from plugins.storage_duckdb.damage import Damage, DamageReport
+from plugins.storage_duckdb.database import Database
+from plugins.storage_duckdb.events import DamageFound, StorageOpened
+from plugins.storage_duckdb.folders import FolderLock, Folders
 from plugins.storage_duckdb.journal import Journal, free_bytes
 from plugins.storage_duckdb.ledger import Position
 from plugins.storage_duckdb.outbox import Outboxes
+from plugins.storage_duckdb.rebuild import DatabaseOpener
 from plugins.storage_duckdb.records import (
     DeleteSeriesNote,
     QuarantineNote,
@@ -34,7 +37,8 @@ from plugins.storage_duckdb.records import (
     event_for_note,
     event_of_note,
 )
-from plugins.storage_duckdb.recovery import Folders, open_journal
+from plugins.storage_duckdb.recovery import recover
+from plugins.storage_duckdb.retention import Retention
 from plugins.storage_duckdb.sql import select
 from plugins.storage_duckdb.staging import Staging
 
@@ -46,6 +50,7 @@ class DuckdbStorage:
         self._config = config
         self._context = context
         self._folders = Folders(context.data_dir)
+        self._lock = FolderLock(context.data_dir)
         self._open: _Open | None = None
 
     # lifetime ------------------------------------------------------------------------------------
@@ -56,8 +61,8 @@ class DuckdbStorage:
         another process has the folder.
         """
         started = trio.current_time()
-        journal, database = await trio.to_thread.run_sync(self._open_folder)
-        opened = _Open(self._config, self._context, journal, database)
+        found = await trio.to_thread.run_sync(self._open_folder)
+        opened = _Open(self._config, self._context, found)
         self._open = opened
         try:
             await opened.outboxes.prime()
@@ -65,29 +70,35 @@ class DuckdbStorage:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(opened.committer.run, self._config.acknowledge_interval_s)
                 nursery.start_soon(opened.applier.run)
+                nursery.start_soon(opened.applier.scrub)
+                nursery.start_soon(opened.retention.run)
                 task_status.started()
         finally:
             with trio.CancelScope(shield=True):
                 await self._close(opened)
 
-    def _open_folder(self) -> tuple[Journal, Database]:
+    def _open_folder(self) -> _Opened:
         self._folders.make()
-        found = open_journal(self._folders)
-        journal = Journal(
-            self._folders.journal,
-            found.segments,
-            found.ledger,
-            found.next_seq,
-            self._config.segment_bytes,
-            self._config.free_bytes_min,
-        )
-        database = Database(
-            self._context.data_dir / FILE,
-            self._config.memory_bytes,
-            self._config.threads,
-            self._folders.temp,
-        )
-        return journal, database
+        self._lock.acquire()
+        try:
+            config, clock = self._config, self._context.clock
+            report = DamageReport(self._folders.quarantine, clock, self._announce)
+            journal = recover(
+                self._folders, report, config.segment_bytes, config.free_bytes_min, clock()
+            )
+            opener = DatabaseOpener(self._folders, config, report)
+            database = opener.open(journal.first_seq)
+            if database.applied_seq > journal.durable_seq:
+                lost = f"records {journal.next_seq}..{database.applied_seq} of the journal"
+                report.add_once("the journal ends before the database", lost)
+                journal.next_seq = database.applied_seq + 1
+            return _Opened(journal, database, opener, report)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _announce(self, damage: Damage) -> None:
+        self._context.emit(DamageFound(what=damage.what, missing=damage.missing))
 
     def _state_opened(self, opened: _Open, seconds: float) -> None:
         pending = sum(lane.pending for lane in opened.outboxes.ledger.lanes.values())
@@ -108,6 +119,7 @@ class DuckdbStorage:
             await opened.applier.finish()
             self._open = None
             await trio.to_thread.run_sync(opened.close)
+            self._lock.release()
 
     def _opened(self) -> _Open:
         if self._open is None:
@@ -220,27 +232,27 @@ class DuckdbStorage:
 
     async def _chunks(self, statement: str) -> list[list[tuple[Any, ...]]]:
         opened = await self._current()
-        return await opened.applier.call(lambda: list(opened.applier.database.chunks(statement)))
+        return await opened.applier.query(lambda database, _: list(database.chunks(statement)))
 
     async def load_states(self, owner: str) -> dict[str, bytes]:
         """See Storage.load_states."""
         opened = await self._current()
         statement = "SELECT key, body FROM store.state WHERE owner = ?"
-        rows = await opened.applier.call(lambda: opened.applier.database.rows(statement, [owner]))
+        rows = await opened.applier.query(lambda database, _: database.rows(statement, [owner]))
         return {key: bytes(body) for key, body in rows}
 
     # history -------------------------------------------------------------------------------------
     async def query_series(self, query: SeriesQuery) -> dict[str, list[tuple[int, Value]]]:
         """See Storage.query_series."""
         opened = await self._current()
-        return await opened.applier.call(lambda: opened.applier.history.query(query))
+        return await opened.applier.query(lambda _, history: history.query(query))
 
     async def latest(
         self, entity: EntityId, keys: Sequence[str] | None = None
     ) -> dict[str, tuple[int, Value]]:
         """See Storage.latest."""
         opened = await self._current()
-        known = await opened.applier.call(lambda: dict(opened.applier.history.latest(entity)))
+        known = await opened.applier.query(lambda _, history: dict(history.latest(entity)))
         return known if keys is None else {key: known[key] for key in keys if key in known}
 
     async def delete_series(
@@ -253,9 +265,14 @@ class DuckdbStorage:
     async def sql(self, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """See Storage.sql. Raises Permanent for anything but reading."""
         opened = await self._current()
-        connection = opened.applier.database.connection
         rows_max = self._config.sql_rows_max
-        return await opened.applier.call(lambda: select(connection, statement, rows_max))
+        return await opened.applier.query(
+            lambda database, _: select(database.connection, statement, rows_max)
+        )
+
+    async def reclaim(self) -> None:
+        """Give space back now instead of at the next look; see retention.py."""
+        await (await self._current()).retention.reclaim()
 
     def statistics(self) -> dict[str, Any]:
         """See Storage.statistics."""
@@ -267,26 +284,40 @@ class DuckdbStorage:
             "segments": len(journal.segments),
             "durable_seq": journal.durable_seq,
             "applied_seq": opened.applier.applied_seq,
-            "missing": [],
+            "missing": [str(damage) for damage in opened.report.findings],
             "full": opened.committer.refusing,
         }
+
+
+class _Opened(msgspec.Struct):
+    """What opening a folder gives."""
+
+    journal: Journal
+    database: Database
+    opener: DatabaseOpener
+    report: DamageReport
 
 
 class _Open:
     """Everything that exists while the folder is open."""
 
-    def __init__(
-        self, config: DuckdbStorageConfig, context: Context, journal: Journal, database: Database
-    ) -> None:
-        self.journal = journal
+    def __init__(self, config: DuckdbStorageConfig, context: Context, found: _Opened) -> None:
+        self.journal = journal = found.journal
+        self.report = found.report
         self.outboxes = Outboxes(journal, config.ring_bytes_max)
         self.aside = {
-            position: quarantined_of(note) for position, note in database.quarantine_notes()
+            position: quarantined_of(note) for position, note in found.database.quarantine_notes()
         }
-        self.applier = Applier(journal, database, config, context, self._applied)
+        self.applier = Applier(
+            journal, found.database, found.opener, config, context, self._applied
+        )
         self.committer = Committer(
             journal, self.outboxes.ledger, context, self._durable, config.backlog_bytes_max
         )
+        self.retention = Retention(
+            Folders(context.data_dir), config, context, journal, self.outboxes.ledger,
+            self.committer, self.applier,
+        )  # fmt: skip
 
     def _durable(self, group: Group) -> None:
         for entry in group.entries:
