@@ -52,7 +52,9 @@ def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]], stream: TextIO) 
 
 def _json(columns: Sequence[str], rows: Sequence[Sequence[Any]], stream: TextIO) -> None:
     for row in rows:
-        line = msgspec.json.encode(dict(zip(columns, row, strict=True)), enc_hook=_text)
+        # Bytes are text here; msgspec would write them as base64.
+        values = (_text(value) if isinstance(value, bytes) else value for value in row)
+        line = msgspec.json.encode(dict(zip(columns, values, strict=True)), enc_hook=_text)
         stream.write(line.decode() + "\n")
 
 
