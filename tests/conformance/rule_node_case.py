@@ -16,7 +16,7 @@ from plugins.rules_enrich import register_rule_nodes as enrich_nodes
 from plugins.rules_filter import register_rule_nodes as filter_nodes
 from plugins.rules_flow import register_rule_nodes as flow_nodes
 from plugins.rules_transform import register_rule_nodes as transform_nodes
-from tests.conformance.rule_node_world import GAPS_MS, World, build_world
+from tests.conformance.rule_node_world import GAPS_BY_NODE_MS, GAPS_MS, World, build_world
 
 NODE = "0e5d5a10-0000-11f0-8000-000000000001"
 CHAIN = "0e5d5a10-0000-11f0-8000-000000000002"
@@ -115,7 +115,7 @@ async def _play(case: Case, bench: RuleBench, world: World) -> None:
         if "originator" not in given:
             continue
         at = start + given.get("atMs", 0)
-        gap = GAPS_MS.get((case.short, case.name), 5)
+        gap = GAPS_MS.get((case.short, case.name), GAPS_BY_NODE_MS.get(case.short, 5))
         await bench.advance(max(at - bench.now_ms, 0) if "atMs" in given else gap)
         message = Message(
             new_uuid(),

@@ -13,6 +13,7 @@ from appliance.testing.rules import RuleBench
 
 NOW_MS = 1_795_000_000_000
 GAPS_MS = {("CalculateDeltaNode", "no ts metadata, period"): 962}
+GAPS_BY_NODE_MS = {"TbGetTelemetryNode": 25_000}
 """Time between inputs where a recorded figure depends on it; else 5 ms."""
 
 _PLACE = re.compile(r'"\$(?:now|past)(-\d+)?#"|\$(?:now|past)(-\d+)?#?|\$[a-zA-Z]+\d*')
