@@ -115,7 +115,7 @@ class Mapper:
             return
         for companion in COMPANIONS.get(kind, ()):
             link = _COMPANION_LINKS.get(companion)
-            if link is not None and update is UpdateKind.CREATED:
+            if link is not None and (update is UpdateKind.CREATED or kind == "TENANT"):
                 yield from self._companion(companion, id_of(shown.get(link)), update)
         yield entity_update(kind, entity.id, update, shown)
         for companion in COMPANIONS.get(kind, ()):
