@@ -173,7 +173,8 @@ def _plain(kind: Kind, *extra: tuple[str, Any, Any]) -> Any:
 
     Rebuilt field by field, because msgspec cannot write a Path or a Secret as a default.
     """
-    fields: list[Any] = list(extra)
+    own = {field.encode_name for field in msgspec.structs.fields(kind)}
+    fields: list[Any] = [field for field in extra if field[0] not in own]
     for field in msgspec.structs.fields(kind):
         default = None if field.required else _default(field)
         if field.required:
@@ -205,7 +206,8 @@ Lists and tables in variables and flags are written as JSON.
 
 Variables without the `APPLIANCE_` prefix are those of a ThingsBoard Edge installation and work as
 written there. `CLOUD_RPC_TIMEOUT` is in milliseconds; a number below 1000 is read as seconds,
-because seconds is what the original has there, and the log says so.
+because seconds is what the original has there, and the log says so. The `CLOUD_RPC_PROXY_…`
+variables count only where `CLOUD_RPC_PROXY_ENABLED` is `true`, as in the original.
 
 `[storage]` and `[transport]` take `plugin = "name"` where more than one is installed. Every
 `[ingest.…]` and `[process.…]` takes `enabled = false`. A plugin from outside runs when its

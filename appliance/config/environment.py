@@ -19,7 +19,7 @@ Path = tuple[str, ...]
 Reader = Callable[[str], tuple[str, str]]
 """Text of the variable -> (text in the field's own unit, note for the operator or "")."""
 
-SMALL_TIMEOUT = 1_000
+SECONDS_BELOW = 1_000
 
 
 def as_written(text: str) -> tuple[str, str]:
@@ -29,49 +29,51 @@ def as_written(text: str) -> tuple[str, str]:
 
 def seconds_to_ms(text: str) -> tuple[str, str]:
     """The variable is in seconds, the field in milliseconds."""
-    return _times_thousand(text), ""
+    return (str(int(text) * 1000) if text.isdigit() else text), ""
 
 
-def timeout_ms(text: str) -> tuple[str, str]:
-    """Milliseconds; a small number is what an existing edge has there, seconds.
+def timeout_to_s(text: str) -> tuple[str, str]:
+    """The variable is in milliseconds, or, when small, in seconds; the field in seconds.
 
     A connection that may take less than a second to establish is not a wish anybody has, while
     5 is the value in every installation of the original (spec/edge-protocol.md §1.6).
     """
-    if text.isdigit() and 0 < int(text) < SMALL_TIMEOUT:
-        return _times_thousand(text), f"read {text} as seconds"
-    return text, ""
-
-
-def _times_thousand(text: str) -> str:
-    return str(int(text) * 1000) if text.isdigit() else text
+    if not text.isdigit():
+        return text, ""
+    if int(text) < SECONDS_BELOW:
+        return text, f"read {text} as seconds"
+    return str(int(text) / 1000), ""
 
 
 class Variable(msgspec.Struct, frozen=True):
-    """One known name: where it goes and how it is read."""
+    """One known name: where it goes, how it is read.
+
+    switch: it counts only where this other variable is "true".
+    """
 
     name: str
     path: Path
     read: Reader = as_written
+    switch: str = ""
 
 
+PROXY = "CLOUD_RPC_PROXY_ENABLED"
 KNOWN = (
     Variable("APPLIANCE_DATA_DIR", ("data_dir",)),
     Variable("CLOUD_ROUTING_KEY", ("cloud", "routing_key")),
     Variable("CLOUD_ROUTING_SECRET", ("cloud", "secret")),
-    Variable("CLOUD_RPC_HOST", ("cloud", "host")),
-    Variable("CLOUD_RPC_PORT", ("cloud", "port")),
-    Variable("CLOUD_RPC_TIMEOUT", ("cloud", "timeout_ms"), timeout_ms),
-    Variable("CLOUD_RPC_SSL_ENABLED", ("cloud", "tls")),
-    Variable("CLOUD_RPC_SSL_CERT", ("cloud", "tls_certificate")),
-    Variable("CLOUD_RPC_PROXY_ENABLED", ("cloud", "proxy")),
-    Variable("CLOUD_RPC_PROXY_HOST", ("cloud", "proxy_host")),
-    Variable("CLOUD_RPC_PROXY_PORT", ("cloud", "proxy_port")),
-    Variable("CLOUD_RPC_PROXY_USERNAME", ("cloud", "proxy_username")),
-    Variable("CLOUD_RPC_PROXY_PASSWORD", ("cloud", "proxy_password")),
-    Variable("CLOUD_RPC_KEEP_ALIVE_TIME_SEC", ("cloud", "keepalive_time_s")),
-    Variable("CLOUD_RPC_KEEP_ALIVE_TIMEOUT_SEC", ("cloud", "keepalive_timeout_s")),
-    Variable("CLOUD_RPC_MAX_INBOUND_MESSAGE_SIZE", ("cloud", "max_inbound_message_size")),
+    Variable("CLOUD_RPC_HOST", ("transport", "host")),
+    Variable("CLOUD_RPC_PORT", ("transport", "port")),
+    Variable("CLOUD_RPC_TIMEOUT", ("transport", "connect_s_max"), timeout_to_s),
+    Variable("CLOUD_RPC_SSL_ENABLED", ("transport", "tls")),
+    Variable("CLOUD_RPC_SSL_CERT", ("transport", "tls_ca")),
+    Variable("CLOUD_RPC_PROXY_HOST", ("transport", "proxy_host"), switch=PROXY),
+    Variable("CLOUD_RPC_PROXY_PORT", ("transport", "proxy_port"), switch=PROXY),
+    Variable("CLOUD_RPC_PROXY_USERNAME", ("transport", "proxy_username"), switch=PROXY),
+    Variable("CLOUD_RPC_PROXY_PASSWORD", ("transport", "proxy_password"), switch=PROXY),
+    Variable("CLOUD_RPC_KEEP_ALIVE_TIME_SEC", ("transport", "keepalive_s")),
+    Variable("CLOUD_RPC_KEEP_ALIVE_TIMEOUT_SEC", ("transport", "keepalive_wait_s")),
+    Variable("CLOUD_RPC_MAX_INBOUND_MESSAGE_SIZE", ("transport", "inbound_bytes_max")),
     Variable("CLOUD_RECONNECT_TIMEOUT", ("cloud", "reconnect_interval_ms")),
     Variable("CLOUD_UPLINK_PACK_TIMEOUT_SEC", ("uplink", "ack_timeout_ms"), seconds_to_ms),
     Variable("HTTP_BIND_ADDRESS", ("web", "host")),

@@ -25,6 +25,7 @@ from appliance.config.sections import (
 )
 from appliance.config.sources import Given, Sources, Where, read_sources
 from appliance.model.errors import ConfigError
+from appliance.web.config import WebConfig
 
 Kind = type[msgspec.Struct]
 DATA_DIR = Path("data")
@@ -32,7 +33,7 @@ DEFAULT_FILE = Path("appliance.toml")
 CHOSEN_BY = "plugin"
 """Key in [storage] and [transport] that names which one, where there are several."""
 SWITCH = "enabled"
-"""Key in [ingest.x] and [process.x] that turns one off."""
+"""Key in [ingest.x] and [process.x] that turns one off; a plugin may have it as a field too."""
 
 
 class PluginSections(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +57,20 @@ class PluginSections(msgspec.Struct, frozen=True, kw_only=True):
         yield from (("ingest", name) for name in self.ingest)
         yield from (("process", name) for name in self.process)
 
+    def fields(self) -> dict[Where, set[str]]:
+        """Names of the fields of each section."""
+        kinds: dict[Where, Kind] = {(name,): kind for name, kind in SECTIONS.items()}
+        for kind in self.storage.values():
+            kinds[("storage",)] = kind
+        for kind in self.transport.values():
+            kinds[("transport",)] = kind
+        for port, found in (("ingest", self.ingest), ("process", self.process)):
+            kinds |= {(port, name): kind for name, kind in found.items()}
+        return {
+            place: {field.encode_name for field in msgspec.structs.fields(kind)}
+            for place, kind in kinds.items()
+        }
+
 
 class Chosen(msgspec.Struct, frozen=True):
     """One of several plugins for a port, with its config."""
@@ -74,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path
     cloud: CloudConfig
     uplink: UplinkConfig
+    web: WebConfig
     log: LogConfig
     plugins: PluginsConfig
     storage: Chosen | None
@@ -112,7 +128,8 @@ def load_first(asked: Asked) -> tuple[Path, PluginsConfig]:
     Raises:
         ConfigError: one of these is wrong; the rest is not looked at.
     """
-    reader = _Reader(read_sources(asked.path(), asked.environ, asked.flags, [("plugins",)]))
+    sources = read_sources(asked.path(), asked.environ, asked.flags, [("plugins",)])
+    reader = _Reader(sources, PluginSections())
     data_dir = reader.value(("data_dir",), Path, DATA_DIR)
     plugins = reader.section(("plugins",), PluginsConfig)
     reader.finish()
@@ -127,7 +144,7 @@ def load(asked: Asked, plugins: PluginSections) -> Settings:
             the way out.
     """
     sources = read_sources(asked.path(), asked.environ, asked.flags, plugins.tables())
-    reader = _Reader(sources)
+    reader = _Reader(sources, plugins)
     core = {name: reader.section((name,), kind) for name, kind in SECTIONS.items()}
     storage = reader.chosen("storage", plugins.storage)
     transport = reader.chosen("transport", plugins.transport)
@@ -152,8 +169,9 @@ def load(asked: Asked, plugins: PluginSections) -> Settings:
 class _Reader:
     """Takes values out of the sources place by place and collects mistakes."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, plugins: PluginSections) -> None:
         self._sources = sources
+        self._fields = plugins.fields()
         self._mistakes: list[str] = []
         self._seen: set[Where] = set()
         self.refused: dict[str, str] = {}
@@ -207,7 +225,9 @@ class _Reader:
             place = (port, name)
             external = f"{port}.{name}" in known.external
             given = self._sources.below(place)
-            wanted = not external or place in self._sources.tables or bool(given)
+            wanted = place in self._sources.tables or bool(given)
+            if not external:
+                wanted = _default_of(kind, SWITCH, True)
             if self.value((*place, SWITCH), bool, wanted):
                 config = self._outside(place, kind) if external else self.section(place, kind)
                 if config is not None:
@@ -243,14 +263,28 @@ class _Reader:
         if self._mistakes:
             raise ConfigError("\n".join(self._mistakes))
 
+    def _elsewhere(self, field: str) -> str:
+        """The section that has a field of just that name, if exactly one has."""
+        homes = [".".join(place) for place, fields in self._fields.items() if field in fields]
+        return f"; it belongs to [{homes[0]}]" if len(homes) == 1 else ""
+
     def _unknown(self, place: Where, fields: list[str]) -> None:
         for rest, given in self._sources.below(place).items():
             first = rest.split(".")[0]
             here = (*place, first)
             if first not in fields and here not in self._seen:
                 name = ".".join((*place, rest))
-                self._mistakes.append(f"{name}: unknown{_near(first, fields)} [{given.source}]")
+                hint = self._elsewhere(first) or _near(first, fields)
+                self._mistakes.append(f"{name}: unknown{hint} [{given.source}]")
             self._seen.add(here)
+
+
+def _default_of(kind: Kind, name: str, otherwise: Any) -> Any:
+    """The default of a field, where the struct has such a field with a plain default."""
+    for field in msgspec.structs.fields(kind):
+        if field.encode_name == name and field.default is not msgspec.NODEFAULT:
+            return field.default
+    return otherwise
 
 
 def _of_absent_plugin(place: Where, tables: set[Where]) -> bool:

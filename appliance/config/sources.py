@@ -76,7 +76,9 @@ def _read_environment(environ: Mapping[str, str], sources: Sources) -> None:
         if environ[name]:
             sources.given[path] = Given(environ[name], f"environment {name}", textual=True)
     for variable in KNOWN:
-        if text := environ.get(variable.name, ""):
+        text = environ.get(variable.name, "")
+        switched_on = not variable.switch or environ.get(variable.switch, "").lower() == "true"
+        if text and switched_on:
             value, note = variable.read(text)
             source = f"environment {variable.name}"
             sources.given[variable.path] = Given(value, source, textual=True)

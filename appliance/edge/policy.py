@@ -89,6 +89,8 @@ class EdgePolicy:
     def admit(self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
         """See Policy."""
         known = self._state.entity(kind.name, id)
+        if body.get("version") is not None:
+            body = {**body, "version": None}  # locking is the server's; an edge has none (§7)
         if known is None or kind.name in _ASK_ON_EVERY_UPDATE:
             entity = EntityId(kind.name, id)
             for action in FOLLOW_UPS.get(kind.name, ()):
@@ -108,6 +110,7 @@ class EdgePolicy:
     def remove(self, kind: Kind, id: UUID, body: dict[str, Any] | None, applied: Applied) -> None:
         """See Policy."""
         entity = EntityId(kind.name, id)
+        applied.unit.entities.append(EntityWrite(kind.name, id, None))
         companions = {
             "DEVICE": ("DEVICE_CREDENTIALS",),
             "USER": ("USER_CREDENTIALS",),

@@ -7,7 +7,7 @@ because pluggy calls are plain calls and nobody would await it; registration ref
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,27 @@ class Context(msgspec.Struct, frozen=True):
     http: HttpMount | None = None
 
 
+class Finding(msgspec.Struct, frozen=True):
+    """One thing `appliance fsck` saw. state: "sound", "damaged" or "repaired"."""
+
+    where: str
+    state: str
+    what: str
+
+
 class StorageSpec(msgspec.Struct, frozen=True):
-    """A storage. config_type: frozen msgspec struct, section `[storage]` of the TOML."""
+    """A storage. config_type: frozen msgspec struct, section `[storage]` of the TOML.
+
+    Optional, for the command line, called while nobody else holds the data folder; both block:
+    fsck(config, data_dir, repair) looks over every file, changes nothing unless repair is set.
+    write_parquet(columns, rows, file) writes rows such as `Storage.sql` gives.
+    """
 
     name: str
     config_type: type[msgspec.Struct]
     build: Callable[[Any, Context], Storage]
+    fsck: Callable[[Any, Path, bool], Sequence[Finding]] | None = None
+    write_parquet: Callable[[Sequence[str], Sequence[tuple[Any, ...]], Path], None] | None = None
 
 
 class TransportSpec(msgspec.Struct, frozen=True):

@@ -9,12 +9,21 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import ClassVar
 
 from appliance.kernel.events import Event
 from appliance.kernel.metrics_model import Sample
 
 Source = Callable[[], Iterable[Sample]]
 Labels = tuple[tuple[str, str], ...]
+
+
+class EventMalformed(Event, frozen=True):
+    """Events whose class names fields that they do not have."""
+
+    counters: ClassVar[dict[str, str]] = {"events_malformed": ""}
+    labels: ClassVar[tuple[str, ...]] = ("event",)
+    event: str
 
 
 class Registry:
@@ -25,15 +34,11 @@ class Registry:
         self._sources: list[Source] = []
 
     def count(self, event: Event) -> None:
-        """Add what the event counts."""
-        kind = type(event)
-        if not kind.counters:
-            return
-        counts = self._counts.setdefault(kind, {})
-        labels = tuple((name, str(getattr(event, name))) for name in kind.labels)
-        for metric, field in kind.counters.items():
-            step = float(getattr(event, field)) if field else 1.0
-            counts[metric, labels] = counts.get((metric, labels), 0.0) + step
+        """Add what the event counts. Never raises: an event that cannot be counted is counted."""
+        try:
+            self._add(event)
+        except (AttributeError, TypeError, ValueError):
+            self._add(EventMalformed(event=type(event).__name__))
 
     def watch(self, source: Source) -> None:
         """Ask this callable at every read; it must not wait."""
@@ -56,6 +61,19 @@ class Registry:
             families.setdefault(_family(sample), []).append(sample)
         for family in families.values():
             yield from family
+
+    def _add(self, event: Event) -> None:
+        kind = type(event)
+        if not kind.counters:
+            return
+        labels = tuple((name, str(getattr(event, name))) for name in kind.labels)
+        steps = {
+            metric: float(getattr(event, field)) if field else 1.0
+            for metric, field in kind.counters.items()
+        }
+        counts = self._counts.setdefault(kind, {})
+        for metric, step in steps.items():
+            counts[metric, labels] = counts.get((metric, labels), 0.0) + step
 
     def _all(self) -> Iterator[Sample]:
         for kind in _subclasses(Event):

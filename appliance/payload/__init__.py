@@ -6,6 +6,21 @@ Source: spec/device-and-rest-api.md §1.4 (forms), §1.5 (typing and leniency).
 from __future__ import annotations
 
 from appliance.payload.errors import PayloadError
-from appliance.payload.forms import Post, parse_attributes, parse_json, parse_telemetry
+from appliance.payload.forms import (
+    Post,
+    parse_attributes,
+    parse_attributes_by_device,
+    parse_json,
+    parse_telemetry,
+    parse_telemetry_by_device,
+)
 
-__all__ = ["PayloadError", "Post", "parse_attributes", "parse_json", "parse_telemetry"]
+__all__ = [
+    "PayloadError",
+    "Post",
+    "parse_attributes",
+    "parse_attributes_by_device",
+    "parse_json",
+    "parse_telemetry",
+    "parse_telemetry_by_device",
+]

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -23,6 +24,8 @@ from appliance.payload import lenient
 from appliance.payload.errors import PayloadError
 from appliance.payload.lenient import NumberText
 from appliance.payload.values import LONG_MAX, LONG_MIN, check_key, plain_json, type_value
+
+SHORT_BYTES_MAX = 512
 
 Post = tuple[int | None, dict[str, Value]]
 """(epoch milliseconds or None for the time of receipt, values): one rule engine message."""
@@ -59,6 +62,53 @@ def parse_attributes(body: bytes | str, *, type_cast: bool = True) -> dict[str, 
     return values
 
 
+Entry = TypeVar("Entry")
+ByDevice = tuple[dict[str, Entry], dict[str, str]]
+"""(what each device sent, why entries of other devices cannot be taken)."""
+
+
+def parse_telemetry_by_device(body: bytes | str, *, type_cast: bool = True) -> ByDevice[list[Post]]:
+    """A gateway's telemetry: `{"Device A": [post, …], …}` (§2.6). Raises PayloadError."""
+
+    def posts(entry: Any, exact: bool) -> list[Post] | None:
+        if type(entry) is not list:
+            raise PayloadError(f"telemetry of a device must be an array, not {_shown(entry)}")
+        return _posts(entry, body, exact, type_cast)
+
+    return _by_device(body, posts)
+
+
+def parse_attributes_by_device(
+    body: bytes | str, *, type_cast: bool = True
+) -> ByDevice[dict[str, Value]]:
+    """A gateway's attributes: `{"Device A": {"key": value}, …}` (§2.6). Raises PayloadError."""
+
+    def values(entry: Any, exact: bool) -> dict[str, Value] | None:
+        return _values(_expect_object(entry), body, exact, type_cast)
+
+    return _by_device(body, values)
+
+
+def _by_device(body: bytes | str, take: Callable[[Any, bool], Entry | None]) -> ByDevice[Entry]:
+    """Take each device's entry by itself, so that a bad one spoils no other."""
+    document, exact = _read_quick(body)
+    if not exact and _is_doubtful(body):
+        document = _read_exact(body)
+    taken: dict[str, Entry] = {}
+    refused: dict[str, str] = {}
+    for name, entry in _expect_object(document).items():
+        try:
+            if not name.strip():
+                raise PayloadError("a device without a name")
+            value = take(entry, True)
+        except PayloadError as error:
+            refused[name] = str(error)
+        else:
+            assert value is not None  # an exact reading leaves no doubt
+            taken[name] = value
+    return taken, refused
+
+
 def parse_json(body: bytes | str) -> Any:
     """Any document as plain JSON data, as lenient as for telemetry. Raises PayloadError."""
     document, _ = _read_quick(body)
@@ -66,11 +116,22 @@ def parse_json(body: bytes | str) -> Any:
 
 
 def _read_quick(body: bytes | str) -> tuple[Any, bool]:
-    """The document, and whether its numbers are as written (True) or only floats."""
+    """The document, and whether its numbers are beyond doubt.
+
+    A long body is looked through at once, so that no more than one look is taken at it.
+    """
     try:
-        return _decode(body), False
+        document = _decode(body)
     except _NOT_STRICT:
         return lenient.read(_text(body)), True
+    if len(body) <= SHORT_BYTES_MAX:
+        return document, False
+    return (_read_exact(body) if _is_doubtful(body) else document), True
+
+
+def _is_doubtful(body: bytes | str) -> bool:
+    """Whether a float of this body might have to be something else."""
+    return bool(_doubtful_number(body if isinstance(body, bytes) else body.encode()))
 
 
 def _read_exact(body: bytes | str) -> Any:
@@ -117,7 +178,7 @@ def _values(
         kind = type(value)
         if kind is float:
             if not exact:
-                if _doubtful_number(body if isinstance(body, bytes) else body.encode()):
+                if _is_doubtful(body):
                     return None
                 exact = True
             if not value:

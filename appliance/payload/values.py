@@ -110,7 +110,7 @@ def plain_json(value: Any, depth: int = 1) -> Any:
 
 
 def _nested_number(text: NumberText) -> int | float | str:
-    if not any(char in ".eE" for char in text) and len(text) < 20:
+    if not any(char in ".eE" for char in text) and len(text) <= 20:
         number = int(text)
         if LONG_MIN <= number <= LONG_MAX:
             return number

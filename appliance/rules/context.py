@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from appliance.extension.ports import SeriesQuery
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import Value
@@ -62,9 +63,18 @@ class Context:
         """
         self._run.call_chain(self._node, chain_id, message, self._branch, self._depth)
 
-    def return_to_caller(self, label: str, message: Message) -> None:
-        """Leave this chain by `label` of the node that called it; without a caller: done."""
-        self._run.return_to_caller(label, message, self._branch, self._depth)
+    def return_to_caller(self, label: str, message: Message) -> bool:
+        """Leave this chain by `label` of the node that called it; False without a caller."""
+        return self._run.return_to_caller(label, message, self._branch, self._depth)
+
+    def profile_chain(self, message: Message) -> UUID | None:
+        """The chain that the originator's profile names, where it is loaded."""
+        chain = self._run.engine.profile_chain_of(message.originator)
+        return None if chain is None else chain.id
+
+    def enqueue(self, label: str, message: Message) -> None:
+        """tell, but from here on the message fails, and is retried, on its own (§2.5)."""
+        self._run.enqueue(self._node, label, message, self._branch, self._depth)
 
     def ack(self, message: Message) -> None:
         """The message ends here, well; not calling it does the same, less visibly."""
@@ -119,3 +129,16 @@ class Context:
                     if key in series.values and series.ts >= points.get(key, (series.ts,))[0]:
                         points[key] = (series.ts, series.values[key])
         return points
+
+    async def series(self, query: SeriesQuery) -> dict[str, list[tuple[int, Value]]]:
+        """History of an interval, this unit's own points included; without aggregation."""
+        found = await self._run.engine.storage.query_series(query)
+        for series in self._run.work.unit.series:
+            if series.entity == query.entity and query.start_ms <= series.ts < query.end_ms:
+                for key in series.values.keys() & set(query.keys):
+                    merged = {**dict(found.get(key, ())), series.ts: series.values[key]}
+                    ordered = sorted(
+                        merged.items(), key=lambda point: point[0], reverse=not query.ascending
+                    )
+                    found[key] = ordered[: query.limit]
+        return found

@@ -23,6 +23,7 @@ import trio
 
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
+from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.rules.compile import CompiledChain, CompiledNode, compile_chain
 from appliance.rules.context import STATE_OWNER, Context
@@ -133,15 +134,18 @@ class RuleEngine:
 
     def chain_of(self, message: Message) -> CompiledChain | None:
         """The chain for a new message: its device's or asset's profile says which, else root."""
-        originator = message.originator
-        if originator.type in ("DEVICE", "ASSET"):
-            profile = self.state.profile_of(originator)
+        return self.profile_chain_of(message.originator) or self._root
+
+    def profile_chain_of(self, entity: EntityId) -> CompiledChain | None:
+        """The loaded chain that a device's or asset's profile names."""
+        if entity.type in ("DEVICE", "ASSET"):
+            profile = self.state.profile_of(entity)
             if profile is not None:
                 for key in ("defaultEdgeRuleChainId", "defaultRuleChainId"):
                     reference = profile.get(key)
                     if reference and (chain := self._chains.get(reference["id"])):
                         return chain
-        return self._root
+        return None
 
     def nodes(self) -> list[CompiledNode]:
         """All nodes of all chains, for pages that show them."""
@@ -171,6 +175,15 @@ class RuleEngine:
             if not run.waits:
                 return None
         return self._in_order(run, message, tail)
+
+    def process_at(
+        self, node: CompiledNode, message: Message, work: Work, attempt: int = 0
+    ) -> Awaitable[None] | None:
+        """Run a message from a node on; as `process` otherwise, in no order."""
+        run = Run(self, work)
+        run.enter_at(node, message, attempt)
+        run.drain()
+        return self._in_time(run) if run.waits else None
 
     def resume(
         self,

@@ -44,10 +44,10 @@ def transformed(message: Message, type: str, data: Any, metadata: dict[str, str]
 
 
 def with_originator(message: Message, originator: EntityId) -> Message:
-    """The same content from another entity; it is another message, so the id is new."""
+    """The same message (id, time, content) from another entity."""
     customer = originator.id if originator.type == "CUSTOMER" else None
     return Message(
-        new_uuid(),
+        message.id,
         message.ts,
         message.type,
         originator,

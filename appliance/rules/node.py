@@ -43,6 +43,9 @@ TRUE = "True"
 FALSE = "False"
 OTHER = "Other"
 
+SERVICE_ID = "edge-appliance"
+"""This process where a server would put its service id: names of attributes and of counters."""
+
 PACKAGE = "org.thingsboard.rule.engine."
 """What every class name of ThingsBoard's own nodes begins with."""
 

@@ -9,7 +9,7 @@ a message split into a hundred parts is not a loop (§2.4).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from appliance.rules.overlay import UnitView
 from appliance.rules.work import Work
 
 if TYPE_CHECKING:
-    from appliance.rules.compile import CompiledNode
+    from appliance.rules.compile import CompiledChain, CompiledNode
     from appliance.rules.engine import RuleEngine
 
 VISITS_MAX = 20_000
@@ -210,21 +210,29 @@ class Run:
         chain = self.engine.chain(chain_id)
         if chain is None:
             raise NodeError(f"rule chain {chain_id} is not on this edge")
-        frame = branch.stack
-        while frame is not None:
-            if frame[0] is caller:
-                raise NodeError(f"rule chain {chain.name} calls itself")
-            frame = frame[1]
+        if any(frame_chain is chain for frame_chain in _chains(caller, branch.stack)):
+            raise NodeError(f"rule chain {chain.name} calls itself")
         if chain.first is not None:
             inner = Branch(chain.first, message, (caller, branch.stack))
             self._pending.append((chain.first, message, inner, depth + 1))
 
-    def return_to_caller(self, label: str, message: Message, branch: Branch, depth: int) -> None:
+    def return_to_caller(self, label: str, message: Message, branch: Branch, depth: int) -> bool:
         """See Context.return_to_caller."""
-        if branch.stack is not None:
-            caller, outer = branch.stack
-            own = Branch(branch.node, branch.message, outer, branch.attempt)
-            self.tell(caller, label, message, own, depth, None)
+        if branch.stack is None:
+            return False
+        caller, outer = branch.stack
+        own = Branch(branch.node, branch.message, outer, branch.attempt)
+        self.tell(caller, label, message, own, depth, None)
+        return True
+
+    def enqueue(
+        self, node: CompiledNode, label: str, message: Message, branch: Branch, depth: int
+    ) -> None:
+        """See Context.enqueue."""
+        self.note(node, message, label)
+        for target in node.links.get(label) or node.links.get(label.lower()) or ():
+            own = Branch(target, message, branch.stack)
+            self._pending.append((target, message, own, depth + 1))
 
     def _failed(
         self, node: CompiledNode | None, message: Message | None, branch: Branch, error: str
@@ -240,6 +248,14 @@ class Run:
             )
         )
         self.engine.failed(branch, self.work)
+
+
+def _chains(caller: CompiledNode, stack: Frame) -> Iterator[CompiledChain]:
+    """The chains that a call would come from, innermost first."""
+    yield caller.chain
+    while stack is not None:
+        yield stack[0].chain
+        stack = stack[1]
 
 
 def _text(error: Exception) -> str:

@@ -136,3 +136,12 @@ def java_text(value: Any) -> str:
     if isinstance(value, float):
         return java_double(value)
     return json_text(value)
+
+
+def java_string(value: Any) -> str:
+    """`String.valueOf` of a parsed JSON value: lists as [1, 2], maps as {a=1}."""
+    if isinstance(value, list):
+        return f"[{', '.join(java_string(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}={java_string(item)}' for key, item in value.items())}}}"
+    return java_text(value)

@@ -76,7 +76,10 @@ class Policy(Protocol):
         ...
 
     def remove(self, kind: Kind, id: UUID, body: dict[str, Any] | None, applied: Applied) -> None:
-        """Add the deletions that deleting it means; body: the deleted entity's JSON if it came."""
+        """Add the deletions that this deletion means here, its own included.
+
+        body: the deleted entity's JSON if it came.
+        """
         ...
 
 
@@ -145,7 +148,6 @@ def _entity(item: EntityUpdate, applied: Applied, state: StateView, policy: Poli
         id = item.id or (kind.key(body) if body else None)
         if id is not None:
             policy.remove(kind, id, body, applied)
-            applied.unit.entities.append(EntityWrite(kind.name, id, None))
         return
     if body is None:
         raise Permanent(f"{item.field} came without an entity")

@@ -24,6 +24,7 @@ from appliance.sync.messages import (
     Item,
     Request,
     RpcCall,
+    SyncCompleted,
     Telemetry,
     UpdateKind,
 )
@@ -96,6 +97,8 @@ class Mapper:
                 return _requests(inner.entity, inner.action)
             case "RPC_CALL":
                 return (rpc_from_json(inner.entity.id, msgspec.json.decode(inner.body)),)
+            case "SYNC_COMPLETED":
+                return (SyncCompleted(),)
             case "CREDENTIALS_UPDATED":
                 return self._companion(f"{inner.type}_CREDENTIALS", inner.entity.id, None)
         return self._entity(inner.type, inner.entity, inner.action, inner.body)
@@ -112,7 +115,7 @@ class Mapper:
             return
         for companion in COMPANIONS.get(kind, ()):
             link = _COMPANION_LINKS.get(companion)
-            if link is not None and update is UpdateKind.CREATED:
+            if link is not None and (update is UpdateKind.CREATED or kind == "TENANT"):
                 yield from self._companion(companion, id_of(shown.get(link)), update)
         yield entity_update(kind, entity.id, update, shown)
         for companion in COMPANIONS.get(kind, ()):

@@ -29,12 +29,14 @@ SICK_AFTER = 12
 
 PRIORITY_WINDOW = 16
 """RPC answers and alarms in flight: sixteen people rarely press at once."""
-ENTITY_WINDOW = 4
-"""Entities go one at a time (packing.order_key); the rest is room for follow-up requests."""
 
 
 class OutgoingLimits(msgspec.Struct, frozen=True):
-    """See the configuration section [uplink] for the meaning of each."""
+    """See the configuration section [uplink] for the meaning of most.
+
+    entity_window: entities in flight. 1 towards a server, which drops what refers to an entity
+    that it refused; more towards an edge, which keeps it.
+    """
 
     batch_size: int = 100
     batch_timeout_s: float = 1.0
@@ -43,6 +45,7 @@ class OutgoingLimits(msgspec.Struct, frozen=True):
     rate_limit_pause_s_max: float = 60.0
     retries_max: int = 10
     window_max: int = 32
+    entity_window: int = 1
     waiting_max: int = 4000
     answer_timeout_s: float = 60.0
 
@@ -128,7 +131,8 @@ class Outgoing:
         busy = {key for flight in self.flights.values() for key in flight.parcel.order_keys()}
         for parcel in sorted(self._again, key=lambda parcel: parcel.events[0].position):
             keys = parcel.order_keys()
-            has_room = self._in_flight[parcel.lane] < self._window(parcel.lane)
+            alone = parcel.lane is Lane.ENTITY and not self._in_flight[Lane.ENTITY]
+            has_room = alone or self._in_flight[parcel.lane] < self._window(parcel.lane)
             if parcel.due_s <= now_s and has_room and not keys & busy:
                 self._again.remove(parcel)
                 return parcel
@@ -150,7 +154,13 @@ class Outgoing:
     def _window(self, lane: Lane) -> int:
         if lane is Lane.DATA:
             return self.window.size
-        return PRIORITY_WINDOW if lane is Lane.PRIORITY else ENTITY_WINDOW
+        if lane is Lane.PRIORITY:
+            return PRIORITY_WINDOW
+        return 0 if self._entity_refused() else self.limits.entity_window
+
+    def _entity_refused(self) -> bool:
+        """Whether an entity waits for its next try: then nothing of its lane overtakes it."""
+        return any(parcel.lane is Lane.ENTITY for parcel in self._again)
 
     def _fly(self, parcel: Parcel, now_s: float) -> tuple[int, Parcel]:
         batch_id = self._random_id()

@@ -138,11 +138,10 @@ class LanePacker:
 
 
 def order_key(event: StoredEvent) -> Hashable:
-    """What must stay in order: the entity; but RPCs, and requests, each stand alone."""
-    if event.event.action == "RPC_CALL" or event.event.action in REQUESTS:
+    """What must stay in order: the entity. RPCs stand alone, and the ENTITY lane as a whole is in
+    order (a device after its profile, a relation after its ends), which outgoing.py sees to."""
+    if event.event.action == "RPC_CALL" or event.event.lane is Lane.ENTITY:
         return event.position
-    if event.event.lane is Lane.ENTITY:
-        return "entities"  # a device after its profile, a relation after its ends: one row
     return event.event.entity
 
 

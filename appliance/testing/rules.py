@@ -218,6 +218,13 @@ class RuleBench:
         await self.settle()
         return work
 
+    async def run_at(self, node_id: UUID, message: Message) -> Work:
+        """Run a message from a node on, as if it had come to it on a link."""
+        node = next(node for node in self.engine.nodes() if node.id == node_id)
+        work = await self._do(lambda work: self.engine.process_at(node, message, work))
+        await self.settle()
+        return work
+
     async def advance(self, ms: int) -> list[Work]:
         """Let time pass, timer by timer; returns the works that came of it."""
         end = self.now_ms + ms

@@ -11,6 +11,7 @@ A clause fails with an assertion or, where something never happens, with TooSlow
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -94,10 +95,13 @@ class Playground:
         await served.hold()
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[tuple[Link, Served]]:
-        """Both ends of one fresh link."""
+    async def connect(self, *, client_ends: bool = False) -> AsyncIterator[tuple[Link, Served]]:
+        """Both ends of one fresh link; afterwards the server ends it, or else the client."""
         async with self._maker.client(self.port).connect() as link:
-            yield link, await self._arrivals.receive()
+            served = await self._arrivals.receive()
+            yield link, served
+            if not client_ends:
+                served.end()
 
 
 @asynccontextmanager
@@ -140,8 +144,9 @@ DOWNWARD: tuple[Frame, ...] = (
 
 
 def telemetry(number: int, size: int = 100) -> Batch:
-    """A numbered batch of at least that many bytes."""
-    return Batch(number, (Telemetry(DEVICE, (encode_entry(number, {"x": "x" * size}),)),))
+    """A numbered batch of at least that many bytes, which no compression makes much smaller."""
+    noise = random.Random(number).randbytes(size // 2 + 1).hex()
+    return Batch(number, (Telemetry(DEVICE, (encode_entry(number, {"x": noise}),)),))
 
 
 async def receive(link: Link, count: int) -> list[Frame]:
@@ -297,7 +302,7 @@ async def the_end_interrupts_a_waiting_writer(maker: Maker) -> None:
 
 async def a_client_that_leaves_is_seen_to_leave(maker: Maker) -> None:
     async with playground(maker) as ground:
-        async with ground.connect() as (client, server):
+        async with ground.connect(client_ends=True) as (client, server):
             await client.send([telemetry(1)])
         assert await receive(server.link, 1) == [telemetry(1)]
         assert (await end_of(server.link)).status == "OK"

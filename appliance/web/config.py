@@ -15,12 +15,15 @@ class WebConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The one HTTP port for devices, API and pages.
 
     host: address to listen on; empty listens on all, IPv4 and IPv6.
+    port: the port for devices, API and pages; 0 takes a free one.
     connections_max: beyond it a client is answered 503 and closed.
     idle_s_max: a kept-alive connection without a request is closed after it; devices that post
     once a minute keep theirs. head_s_max, body_s_max: time for a client to send its headers, and
     its body. stop_s_max: time for requests in flight when the appliance stops.
-    Body limits as ThingsBoard sets them (spec/device-and-rest-api.md §1.3, §4.1): rpc_*: device
-    RPC; device_*: other device routes; api_*: the rest. bodies_bytes_max: all bodies being
+    head_bytes_max: largest request line and headers together.
+    rpc_body_bytes_max: largest body of a device's RPC, as ThingsBoard sets it
+    (spec/device-and-rest-api.md §1.3, §4.1). device_body_bytes_max: of other device routes.
+    api_body_bytes_max: of everything else. bodies_bytes_max: all bodies being
     received or worked on together; beyond it a client is told to come back (503).
     tls_certificate, tls_key: PEM files; both set turns the port into HTTPS.
     """

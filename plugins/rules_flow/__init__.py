@@ -1,0 +1,13 @@
+"""Rule nodes that hand messages on: chains, queues, acknowledgement (spec/rule-engine.md §3.5)."""
+
+from __future__ import annotations
+
+from appliance.extension.hookspecs import RuleNodesSpec, hookimpl
+from appliance.rules.node import node_types
+from plugins.rules_flow.chains import CHAIN_NODES
+
+
+@hookimpl
+def register_rule_nodes() -> RuleNodesSpec:
+    """The family "flow"."""
+    return RuleNodesSpec("flow", node_types(*CHAIN_NODES))

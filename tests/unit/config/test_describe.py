@@ -67,7 +67,7 @@ def test_the_reference_names_every_field_and_its_variable():
     """One row each."""
     page = describe.reference(PLUGINS)
 
-    assert "| `port` | int ≥ 1, ≤ 65535 | `7070` | `CLOUD_RPC_PORT` |" in page
+    assert "| `port` | int ≥ 0, ≤ 65535 | `8080` | `HTTP_BIND_PORT` |" in page
     assert "| `every_s` | float | `1.0` | `APPLIANCE_INGEST__TAIL__EVERY_S` |" in page
 
 

@@ -31,7 +31,19 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     memory_bytes: int = 1
 
 
+class WireConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A transport."""
+
+    host: str = "localhost"
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 7070
+    connect_s_max: float = 5.0
+    tls: bool = False
+    tls_ca: str = ""
+    proxy_host: str = ""
+
+
 PLUGINS = PluginSections(
+    transport={"grpc": WireConfig},
     storage={"duckdb": StoreConfig},
     ingest={"mqtt": MqttConfig, "file": FileConfig},
     external=frozenset({"ingest.file"}),
@@ -60,14 +72,10 @@ def test_the_defaults_are_those_of_the_contract(given):
     """An empty file is a working configuration."""
     settings = given()
 
-    assert settings.cloud.host == "localhost"
-    assert settings.cloud.port == 7070
-    assert settings.cloud.timeout_ms == 5000
     assert settings.cloud.version == 13
     assert settings.cloud.reconnect_interval_ms == 3000
     assert settings.cloud.reconnect_max_interval_ms == 60_000
-    assert settings.cloud.keepalive_time_s == 30
-    assert not settings.cloud.tls
+    assert settings.web.port == 8080
     assert settings.uplink.batch_size == 100
     assert settings.uplink.batch_timeout_ms == 1000
     assert settings.uplink.retry_interval_ms == 3000
@@ -103,17 +111,20 @@ def test_the_environment_of_an_existing_installation_works_as_written(given):
             "MQTT_BIND_ADDRESS": "::1",
             "MQTT_BIND_PORT": "1884",
             "APPLIANCE_DATA_DIR": "/srv/data",
-            "CLOUD_RPC_PROXY_HOST": "",
+            "CLOUD_RPC_PROXY_PORT": "",
+            "CLOUD_RPC_PROXY_HOST": "proxy",
+            "CLOUD_RPC_PROXY_ENABLED": "false",
+            "HTTP_BIND_PORT": "8081",
             "CLOUD_UPLINK_PACK_TIMEOUT_SEC": "30",
         },
     )
 
     assert settings.cloud.routing_key == "key"
     assert settings.cloud.secret.reveal() == "sesame"
-    assert (settings.cloud.host, settings.cloud.port) == ("tb.example.com", 7071)
-    assert settings.cloud.timeout_ms == 5000
-    assert settings.cloud.tls
-    assert settings.cloud.tls_certificate == "/ca.pem"
+    assert settings.transport.config == WireConfig(
+        host="tb.example.com", port=7071, connect_s_max=5.0, tls=True, tls_ca="/ca.pem"
+    )
+    assert settings.web.port == 8081
     assert settings.ingest["mqtt"] == MqttConfig(host="::1", port=1884)
     assert settings.data_dir == Path("/srv/data")
     assert settings.uplink.ack_timeout_ms == 30_000
@@ -122,22 +133,29 @@ def test_the_environment_of_an_existing_installation_works_as_written(given):
 
 def test_a_timeout_in_milliseconds_is_taken_as_it_is(given):
     """Only what cannot be milliseconds is read as seconds."""
-    settings = given("", {"CLOUD_RPC_TIMEOUT": "5000"})
+    settings = given("", {"CLOUD_RPC_TIMEOUT": "2500"})
 
-    assert (settings.cloud.timeout_ms, settings.notes) == (5000, [])
+    assert (settings.transport.config.connect_s_max, settings.notes) == (2.5, [])
+
+
+def test_the_proxy_counts_where_it_is_enabled(given):
+    """As in the original."""
+    settings = given("", {"CLOUD_RPC_PROXY_HOST": "proxy", "CLOUD_RPC_PROXY_ENABLED": "TRUE"})
+
+    assert settings.transport.config.proxy_host == "proxy"
 
 
 def test_every_mistake_is_told_at_once_with_place_source_and_way_out(given, tmp_path):
     """One run, all lines."""
-    toml = "[cloud]\nhots = 'x'\nport = 99999\n\n[uplnk]\nx = 1\n[ingest.mqtt]\nport = 'a'\n"
+    toml = "[web]\nhots = 'x'\nport = 99999\n\n[uplnk]\nx = 1\n[ingest.mqtt]\nport = 'a'\n"
 
     lines = mistakes(given, toml, {"APPLIANCE_UPLINK__WINDOW": "many"})
 
     file = tmp_path / "a.toml"
     assert sorted(lines) == sorted(
         [
-            f"cloud.hots: unknown; did you mean host? [{file} line 2]",
-            f"cloud.port: expected `int` <= 65535, got 99999 [{file} line 3]",
+            f"web.hots: unknown; did you mean host? [{file} line 2]",
+            f"web.port: expected `int` <= 65535, got 99999 [{file} line 3]",
             "uplink.window: expected `int`, got 'many' [environment APPLIANCE_UPLINK__WINDOW]",
             f"ingest.mqtt.port: expected `int`, got 'a' [{file} line 8]",
             f"uplnk: unknown; did you mean uplink? [{file} line 5]",
@@ -149,9 +167,16 @@ def test_a_misspelt_variable_with_our_double_underscore_is_refused(given):
     """Others, such as those of an orchestrator, are not ours."""
     given("", {"APPLIANCE_PORT": "tcp://10.0.0.1:80", "APPLIANCE_SERVICE_HOST": "10.0.0.1"})
 
-    assert mistakes(given, "", {"APPLIANCE_CLOUD__HOTS": "x"}) == [
-        "cloud.hots: unknown; did you mean host? [environment APPLIANCE_CLOUD__HOTS]"
+    assert mistakes(given, "", {"APPLIANCE_WEB__HOTS": "x"}) == [
+        "web.hots: unknown; did you mean host? [environment APPLIANCE_WEB__HOTS]"
     ]
+
+
+def test_a_field_in_the_wrong_section_is_shown_its_place(given):
+    """People look for the server's name under [cloud]."""
+    (line,) = mistakes(given, "", {}, "cloud.tls_ca=x")
+
+    assert line == "cloud.tls_ca: unknown; it belongs to [transport] [flag --set cloud.tls_ca]"
 
 
 def test_relations_between_fields_are_checked(given):

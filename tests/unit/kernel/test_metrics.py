@@ -86,3 +86,20 @@ def test_samples_of_one_family_stand_together():
     names = [s.name for s in registry.samples() if s.name.startswith("appliance_test_")]
 
     assert names.index("appliance_test_b") > names.index("appliance_test_a") + 1
+
+
+def test_an_event_that_cannot_be_counted_is_counted_as_such():
+    """Counting never raises into the caller."""
+
+    class Crooked(Event, frozen=True):
+        """It counts a field that is no number."""
+
+        counters: ClassVar[dict[str, str]] = {"test_crooked": "size"}
+        size: str
+
+    registry = Registry()
+    registry.count(Crooked(size="big"))
+
+    assert values(registry, "appliance_events_malformed") == {
+        ("appliance_events_malformed_total", "Crooked"): 1.0
+    }

@@ -10,7 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.model.errors import Permanent
-from appliance.payload import PayloadError, lenient, parse_attributes, parse_json, parse_telemetry
+from appliance.payload import (
+    PayloadError,
+    lenient,
+    parse_attributes,
+    parse_attributes_by_device,
+    parse_json,
+    parse_telemetry,
+    parse_telemetry_by_device,
+)
 from appliance.payload.values import plain_json, type_value
 
 TABLE: list[tuple[str, Any]] = [
@@ -176,6 +184,24 @@ def test_an_array_gives_its_posts_in_order() -> None:
     body = '[{"a":1},{"ts":5,"values":{"a":2}},{"ts":7},{}]'
     assert parse_telemetry(body) == [(None, {"a": 1}), (5, {"a": 2}), (None, {"ts": 7}), (None, {})]
     assert parse_telemetry("[]") == []
+
+
+def test_long_bodies_are_typed_like_short_ones() -> None:
+    posts = [{"e": "@", "f": 0.5, "pad": "x" * 50} for _ in range(20)]
+    body = json.dumps(posts).replace('"@"', "1e3")
+    assert [values["e"] for _, values in parse_telemetry(body)] == [1000] * 20
+    assert {type(values["e"]) for _, values in parse_telemetry(body)} == {int}
+
+
+def test_a_gateway_sends_for_each_device_and_a_bad_entry_spoils_no_other() -> None:
+    body = '{"A":[{"ts":5,"values":{"x":1e3,"y":0.5}}],"B":{"x":1},"C":[{"x":1}, 5], " ":[]}'
+    taken, refused = parse_telemetry_by_device(body)
+    assert repr(taken) == repr({"A": [(5, {"x": 1000, "y": 0.5})]})
+    assert sorted(refused) == [" ", "B", "C"]
+    attributes, refused = parse_attributes_by_device(b'{"A":{"x":"1"},"B":[]}')
+    assert (attributes, list(refused)) == ({"A": {"x": 1}}, ["B"])
+    with pytest.raises(PayloadError):
+        parse_telemetry_by_device("[]")
 
 
 def test_any_document_can_be_read_as_plain_json() -> None:

@@ -1,0 +1,18 @@
+"""Run the edge until a signal: SIGTERM or Ctrl-C stops in order, a second one skips the drains."""
+
+from __future__ import annotations
+
+import argparse
+
+from appliance.cli.house import House
+from appliance.cli.serve import serve
+from appliance.edge.role import run_edge
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The shared arguments suffice."""
+
+
+def run(arguments: argparse.Namespace, house: House) -> int:
+    """See the module."""
+    return serve("edge", run_edge, arguments, house)

@@ -1,0 +1,166 @@
+"""What the cloud knows of its edges, and which entities belong to which.
+
+Assignment is the relation `Contains` of group EDGE from the edge to the entity (edge-protocol
+§3.1); everything here is read from the state.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from appliance.model.errors import Permanent
+from appliance.model.ids import NULL_UUID, EntityId, created_time_ms, new_uuid
+from appliance.model.telemetry import Scope, Value
+from appliance.model.unit import EntityWrite, Lane, OutboxEvent, Unit
+from appliance.state.kinds import id_of, relation_key
+from appliance.state.store import State
+
+ASSIGNABLE = ("DEVICE", "ASSET", "DASHBOARD", "ENTITY_VIEW", "RULE_CHAIN")
+TENANT_WIDE = frozenset(
+    {"DEVICE_PROFILE", "ASSET_PROFILE", "USER", "TENANT", "TENANT_PROFILE", "WIDGETS_BUNDLE"}
+    | {"WIDGET_TYPE", "ADMIN_SETTINGS", "OTA_PACKAGE", "QUEUE", "TB_RESOURCE", "AI_MODEL"}
+    | {"NOTIFICATION_RULE", "NOTIFICATION_TARGET", "NOTIFICATION_TEMPLATE", "API_KEY"}
+    | {"OAUTH2_CLIENT", "DOMAIN"}
+)
+"""Kinds that every edge of the tenant has (§7.1)."""
+
+
+class Edges:
+    """Reads and changes edges and assignments; changes are returned as units."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def by_routing_key(self, routing_key: str) -> dict[str, Any] | None:
+        """The edge with that key."""
+        for edge in self._state.entities("EDGE"):
+            if edge["routingKey"] == routing_key:
+                return edge
+        return None
+
+    def create(self, name: str, routing_key: str, secret: str, type: str = "default") -> Unit:
+        """A new edge with the root chain template assigned to it.
+
+        Raises:
+            Permanent: name or routing key is taken.
+        """
+        if self._state.by_name("EDGE", name) is not None:
+            raise Permanent(f"Edge with such name already exists: {name!r}")
+        if self.by_routing_key(routing_key) is not None:
+            raise Permanent("Edge with such routing key already exists")
+        unit, edge = Unit(), new_uuid()
+        root = self._root_template()
+        body = {
+            "id": EntityId("EDGE", edge).to_json(),
+            "createdTime": created_time_ms(edge),
+            "tenantId": EntityId("TENANT", self._state.tenant_id).to_json(),
+            "customerId": EntityId("CUSTOMER", NULL_UUID).to_json(),
+            "rootRuleChainId": None if root is None else EntityId("RULE_CHAIN", root).to_json(),
+            "name": name,
+            "type": type,
+            "label": None,
+            "routingKey": routing_key,
+            "secret": secret,
+            "additionalInfo": None,
+            "version": None,
+        }
+        unit.entities.append(EntityWrite("EDGE", edge, msgspec.json.encode(body)))
+        if root is not None:
+            self._relate(unit, edge, EntityId("RULE_CHAIN", root))
+        return unit
+
+    def _root_template(self) -> UUID | None:
+        for chain in self._state.entities("RULE_CHAIN"):
+            if chain.get("root") and chain.get("type") == "EDGE":
+                return id_of(chain["id"])
+        return None
+
+    def assign(self, edge: UUID, entity: EntityId) -> Unit:
+        """Give an entity to an edge; the event that brings it there is in the unit."""
+        unit = Unit()
+        self._relate(unit, edge, entity)
+        unit.events.append(event_for(edge, entity, "ASSIGNED_TO_EDGE"))
+        return unit
+
+    def unassign(self, edge: UUID, entity: EntityId) -> Unit:
+        """Take an entity back; the edge deletes its copy."""
+        unit = Unit()
+        relation = relation_key(contains(edge, entity))
+        unit.entities.append(EntityWrite("RELATION", relation, None))
+        unit.events.append(event_for(edge, entity, "UNASSIGNED_FROM_EDGE"))
+        return unit
+
+    def _relate(self, unit: Unit, edge: UUID, entity: EntityId) -> None:
+        body = contains(edge, entity)
+        encoded = msgspec.json.encode(body)
+        unit.entities.append(EntityWrite("RELATION", relation_key(body), encoded))
+
+    def assigned(self, edge: UUID, kind: str) -> list[UUID]:
+        """Ids of one kind that are assigned to an edge, in order of assignment."""
+        relations = self._state.relations_from(EntityId("EDGE", edge))
+        return [
+            relation.target.id
+            for relation in relations
+            if relation.group == "EDGE" and relation.target.type == kind
+        ]
+
+    def edges_with(self, entity: EntityId) -> list[UUID]:
+        """The edges that have an entity: by assignment, or all for tenant-wide kinds."""
+        if entity.type in TENANT_WIDE:
+            return self._state.ids("EDGE")
+        return [
+            relation.source.id
+            for relation in self._state.relations_to(entity)
+            if relation.group == "EDGE" and relation.source.type == "EDGE"
+        ]
+
+    def fan_out(
+        self, unit: Unit, entity: EntityId, action: str, *, besides: UUID | None = None
+    ) -> None:
+        """Add an event for every edge that has the entity, except the one it came from."""
+        for edge in self.edges_with(entity):
+            if edge != besides:
+                unit.events.append(event_for(edge, entity, action))
+
+
+def contains(edge: UUID, entity: EntityId) -> dict[str, Any]:
+    """The relation that assigns an entity to an edge."""
+    return {
+        "from": EntityId("EDGE", edge).to_json(),
+        "to": entity.to_json(),
+        "type": "Contains",
+        "typeGroup": "EDGE",
+        "additionalInfo": None,
+        "version": None,
+    }
+
+
+def event_for(
+    edge: UUID, entity: EntityId, action: str, body: bytes = b"", lane: Lane = Lane.ENTITY
+) -> OutboxEvent:
+    """A row of that edge's `edge_event`."""
+    return OutboxEvent(str(edge), lane, entity.type, action, entity, body)
+
+
+def attributes_updated(
+    edge: UUID, entity: EntityId, scope: Scope, ts: int, values: dict[str, Value]
+) -> OutboxEvent:
+    """Attributes that changed here, for that edge (§5.3)."""
+    body = msgspec.json.encode({"kv": values, "scope": scope.value, "ts": ts})
+    return event_for(edge, entity, "ATTRIBUTES_UPDATED", body, Lane.DATA)
+
+
+def attributes_deleted(
+    edge: UUID, entity: EntityId, scope: Scope, ts: int, keys: list[str]
+) -> OutboxEvent:
+    """Attributes that were deleted here, for that edge (§5.3)."""
+    body = msgspec.json.encode({"keys": keys, "scope": scope.value, "ts": ts})
+    return event_for(edge, entity, "ATTRIBUTES_DELETED", body, Lane.DATA)
+
+
+def relation_event(edge: UUID, entity: EntityId, action: str, body: bytes) -> OutboxEvent:
+    """A relation that touches `entity`, for that edge; its JSON travels in the event."""
+    return OutboxEvent(str(edge), Lane.ENTITY, "RELATION", action, entity, body)

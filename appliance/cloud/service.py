@@ -1,0 +1,118 @@
+"""Accepts edges: one session per edge, the last one wins (spec/edge-protocol.md §3.2, §3.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import trio
+
+from appliance.cloud.calls import Calls
+from appliance.cloud.registry import Edges
+from appliance.cloud.session import EdgeRefused, EdgeSession, refusal
+from appliance.cloud.sync import SyncPlan
+from appliance.extension.ports import Link, LinkClosed, Storage, Transport
+from appliance.kernel.clock import Clock
+from appliance.kernel.events import Emit
+from appliance.state.store import State
+from appliance.sync.mapping import Mapper
+from appliance.sync.messages import Connect, Frame
+from appliance.sync.outgoing import OutgoingLimits
+from appliance.sync.sender import Sender
+
+CONNECT_S = 30.0
+"""A peer that says nothing for so long is not an edge."""
+
+
+class ShownToEdge:
+    """Entities as one edge shall see them (sync.mapping.Bodies)."""
+
+    def __init__(self, state: State, edge: UUID) -> None:
+        self._state = state
+        self._edge = edge
+
+    def shown(self, kind: str, id: UUID) -> dict[str, Any] | None:
+        """See Bodies: a chain is root if it is *this* edge's root (§8.4)."""
+        body = self._state.entity(kind, id)
+        if body is not None and kind == "RULE_CHAIN":
+            edge = self._state.entity("EDGE", self._edge) or {}
+            root = edge.get("rootRuleChainId") or {}
+            return {**body, "root": root.get("id") == str(id)}
+        return body
+
+
+class EdgeService:
+    """The cloud's listening side; a Component."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        storage: Storage,
+        state: State,
+        edges: Edges,
+        calls: Calls,
+        limits: OutgoingLimits,
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
+        self._transport = transport
+        self._storage = storage
+        self._state = state
+        self._edges = edges
+        self._calls = calls
+        self._limits = limits
+        self._clock = clock
+        self._emit = emit
+        self._plan = SyncPlan(state, edges)
+        self.sessions: dict[UUID, EdgeSession] = {}
+        self.port = 0
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Accept edges until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self.port = await nursery.start(self._transport.serve, self._handle)
+            task_status.started()
+
+    async def _handle(self, link: Link) -> None:
+        hello, rest = await self._hello(link)
+        edge, answer = refusal(self._edges, hello)
+        if edge is None or answer is not None:
+            assert answer is not None
+            await link.send([answer])
+            self._emit(EdgeRefused(peer=link.peer, reason=answer.error))
+            raise LinkClosed(answer.error, "UNKNOWN")
+        old = self.sessions.get(edge)
+        if old is not None:
+            old.replace()
+        session = self._session(edge)
+        self.sessions[edge] = session
+        try:
+            await session.serve(link, hello, rest)
+        finally:
+            if self.sessions.get(edge) is session:
+                del self.sessions[edge]
+
+    async def _hello(self, link: Link) -> tuple[Connect, list[Frame]]:
+        """The CONNECT; until it comes everything else is ignored (§3.2)."""
+        with trio.move_on_after(CONNECT_S):
+            while True:
+                frames = list(await link.receive())
+                for index, frame in enumerate(frames):
+                    if isinstance(frame, Connect):
+                        return frame, frames[index + 1 :]
+        raise LinkClosed("no CONNECT came", "DEADLINE_EXCEEDED")
+
+    def _session(self, edge: UUID) -> EdgeSession:
+        mapper = Mapper(ShownToEdge(self._state, edge))
+        sender = Sender(self._storage, str(edge), mapper.items, self._limits, self._emit)
+        return EdgeSession(
+            edge,
+            self._storage,
+            self._state,
+            self._edges,
+            self._plan,
+            self._calls,
+            sender,
+            self._clock,
+            self._emit,
+        )

@@ -1,0 +1,294 @@
+"""One connected edge: handshake, uplinks, its outbox (spec/edge-protocol.md §3.2, §6, §7).
+
+An uplink is acknowledged when what it says is durable, in one unit per message; a refused one
+changes nothing. Data about entities that are not here are acknowledged without effect, as on the
+reference, because an edge would send them for ever; they are counted and shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+from uuid import UUID
+
+import trio
+
+from appliance.cloud.calls import Calls
+from appliance.cloud.policy import ORDER, CloudPolicy
+from appliance.cloud.registry import Edges
+from appliance.cloud.sync import SyncPlan
+from appliance.extension.ports import Link, LinkClosed, Storage
+from appliance.kernel.clock import Clock
+from appliance.kernel.events import Emit, Event
+from appliance.model.errors import Permanent, Retryable
+from appliance.model.ids import EntityId
+from appliance.model.message import Message
+from appliance.model.telemetry import AttributeWrite, Scope, Series, Value
+from appliance.model.unit import Lane, Unit
+from appliance.state.kinds import id_of
+from appliance.state.store import State
+from appliance.sync.incoming import Applied, digest
+from appliance.sync.messages import (
+    Ack,
+    Batch,
+    Connect,
+    Connected,
+    EdgeConfiguration,
+    Frame,
+    SyncRequest,
+)
+from appliance.sync.sender import Sender
+from appliance.sync.wire import decode_entry
+
+MAX_INBOUND_BYTES = 4_194_304
+EDGE_VERSIONS = {
+    9: "V_3_9_0",
+    10: "V_4_0_0",
+    11: "V_4_1_0",
+    12: "V_4_2_0",
+    13: "V_4_3_0",
+    14: "V_4_2_1_2",
+    15: "V_4_3_0_1",
+    4220: "V_4_2_2",
+    4310: "V_4_3_1",
+    4311: "V_4_3_1_1",
+    4312: "V_4_3_1_2",
+    4313: "V_4_3_1_3",
+    4400: "V_4_4_0",
+}  # fmt: skip - a table
+
+
+class EdgeConnected(Event, frozen=True):
+    """An edge was accepted."""
+
+    text: ClassVar[str] = "edge {name!r} connected from {peer}"
+    counters: ClassVar[dict[str, str]] = {"edge_connects": ""}
+    name: str
+    peer: str
+
+
+class EdgeRefused(Event, frozen=True):
+    """A connection was not accepted."""
+
+    level: ClassVar[str] = "warning"
+    text: ClassVar[str] = "connection from {peer} refused: {reason}"
+    counters: ClassVar[dict[str, str]] = {"edge_refusals": ""}
+    peer: str
+    reason: str
+
+
+class EdgeDisconnected(Event, frozen=True):
+    """An edge's link ended."""
+
+    text: ClassVar[str] = "edge {name!r} disconnected: {reason}"
+    counters: ClassVar[dict[str, str]] = {"edge_disconnects": ""}
+    name: str
+    reason: str
+
+
+class UplinkApplied(Event, frozen=True):
+    """Messages of an edge are durable and acknowledged."""
+
+    level: ClassVar[str] = "debug"
+    text: ClassVar[str] = "{messages} messages with {entries} telemetry entries from {name!r}"
+    counters: ClassVar[dict[str, str]] = {
+        "uplink_messages": "messages",
+        "uplink_entries": "entries",
+        "uplink_ignored": "ignored",
+    }
+    name: str
+    messages: int
+    entries: int
+    ignored: int
+
+
+class EdgeSession:
+    """Serves one accepted edge until its link ends or another session takes its place."""
+
+    def __init__(
+        self,
+        edge: UUID,
+        storage: Storage,
+        state: State,
+        edges: Edges,
+        plan: SyncPlan,
+        calls: Calls,
+        sender: Sender,
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
+        self.edge = edge
+        self.outbox = str(edge)
+        self._storage = storage
+        self._state = state
+        self._plan = plan
+        self._calls = calls
+        self._sender = sender
+        self._clock = clock
+        self._emit = emit
+        self._policy = CloudPolicy(state, edges, edge)
+        self._scope = trio.CancelScope()
+        self.replaced = False
+        self.peer = ""
+        self.since_ms = clock()
+
+    @property
+    def latency_s(self) -> float | None:
+        """Time of the last batch to its acknowledgement; None before the first."""
+        return self._sender.latency_s or None
+
+    @property
+    def name(self) -> str:
+        """The edge's name."""
+        return str((self._state.entity("EDGE", self.edge) or {}).get("name", ""))
+
+    def replace(self) -> None:
+        """Another session of this edge was accepted: end this one politely (last wins, §3.4)."""
+        self.replaced = True
+        self._scope.cancel()
+
+    async def serve(self, link: Link, hello: Connect, rest: Sequence[Frame]) -> None:
+        """Answer the CONNECT, then receive and send. Raises LinkClosed when the link ends."""
+        self.peer = link.peer
+        await link.send([Connected(0, "", self.configuration(), MAX_INBOUND_BYTES)])
+        now_ms = self._clock()
+        version = EDGE_VERSIONS.get(hello.version, "UNRECOGNIZED")
+        await self._note({"active": True, "lastConnectTime": now_ms, "edgeVersion": version})
+        self._emit(EdgeConnected(name=self.name, peer=link.peer))
+        reason = "replaced by a newer session"
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._receive, link, rest)
+                    nursery.start_soon(self._sender.run, link, hello.max_inbound_bytes)
+        except* LinkClosed as group:
+            reason = str(group.exceptions[0])
+        finally:
+            with trio.CancelScope(shield=True):
+                if not self.replaced:
+                    await self._note({"active": False, "lastDisconnectTime": self._clock()})
+            self._emit(EdgeDisconnected(name=self.name, reason=reason))
+
+    def configuration(self) -> EdgeConfiguration:
+        """What the edge is told about itself (§2.3)."""
+        body = self._state.entity("EDGE", self.edge)
+        assert body is not None
+        return EdgeConfiguration(
+            edge_id=self.edge,
+            tenant_id=UUID(body["tenantId"]["id"]),
+            customer_id=UUID(body["customerId"]["id"]),
+            name=body["name"],
+            type=body["type"],
+            routing_key=body["routingKey"],
+            secret=body["secret"],
+            additional_info="null",
+            cloud_type="CE",
+        )
+
+    # --- receiving ----------------------------------------------------------------------------
+
+    async def _receive(self, link: Link, frames: Sequence[Frame]) -> None:
+        while True:
+            batches: list[Batch] = []
+            for frame in frames:
+                match frame:
+                    case Ack():
+                        self._sender.on_ack(frame)
+                    case Batch():
+                        batches.append(frame)
+                    case SyncRequest():
+                        await self.sync(full=bool(frame.full))
+            if batches:
+                await link.send(await self._take(batches))
+            frames = await link.receive()
+
+    async def _take(self, batches: Sequence[Batch]) -> list[Ack]:
+        """Make the batches durable, each whole or not at all; the acknowledgements in order."""
+        acks: list[Ack] = []
+        units: list[Unit] = []
+        taken: list[Applied] = []
+        now_ms = self._clock()
+        for batch in batches:
+            try:
+                applied = digest(batch.items, self._state, self._policy, now_ms, ORDER)
+            except Permanent as error:
+                acks.append(Ack(batch.id, False, str(error)))
+                continue
+            self._complete(applied)
+            self._state.apply(applied.unit)
+            taken.append(applied)
+            units.append(applied.unit)
+            acks.append(Ack(batch.id, True))
+        await self._commit(units)
+        for applied in taken:
+            for call in applied.calls:
+                self._calls.from_edge(self.edge, call)
+        self._report(taken)
+        return acks
+
+    async def _commit(self, units: Sequence[Unit]) -> None:
+        while True:
+            try:
+                with trio.CancelScope(shield=True):
+                    await self._storage.commit(units)
+                return
+            except Retryable as error:
+                await trio.sleep(error.retry_after_s)
+
+    def _complete(self, applied: Applied) -> None:
+        """Store what a server's rule chain would store, and queue the answers to requests."""
+        for entity, entries in applied.telemetry:
+            for entry in entries:
+                ts, values = decode_entry(entry)
+                if values:
+                    applied.unit.series.append(Series(entity, ts, values))
+        for message in applied.messages:
+            self._store_posted(message, applied.unit)
+        for request in applied.requests:
+            applied.unit.events.extend(self._plan.answer(self.edge, request))
+
+    def _store_posted(self, message: Message, unit: Unit) -> None:
+        if message.type == "POST_ATTRIBUTES_REQUEST":
+            scope = Scope(message.metadata.get("scope", Scope.CLIENT))
+            unit.attributes.append(
+                AttributeWrite(message.originator, scope, message.ts, message.data)
+            )
+
+    def _report(self, taken: Sequence[Applied]) -> None:
+        entries = sum(len(e) for applied in taken for _, e in applied.telemetry)
+        ignored = sum(len(applied.ignored) for applied in taken)
+        self._emit(
+            UplinkApplied(name=self.name, messages=len(taken), entries=entries, ignored=ignored)
+        )
+
+    # --- sync ---------------------------------------------------------------------------------
+
+    async def sync(self, *, full: bool) -> bool:
+        """Queue a sync; False if one still waits to be sent, which then serves for this one."""
+        events = list(self._plan.events(self.edge, full=full))
+        if self._storage.depth(self.outbox, Lane.ENTITY).pending >= len(events):
+            return False
+        await self._commit([Unit(events=events)])
+        return True
+
+    async def _note(self, values: dict[str, Value]) -> None:
+        """Connection attributes of the EDGE entity (§3.4)."""
+        edge = EntityId("EDGE", self.edge)
+        unit = Unit(attributes=[AttributeWrite(edge, Scope.SERVER, self._clock(), values)])
+        self._state.apply(unit)
+        try:
+            await self._storage.commit([unit])
+        except Retryable:
+            pass  # a courtesy to the pages; the link itself must go on
+
+
+def refusal(edges: Edges, hello: Connect) -> tuple[UUID | None, Connected | None]:
+    """(edge, None) if the CONNECT is right, else (None, the answer) (§3.2)."""
+    body = edges.by_routing_key(hello.routing_key)
+    if body is None:
+        text = f"Failed to find the edge! Routing key: {hello.routing_key}"
+        return None, Connected(1, text, EdgeConfiguration(None, None, None))
+    if body["secret"] != hello.secret:
+        text = "Failed to validate the edge! The secret is wrong."
+        return None, Connected(1, text, EdgeConfiguration(None, None, None))
+    return id_of(body["id"]), None

@@ -1,0 +1,102 @@
+"""The edge role: everything between devices and the cloud, level by level."""
+
+from __future__ import annotations
+
+from appliance.config.loader import Settings
+from appliance.config.sections import CloudConfig, UplinkConfig
+from appliance.edge.assembly import Edge, assemble_edge
+from appliance.edge.link import LinkSettings
+from appliance.extension.registry import Registry
+from appliance.frame import Frame, make_frame
+from appliance.kernel.core import Kernel
+from appliance.kernel.lifecycle import Levels, Stop
+from appliance.kernel.restart import EDGE_OF_THE_HOUSE, FOUNDATION, PROCESSING, UPLINK
+from appliance.kernel.supervisor import Child
+from appliance.model.unit import CLOUD
+from appliance.sync.outgoing import OutgoingLimits
+from appliance.web.status import LinkStatus
+
+
+async def run_edge(
+    settings: Settings, registry: Registry, kernel: Kernel, stop: Stop | None = None
+) -> None:
+    """Run the edge until asked to stop."""
+    frame = make_frame("edge", settings, registry, kernel)
+    edge = assemble_edge(
+        frame.storage,
+        frame.transport,
+        link_settings(settings.cloud),
+        outgoing_limits(settings.uplink),
+        registry.rule_nodes,
+        kernel.clock,
+        kernel.emit,
+    )
+    frame.show(
+        name=lambda: edge.link.configuration.name if edge.link.configuration else "",
+        links=lambda: [link_status(edge, settings.cloud)],
+    )
+    await frame.live(levels(frame, edge), stop)
+
+
+def levels(frame: Frame, edge: Edge) -> Levels:
+    """The supervision tree of an edge, without what the frame adds."""
+    configured = bool(frame.settings.cloud.routing_key)
+    uplink = [Child("link", edge.link, UPLINK)] if configured else []
+    ingest = [
+        Child(
+            name,
+            frame.registry.ingests[name].build(config, frame.context, edge.gate),
+            EDGE_OF_THE_HOUSE,
+        )
+        for name, config in frame.settings.ingest.items()
+    ]  # fmt: skip - one listener a line
+    return Levels(
+        foundation=[Child("state", edge.loader, FOUNDATION, True)],
+        uplink=uplink,
+        processing=[
+            Child("processor", edge.processor, PROCESSING, True),
+            Child("rules", edge.engine, PROCESSING, True),
+            Child("chains", edge.chains, PROCESSING, True),
+            Child("services", edge.services, PROCESSING, True),
+            Child("presence", edge.presence, EDGE_OF_THE_HOUSE),
+        ],
+        ingest=ingest,
+    )
+
+
+def link_settings(config: CloudConfig) -> LinkSettings:
+    """Section [cloud] in the link's units."""
+    return LinkSettings(
+        routing_key=config.routing_key,
+        secret=config.secret.reveal(),
+        version=config.version,
+        reconnect_interval_s=config.reconnect_interval_ms / 1000,
+        reconnect_interval_s_max=config.reconnect_max_interval_ms / 1000,
+        adopt=config.adopt,
+    )
+
+
+def outgoing_limits(config: UplinkConfig) -> OutgoingLimits:
+    """Section [uplink] in the sender's units."""
+    return OutgoingLimits(
+        batch_size=config.batch_size,
+        batch_timeout_s=config.batch_timeout_ms / 1000,
+        window_max=config.window,
+        retry_interval_s=config.retry_interval_ms / 1000,
+        retries_max=config.max_retries,
+        answer_timeout_s=config.ack_timeout_ms / 1000,
+    )
+
+
+def link_status(edge: Edge, config: CloudConfig) -> LinkStatus:
+    """The connection as pages show it."""
+    status = edge.link.status
+    state = "connected" if status.state == "connected" else "reconnecting"
+    return LinkStatus(
+        outbox=CLOUD,
+        state=state if config.routing_key else "off",
+        since_ms=status.since_ms,
+        peer=status.peer,
+        error=status.last_error,
+        sync_latency_s=edge.sender.latency_s or None,
+    )

@@ -1,0 +1,106 @@
+"""What both roles are built on: storage, transport, the HTTP port with pages, the run itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount
+
+from appliance.config.loader import Settings
+from appliance.extension.hookspecs import Context
+from appliance.extension.ports import Storage, Transport
+from appliance.extension.registry import Registry
+from appliance.kernel.core import Kernel
+from appliance.kernel.lifecycle import Levels, Stop
+from appliance.kernel.restart import EDGE_OF_THE_HOUSE, FOUNDATION
+from appliance.kernel.supervisor import Child
+from appliance.model.errors import ConfigError
+from appliance.web.door import Door
+from appliance.web.pages import routes
+from appliance.web.status import LinkStatus, LiveStatus, RecentErrors
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """The common parts of a role, built and not started.
+
+    context: for plugins; its `http` is the door. app: where a role adds routes before the start.
+    """
+
+    settings: Settings
+    registry: Registry
+    kernel: Kernel
+    context: Context
+    storage: Storage
+    transport: Transport
+    door: Door
+    app: Starlette
+    errors: RecentErrors
+
+    def show(self, *, name: Callable[[], str], links: Callable[[], Sequence[LinkStatus]]) -> None:
+        """Add the pages: `/`, `/status`, `/healthz`, `/readyz`, `/metrics`, and plugins' routes."""
+        source = LiveStatus(
+            self.context.role,
+            self.storage,
+            self.kernel.clock,
+            name=name,
+            links=links,
+            components=self.kernel.board.lines,
+            errors=self.errors,
+        )
+        self.app.router.routes.extend(routes(source, self.kernel.metrics))
+        mounts: list[BaseRoute] = [
+            Mount(prefix, app=spec.build(self.context))
+            for prefix, spec in self.registry.routes.items()
+        ]
+        self.app.router.routes.extend(mounts)
+
+    async def live(self, levels: Levels, stop: Stop | None = None) -> None:
+        """Run the role: the door in N0, storage first in N1, the role's own parts as given."""
+        whole = Levels(
+            appliance=[*levels.appliance, Child("web", self.door, EDGE_OF_THE_HOUSE)],
+            foundation=[Child("storage", self.storage, FOUNDATION, True), *levels.foundation],
+            uplink=levels.uplink,
+            processing=levels.processing,
+            ingest=levels.ingest,
+        )
+        await self.kernel.live(
+            whole,
+            stop or Stop(),
+            on_ready=lambda: self.registry.tell_ready(self.context),
+            on_stopping=lambda: self.registry.tell_stopping(self.context),
+        )
+
+
+def make_frame(role: str, settings: Settings, registry: Registry, kernel: Kernel) -> Frame:
+    """Build the common parts from settings and plugins.
+
+    Raises:
+        ConfigError: no storage or no transport is chosen.
+    """
+    errors = RecentErrors(kernel.clock)
+    kernel.listen(errors.keep)
+    app = Starlette()
+    door = Door(settings.web, app, kernel.emit)
+    context = Context(role, settings.data_dir, kernel.clock, kernel.emit, door)
+    storage = _chosen("storage", settings.storage)
+    transport = _chosen("transport", settings.transport)
+    return Frame(
+        settings,
+        registry,
+        kernel,
+        context,
+        registry.storages[storage.name].build(storage.config, context),
+        registry.transports[transport.name].build(transport.config, context),
+        door,
+        app,
+        errors,
+    )
+
+
+def _chosen(port: str, choice: Any) -> Any:
+    if choice is None:
+        raise ConfigError(f"[{port}] is not chosen", hint=f"set {port}.plugin")
+    return choice

@@ -1,0 +1,131 @@
+"""What nodes ask about entities: fields by name, owners, relations by query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+from uuid import UUID
+
+from appliance.model.ids import NULL_UUID, EntityId
+from appliance.rules.node import NodeConfig, NodeError
+from appliance.rules.values import json_text
+from appliance.state.view import Relation, StateView
+
+_CONTACT = ("email", "country", "state", "city", "address", "address2", "zip", "phone")
+_FIELDS = {
+    "DEVICE": ("name", "type", "label", "additionalInfo", "deviceProfileId", "customerId"),
+    "ASSET": ("name", "type", "label", "additionalInfo", "assetProfileId", "customerId"),
+    "ENTITY_VIEW": ("name", "type", "additionalInfo", "customerId"),
+    "EDGE": ("name", "type", "label", "additionalInfo", "customerId"),
+    "TENANT": ("title", "additionalInfo", *_CONTACT),
+    "CUSTOMER": ("title", "additionalInfo", *_CONTACT),
+    "USER": ("firstName", "lastName", "email", "phone", "additionalInfo", "customerId"),
+    "DASHBOARD": ("title",),
+    "ALARM": ("name", "type", "severity"),
+    "RULE_CHAIN": ("name", "additionalInfo"),
+}
+_NAME_FIELD = {"TENANT": "title", "CUSTOMER": "title", "DASHBOARD": "title", "USER": "email"}
+
+
+def fields_of(state: StateView, entity: EntityId) -> dict[str, str | None]:
+    """Every field that this type has, as text; None where it is not set.
+
+    `additionalInfo.<key>` is there for every key of the additional info. Raises NodeError for an
+    entity that is not on this edge or has no fields.
+    """
+    body = state.entity(entity.type, entity.id)
+    names = _FIELDS.get(entity.type)
+    if body is None or names is None:
+        raise NodeError(f"{entity.type} {entity.id} is not on this edge")
+    fields: dict[str, str | None] = {"id": str(entity.id)}
+    fields["createdTime"] = str(body.get("createdTime") or 0)
+    for name in names:
+        fields[name] = _text(name, body.get(name))
+    fields["name"] = body.get(_NAME_FIELD.get(entity.type, "name"))
+    info = body.get("additionalInfo")
+    if isinstance(info, dict):
+        fields.update((f"additionalInfo.{k}", _text(k, v)) for k, v in info.items())
+    return fields
+
+
+def _text(name: str, value: Any) -> str | None:
+    if name.endswith("Id"):
+        return value["id"] if value else str(NULL_UUID)
+    if value is None or isinstance(value, str):
+        return value
+    return json_text(value)
+
+
+def name_of(state: StateView, entity: EntityId) -> str | None:
+    """The name (title, email) that people know, or None."""
+    body = state.entity(entity.type, entity.id)
+    return None if body is None else body.get(_NAME_FIELD.get(entity.type, "name"))
+
+
+def customer_of(state: StateView, entity: EntityId) -> EntityId | None:
+    """The customer that an entity belongs to; a customer belongs to itself."""
+    if entity.type == "CUSTOMER":
+        return entity
+    body = state.entity(entity.type, entity.id) or {}
+    reference = body.get("customerId")
+    if not reference or reference["id"] == str(NULL_UUID):
+        return None
+    return EntityId("CUSTOMER", UUID(reference["id"]))
+
+
+def entity_named(state: StateView, type: str, name: str) -> EntityId | None:
+    """The entity of that type and name."""
+    body = state.by_name(type, name)
+    return None if body is None else EntityId(type, UUID(body["id"]["id"]))
+
+
+class RelationFilter(NodeConfig, frozen=True, kw_only=True):
+    """One alternative: a relation type and the entity types at its far end; empty = any."""
+
+    relation_type: str | None = None
+    entity_types: list[str] = []
+    negate: bool = False
+
+    def accepts(self, relation: Relation, far: EntityId) -> bool:
+        """Whether this filter lets the relation pass."""
+        fits = not self.relation_type or relation.type == self.relation_type
+        if self.negate:
+            fits = not fits
+        return fits and (not self.entity_types or far.type in self.entity_types)
+
+
+class RelationsQuery(NodeConfig, frozen=True, kw_only=True):
+    """Walk relations from an entity. max_level 0 = without end."""
+
+    direction: Literal["FROM", "TO"] = "FROM"
+    max_level: int = 0
+    filters: list[RelationFilter] = []
+    fetch_last_level_only: bool = False
+
+
+def related(state: StateView, origin: EntityId, query: RelationsQuery) -> Iterator[EntityId]:
+    """The entities that a query finds, nearest first, each once."""
+    seen, level = {origin}, [origin]
+    depth = 0
+    while level and (query.max_level <= 0 or depth < query.max_level):
+        depth += 1
+        found = [far for near in level for far in _step(state, near, query)]
+        fresh = list(dict.fromkeys(far for far in found if far not in seen))
+        if not query.fetch_last_level_only:
+            yield from fresh
+        elif not query.max_level or depth == query.max_level:
+            last = query.max_level > 0
+            yield from (far for far in fresh if last or not any(_step(state, far, query)))
+        seen.update(fresh)
+        level = fresh
+
+
+def _step(state: StateView, near: EntityId, query: RelationsQuery) -> Iterator[EntityId]:
+    outward = query.direction == "FROM"
+    relations = state.relations_from(near) if outward else state.relations_to(near)
+    for relation in relations:
+        far = relation.target if outward else relation.source
+        if relation.group != "COMMON":
+            continue
+        if not query.filters or any(rule.accepts(relation, far) for rule in query.filters):
+            yield far

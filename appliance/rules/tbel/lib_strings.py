@@ -1,0 +1,248 @@
+"""java.lang.String."""
+
+from __future__ import annotations
+
+from functools import cmp_to_key
+from typing import Any
+
+from appliance.rules.tbel.errors import TbelError
+from appliance.rules.tbel.formatting import java_format
+from appliance.rules.tbel.limits import Budget
+from appliance.rules.tbel.regex import java_pattern, java_replacement
+from appliance.rules.tbel.signatures import java
+from appliance.rules.tbel.text import to_text
+from appliance.rules.tbel.values import Char, JavaArray, wrap_byte
+
+_BIG = 4 * 1024 * 1024
+
+
+def _units(text: str) -> bytes:
+    return text.encode("utf-16-be", "surrogatepass")
+
+
+def _wide(text: str) -> bool:
+    return any(c > "\uffff" for c in text)
+
+
+def _text(units: bytes) -> str:
+    return units.decode("utf-16-be", "surrogatepass")
+
+
+@java("String", "int length()")
+def length(text: str) -> int:
+    return len(_units(text)) // 2 if _wide(text) else len(text)
+
+
+@java("String", "char charAt(int)")
+def _char_at(text: str, index: int) -> Char:
+    if not 0 <= index < length(text):
+        raise TbelError(f"String index out of range: {index}")
+    return Char(_slice(text, index, index + 1))
+
+
+def _slice(text: str, begin: int, end: int) -> str:
+    return _text(_units(text)[begin * 2 : end * 2]) if _wide(text) else text[begin:end]
+
+
+@java("String", "String substring(int)", "String substring(int,int)",
+      "CharSequence subSequence(int,int)")  # fmt: skip
+def _substring(text: str, begin: int, end: int | None = None) -> str:
+    last = length(text) if end is None else end
+    if not 0 <= begin <= last <= length(text):
+        raise TbelError(f"begin {begin}, end {last}, length {length(text)}")
+    return _slice(text, begin, last)
+
+
+@java("String", "int codePointAt(int)")
+def _code_point(text: str, index: int) -> int:
+    if not 0 <= index < len(text):
+        raise TbelError(f"Index {index} out of bounds for length {len(text)}")
+    return ord(text[index])
+
+
+def _needle(what: Any) -> str:
+    return chr(what) if isinstance(what, int) else what
+
+
+@java("String", "int indexOf(String)", "int indexOf(int)", "int indexOf(String,int)",
+      "int indexOf(int,int)")  # fmt: skip
+def _index_of(text: str, what: Any, start: int = 0) -> int:
+    return text.find(_needle(what), max(0, start))
+
+
+@java("String", "int lastIndexOf(String)", "int lastIndexOf(int)", "int lastIndexOf(String,int)",
+      "int lastIndexOf(int,int)")  # fmt: skip
+def _last_index_of(text: str, what: Any, start: int | None = None) -> int:
+    needle = _needle(what)
+    return text.rfind(needle) if start is None else text.rfind(needle, 0, start + len(needle))
+
+
+@java("String", "boolean contains(CharSequence)")
+def _contains(text: str, what: Any) -> bool:
+    if what is None:
+        raise TbelError("null pointer")
+    return to_text(what) in text
+
+
+@java("String", "boolean startsWith(String)", "boolean startsWith(String,int)")
+def _starts(text: str, prefix: str, at: int = 0) -> bool:
+    return at >= 0 and text.startswith(prefix, at)
+
+
+@java("String", "boolean endsWith(String)")
+def _ends(text: str, suffix: str) -> bool:
+    return text.endswith(suffix)
+
+
+@java("String", "boolean isEmpty()")
+def _is_empty(text: str) -> bool:
+    return not text
+
+
+@java("String", "boolean isBlank()")
+def _is_blank(text: str) -> bool:
+    return not text.strip()
+
+
+@java("String", "String trim()")
+def _trim(text: str) -> str:
+    return text.strip("".join(map(chr, range(33))))
+
+
+java("String", "String strip()")(str.strip)
+java("String", "String stripLeading()")(str.lstrip)
+java("String", "String stripTrailing()")(str.rstrip)
+java("String", "String toUpperCase()")(str.upper)
+java("String", "String toLowerCase()")(str.lower)
+java("String", "String intern()", "String toString()")(str)
+
+
+@java("String", "String replace(char,char)", "String replace(CharSequence,CharSequence)",
+      budget=True)  # fmt: skip
+def _replace(budget: Budget, text: str, old: Any, new: Any) -> str:
+    result = text.replace(to_text(old), to_text(new))
+    budget.grow(len(result))
+    return result
+
+
+@java("String", "String replaceAll(String,String)", budget=True)
+def _replace_all(budget: Budget, text: str, pattern: str, new: str) -> str:
+    compiled = java_pattern(pattern)
+    result = compiled.sub(java_replacement(compiled, new), text)
+    budget.grow(len(result))
+    return result
+
+
+@java("String", "String replaceFirst(String,String)")
+def _replace_first(text: str, pattern: str, new: str) -> str:
+    compiled = java_pattern(pattern)
+    return compiled.sub(java_replacement(compiled, new), text, count=1)
+
+
+@java("String", "boolean matches(String)")
+def _matches(text: str, pattern: str) -> bool:
+    return java_pattern(pattern).fullmatch(text) is not None
+
+
+@java("String", "String[] split(String)", "String[] split(String,int)")
+def split(text: str, pattern: str, limit: int = 0) -> JavaArray:
+    """Split as Java does: no empty first part for an empty match, no empty parts at the end."""
+    parts, last = [], 0
+    for match in java_pattern(pattern).finditer(text):
+        if 0 < limit <= len(parts) + 1:
+            break
+        if match.end() == 0 or (match.start() == match.end() == len(text)):
+            continue
+        parts.append(text[last : match.start()])
+        last = match.end()
+    if not parts and last == 0:
+        return JavaArray("String", [text])
+    parts.append(text[last:])
+    while limit == 0 and parts and not parts[-1]:
+        parts.pop()
+    return JavaArray("String", parts)
+
+
+@java("String", "String concat(String)", budget=True)
+def _concat(budget: Budget, text: str, other: str) -> str:
+    if other is None:
+        raise TbelError("null pointer")
+    budget.grow(len(text) + len(other))
+    return text + other
+
+
+@java("String", "String repeat(int)", budget=True)
+def _repeat(budget: Budget, text: str, count: int) -> str:
+    if count < 0:
+        raise TbelError(f"count is negative: {count}")
+    if len(text) * count > _BIG:
+        raise TbelError("Script memory overflow!")
+    budget.grow(len(text) * count)
+    return text * count
+
+
+@java("String", "boolean equalsIgnoreCase(String)")
+def _equals_ignore_case(text: str, other: str | None) -> bool:
+    return other is not None and text.lower() == other.lower()
+
+
+@java("String", "int compareTo(String)")
+def compare(text: str, other: str) -> int:
+    """compareTo: the first difference of UTF-16 units, else of lengths."""
+    a, b = _units(text), _units(other)
+    for index in range(0, min(len(a), len(b)), 2):
+        x, y = a[index : index + 2], b[index : index + 2]
+        if x != y:
+            return int.from_bytes(x, "big") - int.from_bytes(y, "big")
+    return (len(a) - len(b)) // 2
+
+
+by_java_order = cmp_to_key(compare)
+
+
+@java("String", "int compareToIgnoreCase(String)")
+def _compare_ignore_case(text: str, other: str) -> int:
+    return compare(text.lower(), other.lower())
+
+
+@java("String", "char[] toCharArray()")
+def _to_chars(text: str) -> JavaArray:
+    return JavaArray("char", [Char(c) for c in text])
+
+
+@java("String", "byte[] getBytes()", "byte[] getBytes(String)")
+def _get_bytes(text: str, charset: str = "UTF-8") -> JavaArray:
+    return JavaArray("byte", [wrap_byte(b) for b in text.encode(charset)])
+
+
+@java("String", "static String valueOf(char[])", "static String valueOf(Object)",
+      "static String valueOf(boolean)", "static String valueOf(char)",
+      "static String valueOf(int)", "static String valueOf(long)",
+      "static String valueOf(float)", "static String valueOf(double)")  # fmt: skip
+def _value_of(value: Any) -> str:
+    if isinstance(value, JavaArray) and value.component == "char":
+        return "".join(value)
+    return to_text(value)
+
+
+@java("String", "static String join(CharSequence,CharSequence...)",
+      "static String join(CharSequence,Iterable)")  # fmt: skip
+def _join(separator: str, *parts: Any) -> str:
+    items = parts
+    if len(parts) == 1 and not isinstance(parts[0], str):
+        items = tuple(parts[0])
+    return separator.join(to_text(p) for p in items)
+
+
+@java("String", "static String format(String,Object...)")
+def _format(pattern: str, *values: Any) -> str:
+    return java_format(pattern, list(values))
+
+
+@java("String", "String formatted(Object...)")
+def _formatted(pattern: str, *values: Any) -> str:
+    return java_format(pattern, list(values))
+
+
+java("String", "String <init>()", "String <init>(String)")(lambda *text: text[-1] if text else "")
+java("Character", "String toString()")(str)

@@ -1,0 +1,266 @@
+"""The values of TBEL and how Java tells them apart.
+
+Java kind            here
+Integer              int
+Long, Short, Byte    Long, Short, Byte (subclasses of int)
+Double, Float        float, Float (a float rounded to 24 bits)
+Boolean, null        bool, None
+String, Character    str, Char (a str of one UTF-16 unit)
+BigInteger/Decimal   BigInteger, BigDecimal (they can be returned, not stored)
+ExecutionArrayList   TbList; ArrayList: PlainList (can be returned, not stored)
+ExecutionHashMap     TbMap, keeps insertion order, never holds a null
+LinkedHashSet        TbSet
+arrays               JavaArray
+Map.Entry            Entry
+a class by its name  ClassRef
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+INT_MIN, INT_MAX = -(2**31), 2**31 - 1
+LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
+
+
+class Long(int):
+    """A 64-bit integer."""
+
+    __slots__ = ()
+
+
+class Short(int):
+    """A 16-bit integer."""
+
+    __slots__ = ()
+
+
+class Byte(int):
+    """A signed 8-bit integer."""
+
+    __slots__ = ()
+
+
+class BigInteger(int):
+    """An integer of any size, as the suffix I makes it."""
+
+    __slots__ = ()
+
+
+class BigDecimal(Decimal):
+    """A decimal of any size, as the suffix B makes it."""
+
+    __slots__ = ()
+
+
+class Float(float):
+    """A 32-bit floating point number, held as the double of the same value."""
+
+    __slots__ = ()
+
+
+class Char(str):
+    """One character."""
+
+    __slots__ = ()
+
+
+class TbList(list[Any]):
+    """The list that scripts make and see."""
+
+    __slots__ = ()
+
+
+class FrozenList(TbList):
+    """A list that refuses changes (toUnmodifiable)."""
+
+    __slots__ = ()
+
+
+class PlainList(list[Any]):
+    """A list made by `list + x` or a projection: it may be returned, not stored."""
+
+    __slots__ = ()
+
+
+class TbMap(dict[Any, Any]):
+    """The map that scripts make and see."""
+
+    __slots__ = ()
+
+    def put(self, key: Any, value: Any) -> Any:
+        """Set a key; null takes the key away. Returns the old value."""
+        old = self.get(key)
+        if value is None:
+            self.pop(key, None)
+        else:
+            self[key] = value
+        return old
+
+
+class FrozenMap(TbMap):
+    """A map that refuses changes (toUnmodifiable)."""
+
+    __slots__ = ()
+
+
+class TbSet:
+    """An ordered set."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: Iterable[Any] = ()) -> None:
+        self.items: list[Any] = []
+        for item in items:
+            self.add(item)
+
+    def add(self, item: Any) -> bool:
+        """Add an element that is not in yet; tells whether it was added."""
+        if contains(self.items, item):
+            return False
+        self.items.append(item)
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class FrozenSet(TbSet):
+    """A set that refuses changes (toUnmodifiable)."""
+
+    __slots__ = ()
+
+
+class JavaArray:
+    """A Java array. component: the Java type of the elements, such as "int" or "String"."""
+
+    __slots__ = ("component", "items")
+
+    def __init__(self, component: str, items: list[Any]) -> None:
+        self.component = component
+        self.items = items
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Entry:
+    """A key with its value, as iteration over a map gives them."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, key: Any, value: Any) -> None:
+        self.key = key
+        self.value = value
+
+
+class ClassRef:
+    """A class by its name. name: simple name, "int" and "int[]" included."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Blank:
+    """The literal `empty`."""
+
+    __slots__ = ()
+
+
+EMPTY = Blank()
+
+PRIMITIVES = frozenset(("int", "long", "double", "float", "short", "byte", "boolean", "char"))
+
+
+def wrap_int(value: int) -> int:
+    """Keep the low 32 bits, signed."""
+    return ((value + 2**31) & 0xFFFFFFFF) - 2**31
+
+
+def wrap_long(value: int) -> Long:
+    """Keep the low 64 bits, signed."""
+    return Long(((value + 2**63) & 0xFFFFFFFFFFFFFFFF) - 2**63)
+
+
+def wrap_byte(value: int) -> Byte:
+    """Keep the low 8 bits, signed."""
+    return Byte(((value + 128) & 0xFF) - 128)
+
+
+def integer(value: int) -> int:
+    """An Integer where the value fits in one, a Long otherwise."""
+    return value if INT_MIN <= value <= INT_MAX else Long(value)
+
+
+def to_float(value: float) -> Float:
+    """Round to 32 bits."""
+    try:
+        return Float(struct.unpack("<f", struct.pack("<f", value))[0])
+    except OverflowError:
+        return Float(float("inf") if value > 0 else float("-inf"))
+
+
+def saturate(value: float, low: int, high: int) -> int:
+    """A double as an integer the way Java casts: cut off, bounded, NaN is 0."""
+    if value != value:
+        return 0
+    if value >= high:
+        return high
+    if value <= low:
+        return low
+    return int(value)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Java's equals: kinds must agree, collections compare by content."""
+    if left is right:
+        return True
+    if isinstance(left, list):
+        return isinstance(right, list) and len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, dict):
+        return (
+            isinstance(right, dict)
+            and len(left) == len(right)
+            and all(k in right and same(v, right[k]) for k, v in left.items())
+        )
+    if isinstance(left, TbSet):
+        return (
+            isinstance(right, TbSet)
+            and len(left) == len(right)
+            and all(contains(right.items, v) for v in left)
+        )
+    if isinstance(left, Entry):
+        return (
+            isinstance(right, Entry) and same(left.key, right.key) and same(left.value, right.value)
+        )
+    if isinstance(left, float) and left != left:
+        return type(left) is type(right) and right != right
+    return (
+        type(left) is type(right)
+        and isinstance(left, int | float | str | Decimal)
+        and bool(left == right)
+    )
+
+
+def contains(items: Iterable[Any], wanted: Any) -> bool:
+    """Is an equal element among the items?"""
+    return any(same(item, wanted) for item in items)
+
+
+def index_of(items: list[Any], wanted: Any) -> int:
+    """Where the first equal element is, or -1."""
+    for index, item in enumerate(items):
+        if same(item, wanted):
+            return index
+    return -1

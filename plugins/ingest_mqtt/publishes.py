@@ -1,0 +1,99 @@
+"""A device's PUBLISH as an action, by its topic (spec/device-and-rest-api.md §2.4).
+
+Pure: parses and types the payload, knows nothing of sessions. What cannot be parsed raises
+PayloadError; what cannot even be answered raises MalformedPacket and ends the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from appliance.payload import PayloadError, parse_attributes, parse_json, parse_telemetry
+from plugins.ingest_mqtt import actions
+from plugins.ingest_mqtt.actions import Action, Receipt
+from plugins.ingest_mqtt.packets import MalformedPacket, Publish, Reason
+from plugins.ingest_mqtt.topics import GATEWAY, Kind, Route
+
+_NUMBERED = {Kind.ATTRIBUTE_REQUEST, Kind.RPC_REQUEST, Kind.RPC_REPLY}
+
+
+def action_of(publish: Publish, where: Route, receipt: Receipt, *, type_cast: bool) -> Action:
+    """What to do about a publish to a known topic other than an OTA request."""
+    if where.kind in _NUMBERED and where.number is None:
+        raise MalformedPacket(f"no request id in topic {publish.topic!r}", Reason.TOPIC_INVALID)
+    payload = publish.payload
+    if where.kind is Kind.TELEMETRY:
+        posts = parse_telemetry(payload, type_cast=type_cast)
+        return actions.PostTelemetry([(receipt, posts)])
+    if where.kind is Kind.ATTRIBUTES:
+        return actions.PostAttributes(receipt, parse_attributes(payload, type_cast=type_cast))
+    return _OTHERS[where.kind](payload, where, receipt)
+
+
+def _attribute_request(payload: bytes, where: Route, receipt: Receipt) -> Action:
+    body = _object(payload)
+    client, shared = _keys(body, "clientKeys"), _keys(body, "sharedKeys")
+    return actions.ReadAttributes(receipt, client, shared, f"{where.reply}{where.number}")
+
+
+def _keys(body: dict[str, Any], name: str) -> list[str] | None:
+    """Keys separated by commas; None when not asked for."""
+    keys = body.get(name)
+    if keys is None or keys == "":
+        return None
+    if not isinstance(keys, str):
+        raise PayloadError(f"'{name}' must be keys separated by commas")
+    return keys.split(",")
+
+
+def _rpc_request(payload: bytes, where: Route, receipt: Receipt) -> Action:
+    body = _object(payload)
+    method = body.get("method")
+    if not isinstance(method, str):
+        raise PayloadError("'method' is missing", hint='send {"method": …, "params": …}')
+    reply = f"{where.reply}{where.number}"
+    return actions.CallServer(receipt, method, body.get("params"), reply)
+
+
+def _rpc_reply(payload: bytes, where: Route, receipt: Receipt) -> Action:
+    """Any text is an answer; only what is JSON is taken as such."""
+    try:
+        body = parse_json(payload)
+    except PayloadError:
+        body = payload.decode("utf-8", "replace")
+    assert where.number is not None  # checked above
+    return actions.RpcReply(receipt, where.number, body)
+
+
+def _claim(payload: bytes, where: Route, receipt: Receipt) -> Action:
+    body = _object(payload) if payload else {}
+    secret_key, duration_ms = body.get("secretKey", ""), body.get("durationMs")
+    if not isinstance(secret_key, str) or not isinstance(duration_ms, int | None):
+        raise PayloadError("'secretKey' must be text and 'durationMs' a whole number")
+    return actions.Claim(receipt, secret_key, duration_ms)
+
+
+def _provision(payload: bytes, where: Route, receipt: Receipt) -> Action:
+    return actions.Provision(receipt, _object(payload), where.reply)
+
+
+def _gateway(payload: bytes, where: Route, receipt: Receipt) -> Action:
+    return actions.GatewayMessage(receipt, receipt.topic.removeprefix(GATEWAY), _object(payload))
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    body = parse_json(payload)
+    if not isinstance(body, dict):
+        raise PayloadError("an object was expected")
+    return body
+
+
+_OTHERS: dict[Kind, Callable[[bytes, Route, Receipt], Action]] = {
+    Kind.ATTRIBUTE_REQUEST: _attribute_request,
+    Kind.RPC_REQUEST: _rpc_request,
+    Kind.RPC_REPLY: _rpc_reply,
+    Kind.CLAIM: _claim,
+    Kind.PROVISION: _provision,
+    Kind.GATEWAY: _gateway,
+}

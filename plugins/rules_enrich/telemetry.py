@@ -1,0 +1,146 @@
+"""originator telemetry: values of an interval, into metadata.
+
+Aggregates are made here, from at most `AGGREGATED_MAX` values a key: the reference's rules for
+mixed types (text beats numbers, a sum of text is 0) are its own and not the storage's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from appliance.extension.ports import SeriesQuery
+from appliance.model.message import Message
+from appliance.model.telemetry import Value
+from appliance.rules.context import Context
+from appliance.rules.messages import with_metadata
+from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle, require
+from appliance.rules.patterns import Pattern
+from appliance.rules.values import java_text, json_text
+
+AGGREGATED_MAX = 100_000
+UNIT_MS = {
+    "MILLISECONDS": 1,
+    "SECONDS": 1_000,
+    "MINUTES": 60_000,
+    "HOURS": 3_600_000,
+    "DAYS": 86_400_000,
+}
+Points = Sequence[tuple[int, Value]]
+
+
+class TelemetryConfig(NodeConfig, frozen=True, kw_only=True):
+    """Intervals count back from now; patterns give epoch milliseconds."""
+
+    latest_ts_key_names: list[str] = []
+    fetch_mode: Literal["FIRST", "LAST", "ALL"] = "FIRST"
+    start_interval: int = 0
+    end_interval: int = 0
+    start_interval_time_unit: str = "MINUTES"
+    end_interval_time_unit: str = "MINUTES"
+    use_metadata_interval_patterns: bool = False
+    start_interval_pattern: str = ""
+    end_interval_pattern: str = ""
+    order_by: Literal["ASC", "DESC"] = "ASC"
+    aggregation: Literal["NONE", "MIN", "MAX", "AVG", "SUM", "COUNT"] = "NONE"
+    limit: int = 1000
+
+
+class OriginatorTelemetry:
+    """originator telemetry. Keys without a value are left out."""
+
+    def __init__(self, config: TelemetryConfig, node: NodeHandle) -> None:
+        require(config.latest_ts_key_names, "Telemetry should be specified!")
+        if config.fetch_mode == "ALL":
+            require(2 <= config.limit <= 1000, "Limit should be in a range from 2 to 1000.")
+        for unit in (config.start_interval_time_unit, config.end_interval_time_unit):
+            require(unit in UNIT_MS, f"unknown time unit {unit}")
+        self._config = config
+        self._keys = [Pattern(key) for key in config.latest_ts_key_names]
+        self._start = Pattern(config.start_interval_pattern)
+        self._end = Pattern(config.end_interval_pattern)
+
+    async def process(self, message: Message, ctx: Context) -> None:
+        """Success with the values in metadata."""
+        start, end = self._interval(message, ctx.now())
+        if start > end:
+            raise NodeError("Interval start should be less than Interval end")
+        keys = tuple(dict.fromkeys(key.fill(message) for key in self._keys))
+        metadata = dict(message.metadata)
+        for key, points in (await self._read(message, keys, start, end, ctx)).items():
+            if self._config.fetch_mode == "ALL":
+                metadata[key] = json_text([{"ts": ts, "value": value} for ts, value in points])
+            else:
+                metadata[key] = json_text(java_text(points[0][1]))
+        ctx.success(with_metadata(message, metadata))
+
+    def _interval(self, message: Message, now: int) -> tuple[int, int]:
+        config = self._config
+        if config.use_metadata_interval_patterns:
+            return _epoch_ms(self._start, message), _epoch_ms(self._end, message)
+        return (
+            now - config.start_interval * UNIT_MS[config.start_interval_time_unit],
+            now - config.end_interval * UNIT_MS[config.end_interval_time_unit],
+        )
+
+    async def _read(
+        self, message: Message, keys: tuple[str, ...], start: int, end: int, ctx: Context
+    ) -> dict[str, Points]:
+        config = self._config
+        whole = config.fetch_mode == "ALL"
+        aggregated = whole and config.aggregation != "NONE"
+        limit = AGGREGATED_MAX if aggregated else config.limit if whole else 1
+        ascending = config.order_by == "ASC" if whole else config.fetch_mode == "FIRST"
+        query = SeriesQuery(message.originator, keys, start, end, limit, ascending=ascending)
+        found = await ctx.series(query)
+        if not aggregated:
+            return {key: found[key] for key in keys if found.get(key)}
+        middle = start + (end - start) // 2
+        return {
+            key: [(middle, aggregate([value for _, value in found[key]], config.aggregation))]
+            for key in keys
+            if found.get(key)
+        }
+
+
+def _epoch_ms(pattern: Pattern, message: Message) -> int:
+    text = pattern.fill(message)
+    if text == pattern.text and ("${" in text or "$[" in text):
+        raise NodeError(f"Message value: '{text[2:-1]}' is undefined")
+    try:
+        return int(text)
+    except ValueError:
+        raise NodeError(f"Message value: '{pattern.text[2:-1]}' has invalid format") from None
+
+
+def aggregate(values: Sequence[Value], how: str) -> Value:
+    """One value of many, by the reference's rules for mixed types."""
+    if how == "COUNT":
+        return len(values)
+    texts = [java_text(value) for value in values if isinstance(value, str | dict | list)]
+    numbers: list[Any] = [value for value in values if isinstance(value, int | float)]
+    if how in ("MIN", "MAX"):
+        pick = min if how == "MIN" else max
+        return pick(texts) if texts else _like(numbers, pick(numbers))
+    total = sum(numbers)
+    if how == "SUM":
+        return _like(numbers, total)
+    return total / len(numbers) if numbers else 0.0
+
+
+def _like(numbers: list[Any], result: Any) -> Value:
+    """A float where any of the numbers is one."""
+    if any(isinstance(number, float) for number in numbers):
+        return float(result)
+    return int(result)
+
+
+TELEMETRY_NODES = (
+    NodeFactory(
+        PACKAGE + "metadata.TbGetTelemetryNode",
+        "originator telemetry",
+        TelemetryConfig,
+        OriginatorTelemetry,
+        version=2,
+    ),
+)

@@ -1,0 +1,211 @@
+"""Feeds DuckDB from the journal, off the path of acknowledgements. Runs on the Trio thread.
+
+While it keeps up it takes what was just committed from memory; when more than 8,192 records wait
+it forgets them and reads the journal instead, so a slow database costs no memory. One lock makes
+it the only caller of the database; queries take the same lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+import duckdb
+import trio
+
+from appliance.extension.hookspecs import Context
+from appliance.model.errors import ApplianceError, Retryable
+from plugins.storage_duckdb.committer import Group
+from plugins.storage_duckdb.config import DuckdbStorageConfig
+from plugins.storage_duckdb.database import Database
+from plugins.storage_duckdb.events import ApplyFailed, BatchApplied
+from plugins.storage_duckdb.history import History
+from plugins.storage_duckdb.journal import Journal
+from plugins.storage_duckdb.reader import JournalReader
+from plugins.storage_duckdb.rebuild import DatabaseOpener, is_damage
+from plugins.storage_duckdb.records import TELEMETRY
+from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
+from plugins.storage_duckdb.staging import Change, Staging, change_of
+
+_WAITING_MAX = 8192
+_BATCH_MAX = 4096
+_RETRY_S = 1.0
+
+T = TypeVar("T")
+
+
+class Applier:
+    """Args: on_applied is told of each batch, on the Trio thread."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        database: Database,
+        opener: DatabaseOpener,
+        config: DuckdbStorageConfig,
+        context: Context,
+        on_applied: Callable[[Staging], None],
+    ) -> None:
+        self.database = database
+        self.history = History(database)
+        self._journal = journal
+        self._opener = opener
+        self._config = config
+        self._context = context
+        self._on_applied = on_applied
+        self._reader = JournalReader()
+        self._waiting: deque[Change] = deque()
+        # Of the record that may follow those in memory; others are read from the journal.
+        self._next_seq = database.applied_seq + 1
+        self._lock = trio.Lock()
+        self._limiter = trio.CapacityLimiter(1)
+        self._wanted_seq = 0
+        self._work = trio.Event()
+        self._hurry = trio.Event()
+        self._progress = trio.Event()
+        self._failures = 0
+        self._checkpoint_at = trio.current_time() + config.checkpoint_interval_s
+
+    @property
+    def applied_seq(self) -> int:
+        """Sequence up to which the tables are current."""
+        return self.database.applied_seq
+
+    def committed(self, group: Group) -> None:
+        """A group became durable."""
+        if group.first_seq == self._next_seq and len(self._waiting) < _WAITING_MAX:
+            self._waiting.extend(_changes(group))
+            self._next_seq += len(group.units)
+        self._work.set()
+        if len(self._waiting) >= _BATCH_MAX:
+            self._hurry.set()
+
+    async def wait_applied(self, seq: int) -> None:
+        """Return when the tables contain everything up to seq."""
+        await trio.lowlevel.checkpoint()
+        while self.applied_seq < seq:
+            progress = self._progress
+            self._wanted_seq = max(self._wanted_seq, seq)
+            self._work.set()
+            self._hurry.set()
+            await progress.wait()
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """Run work in the database's thread, alone. Raises what work raises."""
+        async with self._lock:
+            return await trio.to_thread.run_sync(work, limiter=self._limiter)
+
+    async def query(self, work: Callable[[Database, History], T]) -> T:
+        """Run a read. A damaged file is rebuilt and the read done again, once.
+
+        Raises Retryable when the database cannot answer now.
+        """
+        for attempt in range(2):
+            try:
+                return await self.call(lambda: work(self.database, self.history))
+            except duckdb.Error as error:
+                if attempt or not is_damage(error):
+                    raise Retryable(f"the database cannot answer: {error}") from error
+                await self.reopen(error, rebuild=True)
+                await self.wait_applied(self._journal.durable_seq)
+        raise AssertionError("unreachable")
+
+    async def reopen(self, error: Exception, *, rebuild: bool) -> None:
+        """Close and open again; rebuild: from what is intact, without trusting the file."""
+        first_seq = self._journal.first_seq
+
+        def exchange() -> None:
+            self.database.close()
+            opener = self._opener
+            self.database = opener.rebuild(first_seq, error) if rebuild else opener.open(first_seq)
+            self.history = History(self.database)
+
+        with trio.CancelScope(shield=True):
+            await self.call(exchange)
+        self._waiting.clear()
+        self._next_seq = self.applied_seq + 1
+        self._work.set()
+
+    async def scrub(self) -> None:
+        """Read every row once, a row group at a time, so that damage is found before it is met."""
+        for table in (*KEYED_TABLES, *GROWING_TABLES):
+            start: int | None = 0
+            while start is not None:
+                at = start
+                start = await self.query(lambda database, _: database.read_rows(table, at))  # noqa: B023  # awaited within the turn
+
+    async def run(self) -> None:
+        """Apply until cancelled."""
+        while True:
+            await self._work.wait()
+            if self.applied_seq >= self._journal.durable_seq:
+                self._work = trio.Event()
+                continue
+            with trio.move_on_after(self._config.apply_interval_s):
+                await self._hurry.wait()
+            if self._wanted_seq <= self.applied_seq:
+                self._hurry = trio.Event()
+            await self.step()
+
+    async def step(self) -> bool:
+        """Apply the next batch; False if it failed (then a second has passed)."""
+        changes = [self._waiting.popleft() for _ in range(min(_BATCH_MAX, len(self._waiting)))]
+        try:
+            with trio.CancelScope(shield=True):
+                staging = await self.call(lambda: self._apply(changes))
+        except (duckdb.Error, OSError) as error:
+            await self._recover(error)
+            return False
+        self._failures = 0
+        if not self._waiting and self._next_seq <= self.applied_seq:
+            self._next_seq = self.applied_seq + 1
+        if staging.last_seq:
+            self._on_applied(staging)
+            self._context.emit(BatchApplied(records=staging.records, seq=staging.last_seq))
+        self._progress.set()
+        self._progress = trio.Event()
+        return True
+
+    def _apply(self, changes: list[Change]) -> Staging:
+        database = self.database
+        if not changes:
+            records = self._reader.read(self._journal.segments, database.applied_seq + 1)
+            changes = [change_of(record) for record in records[:_BATCH_MAX]]
+        staging = database.apply(changes)
+        self.history.applied(staging)
+        if database.wal_bytes() > self._config.wal_bytes_max:
+            database.checkpoint()
+        return staging
+
+    async def _recover(self, error: Exception) -> None:
+        """Wait where the disk is full; else open again, and if that did not help, rebuild."""
+        self._context.emit(ApplyFailed(reason=str(error)))
+        self._waiting.clear()
+        self._next_seq = self.applied_seq + 1
+        if is_damage(error):
+            self._failures += 1
+            try:
+                await self.reopen(error, rebuild=self._failures > 1)
+            except (duckdb.Error, OSError, ApplianceError) as second:
+                self._context.emit(ApplyFailed(reason=str(second)))
+        await trio.sleep(_RETRY_S)
+
+    async def finish(self) -> None:
+        """Apply everything durable and fold it in, unless the database refuses."""
+        while self.applied_seq < self._journal.durable_seq:
+            if not await self.step():
+                return
+        try:
+            await self.call(self.database.checkpoint)
+        except duckdb.Error as error:
+            self._context.emit(ApplyFailed(reason=str(error)))
+
+
+def _changes(group: Group) -> list[Change]:
+    changes = []
+    pairs = zip(group.entries, group.units, strict=True)
+    for seq, (entry, unit) in enumerate(pairs, group.first_seq):
+        flags = entry.payload[0] if entry.kind == TELEMETRY else 0
+        changes.append(Change(seq, group.committed_ms, unit, entry.releases, entry.note, flags))
+    return changes

@@ -1,0 +1,175 @@
+"""Opening the database, whatever state it is in. Blocking.
+
+Damage to DuckDB's log costs nothing: the file stands at its last checkpoint and the journal has
+everything since. Damage to the file costs what the journal no longer has and cannot be read any
+more: a new file takes every readable stretch of the old tables, the last snapshot fills the gaps
+of the state, and the journal is applied again from its first living record. Old history behind
+that record is not copied, because the journal will bring it again; so nothing is there twice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from appliance.model.errors import Fatal
+from plugins.storage_duckdb import snapshot
+from plugins.storage_duckdb.config import DuckdbStorageConfig
+from plugins.storage_duckdb.damage import DamageReport
+from plugins.storage_duckdb.database import FILE, ROW_GROUP, Database
+from plugins.storage_duckdb.folders import Folders
+from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
+
+_SLICE = 2_048 * 4
+_NOT_DAMAGE = (
+    "could not set lock", "permission denied", "no space left", "file too large", "out of memory",
+    "too many open files", "disk quota", "interrupted",
+)  # fmt: skip
+
+
+class DatabaseOpener:
+    """Opens the database of a folder and, when it must, builds it anew.
+
+    first_seq is asked for the first sequence that the journal still has.
+    """
+
+    def __init__(self, folders: Folders, config: DuckdbStorageConfig, report: DamageReport) -> None:
+        self._folders = folders
+        self._config = config
+        self._report = report
+        self._path = folders.root / FILE
+        self._wal = folders.root / f"{FILE}.wal"
+        self._fresh = folders.root / f"{FILE}.rebuild"
+
+    def open(self, first_seq: int) -> Database:
+        """The database, current up to some sequence >= first_seq - 1."""
+        try:
+            return self._open_current(first_seq)
+        except duckdb.Error as error:
+            _raise_unless_damage(error)
+            reason = error
+        if self._wal.exists():
+            self._report.keep(self._wal, move=True)
+            self._report.add(f"database log damaged ({_first_line(reason)})", "")
+            try:
+                return self._open_current(first_seq)
+            except duckdb.Error as error:
+                reason = error
+        return self.rebuild(first_seq, reason)
+
+    def _open_current(self, first_seq: int) -> Database:
+        if not self._path.exists() and first_seq > 1:
+            return self.rebuild(first_seq, None)
+        database = self._database(self._path)
+        if database.applied_seq < first_seq - 1:
+            database.close()
+            raise duckdb.Error(f"the database ends at {database.applied_seq}")
+        return database
+
+    def _database(self, path: Path) -> Database:
+        config = self._config
+        return Database(path, config.memory_bytes, config.threads, self._folders.temp)
+
+    def rebuild(self, first_seq: int, error: Exception | None) -> Database:
+        """A new database from everything that is intact; the old file is put aside."""
+        if self._wal.exists():
+            self._report.keep(self._wal, move=True)
+        self._remove_fresh()
+        fresh = self._database(self._fresh)
+        lost = self._salvage(fresh, first_seq)
+        lost += self._restore(fresh, lost)
+        fresh.connection.execute("UPDATE store.meta SET applied_seq = ?", [first_seq - 1])
+        fresh.checkpoint()
+        fresh.close()
+        if self._path.exists():
+            self._report.keep(self._path, move=True)
+        self._fresh.replace(self._path)
+        self._report.add(
+            f"database rebuilt ({_first_line(error) if error else 'the file was gone'})",
+            "; ".join(lost) or "nothing, every row could be read or is in the journal",
+        )
+        return self._database(self._path)
+
+    def _remove_fresh(self) -> None:
+        self._fresh.unlink(missing_ok=True)
+        self._fresh.with_name(self._fresh.name + ".wal").unlink(missing_ok=True)
+
+    def _salvage(self, fresh: Database, first_seq: int) -> list[str]:
+        """Copy what can be read; returns what could not."""
+        if not self._path.exists():
+            return [f"history and events before sequence {first_seq}"] if first_seq > 1 else []
+        try:
+            fresh.connection.execute(f"ATTACH '{_quoted(self._path)}' AS old (READ_ONLY)")
+        except duckdb.Error:
+            return [f"history and events before sequence {first_seq}"]
+        lost = []
+        try:
+            for table in (*KEYED_TABLES, *GROWING_TABLES):
+                limit = f"AND seq < {first_seq}" if table in GROWING_TABLES else ""
+                lost += _copy_table(fresh, table, limit)
+        finally:
+            fresh.connection.execute("DETACH old")
+        return lost
+
+    def _restore(self, fresh: Database, lost: list[str]) -> list[str]:
+        """Fill the state from the snapshots where the old tables could not be read whole."""
+        if not lost and self._path.exists():
+            return []
+        current = snapshot.read(self._folders.snapshot / snapshot.CURRENT)
+        if current is not None:
+            snapshot.restore(fresh, current)
+        if current is not None and current.complete:
+            return []
+        previous = snapshot.read(self._folders.snapshot / snapshot.PREVIOUS)
+        if previous is not None:
+            snapshot.restore(fresh, previous)
+        damaged = current is not None
+        return ["state that only the damaged snapshot had"] if damaged else []
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether DuckDB's words speak of the file rather than of its surroundings."""
+    words = str(error).lower()
+    return not any(phrase in words for phrase in _NOT_DAMAGE)
+
+
+def _raise_unless_damage(error: duckdb.Error) -> None:
+    if not is_damage(error):
+        raise Fatal(
+            f"the database cannot be opened: {error}",
+            hint="another program may have it open, or memory or permissions are missing",
+        ) from error
+
+
+def _copy_table(fresh: Database, table: str, limit: str) -> list[str]:
+    try:
+        ((last,),) = fresh.rows(f"SELECT max(rowid) FROM old.store.{table}")
+    except duckdb.Error:
+        return [f"all of {table} that is not in the journal"]
+    lost = 0
+    for start in range(0, (-1 if last is None else last) + 1, ROW_GROUP):
+        if not _copy_rows(fresh, table, limit, start, start + ROW_GROUP):
+            for at in range(start, min(start + ROW_GROUP, last + 1), _SLICE):
+                if not _copy_rows(fresh, table, limit, at, at + _SLICE):
+                    lost += min(_SLICE, last + 1 - at)
+    return [f"up to {lost} rows of {table}"] if lost else []
+
+
+def _copy_rows(fresh: Database, table: str, limit: str, start: int, end: int) -> bool:
+    try:
+        fresh.connection.execute(
+            f"INSERT INTO store.{table} SELECT * FROM old.store.{table}"
+            f" WHERE rowid >= {start} AND rowid < {end} {limit}"
+        )
+    except duckdb.Error:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
