@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import Mount, Route
 
 from appliance.extension.ports import RequestHandler
 from appliance.kernel.metrics_model import Metrics
@@ -35,7 +35,7 @@ def build_app(
     status: StatusSource,
     metrics: Metrics,
     mounted: Sequence[tuple[str, RequestHandler]] = (),
-) -> RequestHandler:
+) -> Starlette:
     """The application.
 
     Args:
@@ -44,11 +44,22 @@ def build_app(
         mounted: prefixes and applications of plugins (`RoutesSpec`); they come last, so that none
             can take a path of ours.
     """
+    app = empty_app()
+    app.router.routes += pages.routes(status, metrics)
+    app.router.routes += api_routes(services)
+    app.router.routes += [Mount(prefix, app=application) for prefix, application in mounted]
+    return app
+
+
+def empty_app() -> Starlette:
+    """An application without routes that answers errors as ThingsBoard does."""
+    return Starlette(exception_handlers={404: _no_resource, 405: _wrong_method})
+
+
+def api_routes(services: Services) -> list[Route]:
+    """The REST API."""
     entries = [entry for module in TABLES for entry in module.table.entries]
-    all_routes: list[BaseRoute] = [*pages.routes(status, metrics), *routes(entries, services)]
-    all_routes += [Mount(prefix, app=application) for prefix, application in mounted]
-    handlers = {404: _no_resource, 405: _wrong_method}
-    return Starlette(routes=all_routes, exception_handlers=handlers)
+    return routes(entries, services)
 
 
 async def _no_resource(request: Request, error: Exception) -> Response:

@@ -86,7 +86,7 @@ class Site:
         self.state.tenant_id = TENANT
         self.storage = MemoryStorage(clock=lambda: NOW)
         self.commands = MemoryCommands(self.storage, self.state, lambda: NOW)
-        access = Access(self.state, b"k" * 64, lambda: NOW)
+        access = Access(self.state, self.storage, lambda: NOW, b"k" * 64)
         services = Services(
             role,
             self.state,
