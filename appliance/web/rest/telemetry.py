@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from appliance.extension.ports import SeriesQuery
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope, Value
-from appliance.payload import PayloadError, parse_json, parse_telemetry
+from appliance.payload import PayloadError, parse_telemetry
 from appliance.state.kinds import BY_NAME
 from appliance.web.errors import ApiError
 from appliance.web.rest.call import USERS, Call, Table
@@ -90,19 +92,23 @@ async def save_series(call: Call) -> None:
     """Store points, in any of the device's forms; the word of the scope means nothing."""
     entity = _entity(call)
     try:
-        document = parse_json(call.body)
         posts = parse_telemetry(call.body)
     except PayloadError as error:
         word = "Invalid JSON body!" if error.line else str(error)
         raise _plain(f"Unable to parse time series payload: {word}") from error
-    _refuse_nulls(document)
+    _refuse_nulls(call.body)
     if not any(values for _, values in posts):
         raise _plain("No time series data found in request body!")
     ttl_s = _ttl_s(call)
     await call.commands.save_telemetry(entity, posts, ttl_s, call.principal)
 
 
-def _refuse_nulls(document: Any) -> None:
+def _refuse_nulls(body: bytes) -> None:
+    """A device's null is left out, a person's is a mistake. In strict JSON only."""
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError):
+        return
     for element in document if isinstance(document, list) else [document]:
         values = element.get("values") if "ts" in element else element
         if isinstance(values, dict) and None in values.values():
