@@ -119,7 +119,7 @@ def _storage(status: Status) -> Iterator[Check]:
         hours = storage.full_s / 3600
         yield Check("storage", Level.WARNING, f"full in {hours:.1f} h at the present rate")
     else:
-        yield Check("storage", Level.HEALTHY, f"{storage.free_bytes // 2**20} MiB free")
+        yield Check("storage", Level.HEALTHY, f"{storage.free_bytes / 2**30:.1f} GiB free")
 
 
 def _ledger(status: Status) -> Iterator[Check]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +13,12 @@ import trio
 import trio.testing
 
 from appliance.extension.ports import HttpRequest, HttpResponse
-from appliance.kernel.events import Event
+from appliance.kernel.events import Event, ignore
+from appliance.model.errors import ConfigError, Fatal
 from appliance.web.config import WebConfig
 from appliance.web.door import Door
 from appliance.web.events import RequestFailed
+from tests.kit.certificates import Certificates
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -375,3 +379,32 @@ async def test_dripping_bytes_does_not_extend_the_time_for_a_head() -> None:
             while True:
                 await stream.send_all(b"a: b\r\n")
                 await trio.sleep(0.05)
+
+
+async def test_with_a_certificate_the_port_speaks_tls(tmp_path: Path) -> None:
+    made = Certificates(tmp_path)
+    async with running(tls_certificate=str(made.certificate), tls_key=str(made.key)) as web:
+        raw = await web.connect()
+        context = ssl.create_default_context(cafile=str(made.ca))
+        stream = trio.SSLStream(raw, context, server_hostname="localhost", https_compatible=True)
+        await stream.send_all(get("/secret", CLOSE))
+        answer = b""
+        with trio.fail_after(10):
+            while data := await stream.receive_some():
+                answer += data
+        assert answer.endswith(b"GET /secret  0")
+
+
+async def test_a_certificate_that_cannot_be_read_is_a_mistake_in_the_configuration(
+    tmp_path: Path,
+) -> None:
+    config = WebConfig(host="127.0.0.1", port=0, tls_certificate=str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigError, match="tls_certificate"):
+        await Door(config, app, ignore).run()
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    async with running() as web:
+        config = WebConfig(host="127.0.0.1", port=web.door.port)
+        with pytest.raises(Fatal, match=f"127.0.0.1:{web.door.port}"):
+            await Door(config, app, ignore).run()
