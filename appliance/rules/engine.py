@@ -128,6 +128,11 @@ class RuleEngine:
         """Make a loaded chain the root; unknown ids are ignored."""
         self._root = self._chains.get(str(chain_id), self._root)
 
+    @property
+    def root_id(self) -> UUID | None:
+        """The root chain now."""
+        return self._root.id if self._root is not None else None
+
     def chain(self, chain_id: UUID) -> CompiledChain | None:
         """A loaded chain."""
         return self._chains.get(str(chain_id))
