@@ -91,7 +91,8 @@ class Connection:
                     await self._serve()
                     self._nursery.cancel_scope.cancel()
         finally:
-            self._leave()
+            self._end(Reason.SERVER_STOPPING, "the appliance stops")  # unless something else did
+            self._leave(self._end_reason)
             await self._outgoing.close()
 
     # --- reading ---------------------------------------------------------------------------------
@@ -215,6 +216,7 @@ class Connection:
             refusal = None if device else _refusal(action)
         except Retryable:
             device, refusal = None, Reason.SERVER_UNAVAILABLE
+        self._leave("it connects again")
         todo = self._session.authenticated(device, refusal)
         if device is not None:
             self._enter(device)
@@ -232,7 +234,6 @@ class Connection:
         self._shared.context.emit(refused)
 
     def _enter(self, device: DeviceSession) -> None:
-        self._leave()
         self._shared.enter(self)
         self._stop_activity = self._gate.connected(device)
         self._stop_pushes = self._gate.subscribe(device, self, attributes=False, rpc=False)
@@ -244,7 +245,7 @@ class Connection:
         )
         self._shared.context.emit(connected)
 
-    def _leave(self) -> None:
+    def _leave(self, reason: str) -> None:
         """Undo `_enter`, if it happened."""
         if self._stop_activity is None or self._stop_pushes is None:
             return
@@ -255,7 +256,6 @@ class Connection:
         self._stop_activity()
         self._stop_activity = self._stop_pushes = None
         self._shared.leave(self)
-        reason = self._end_reason or "the appliance stops"
         left = events.MqttDeviceDisconnected(device=self._session.name, reason=reason)
         self._shared.context.emit(left)
 
