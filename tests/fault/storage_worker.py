@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import trio
 
 from appliance.extension.hookspecs import Context
@@ -25,6 +26,7 @@ from appliance.sync.wire import decode_entry, encode_entry
 from appliance.testing.storage import running
 from plugins.storage_duckdb import build
 from plugins.storage_duckdb.config import DuckdbStorageConfig
+from plugins.storage_duckdb.storage import DuckdbStorage
 
 DEVICE = EntityId("DEVICE", UUID("11111111-0000-11ee-8000-000000000001"))
 CONFIG = DuckdbStorageConfig(
@@ -38,8 +40,9 @@ CONFIG = DuckdbStorageConfig(
 )
 
 
-def storage_in(folder: Path):
-    return build(CONFIG, Context("edge", folder, wall_clock_ms, ignore))
+def storage_in(folder: Path, **changes: float) -> DuckdbStorage:
+    config = msgspec.structs.replace(CONFIG, **changes)
+    return build(config, Context("edge", folder, wall_clock_ms, ignore))
 
 
 def unit(number: int) -> Unit:
