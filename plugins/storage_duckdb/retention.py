@@ -6,7 +6,8 @@ memory has it), and a snapshot covers the state it changed. Segments go from the
 
 Undelivered events are given up only where `outbox_s` or `outbox_bytes_max` says so, whole segments
 at a time, counted by reason. History goes by age and by size of the database; what still waits to
-be sent is left in it.
+be sent is left in it. A point's age counts from its time or its arrival, whichever is later: what
+a device with a wrong clock sent, or a backlog of last year, is kept as long as everything else.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _IDLE_BYTES_MIN = 1 << 20
 _HISTORY_INTERVAL_S = 600.0
 
 _EXPIRED = """
-DELETE FROM store.history WHERE (ts < $1 OR (ttl_s > 0 AND ts + ttl_s::BIGINT * 1000 < $2))
+DELETE FROM store.history WHERE (greatest(ts, committed_ms) < $1 OR (ttl_s > 0 AND ts + ttl_s::BIGINT * 1000 < $2))
     AND NOT (idx >= 0 AND seq > (SELECT coalesce(max(cursor_seq), 0) FROM store.lane
                                  WHERE outbox = 'cloud' AND lane = 2))
 """
