@@ -11,23 +11,22 @@ the loop for more than some milliseconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import trio
 from grpclib.const import Status
 from grpclib.metadata import decode_grpc_message, encode_grpc_message
-from grpclib.protocol import Stream
 from h2.errors import ErrorCodes
 from h2.exceptions import H2Error
-from trio_asyncio import TrioEventLoop
 
+from appliance import __version__
 from appliance.extension.ports import LinkClosed
 from appliance.model.errors import Retryable
 from appliance.sync.messages import Frame
 from appliance.sync.protobuf import MalformedWire
 from plugins.transport_grpc.framing import Deframer, StreamFault, frame
-from plugins.transport_grpc.http2 import Headers, Http2, Inbox
+from plugins.transport_grpc.http2 import Call, Headers, Http2
 from plugins.transport_grpc.mapping import CLOUD, EDGE, Codec
+from plugins.transport_grpc.session import Room
 
 PATH = "/edge.EdgeRpcService/handleMsgs"
 CONTENT_TYPE = "application/grpc"
@@ -44,31 +43,35 @@ Violated = Callable[[str, str], None]
 
 
 class GrpcLink:
-    """What both roles share. `failure` is set when we end the stream because of the peer."""
+    """What both roles share.
+
+    failure: set when we end the stream because of what the peer sent.
+    """
 
     codec: Codec
 
     def __init__(
-        self, room: TrioEventLoop, http2: Http2, inbound_bytes_max: int, violated: Violated
+        self,
+        room: Room,
+        http2: Http2,
+        call: Call,
+        inbound_bytes_max: int,
+        violated: Violated,
+        *,
+        compress: bool = False,
     ) -> None:
         self.peer = http2.peer
         self.failure: LinkClosed | None = None
         self._room = room
         self._http2 = http2
-        self._stream: Any  # grpclib's Stream, adopted before anything else happens
-        self._release: Callable[[], None]
-        self._inbox = Inbox(self._interrupt)
+        self._stream, self._inbox, self._release = call
+        self._inbox.on_end = self._interrupt
         self._deframer = Deframer(inbound_bytes_max + ENVELOPE_BYTES)
         self._violated = violated
-        self._compress = False
+        self._compress = compress
         self._torn = False
         self._writing = trio.Lock()
         self._write_scope: trio.CancelScope | None = None
-
-    def _adopt(self, stream: Any, release: Callable[[], None]) -> None:
-        """Take over a stream before anything can arrive on it."""
-        self._stream, self._release = stream, release
-        stream.buffer = stream.wrapper = self._inbox
 
     # --- the port ------------------------------------------------------------------------------
 
@@ -85,13 +88,13 @@ class GrpcLink:
         while True:
             if self.failure is not None:
                 raise self.failure
-            try:
-                frames = self._arrived()
-            except (StreamFault, MalformedWire) as fault:
-                raise self._fail(fault) from fault
+            messages = self._arrived()
+            frames = self._decoded(messages)
             if frames:
                 return frames
-            if self._inbox.ended and not self._take():
+            if messages or self.failure is not None:
+                continue
+            if self._inbox.ended:
                 raise self._end()
             await self._inbox.wait()
 
@@ -147,11 +150,25 @@ class GrpcLink:
 
     # --- reading -------------------------------------------------------------------------------
 
-    def _arrived(self) -> list[Frame]:
-        messages = self._deframer.take(_READ_MESSAGES)
-        if not messages and self._take():
+    def _arrived(self) -> list[bytes]:
+        try:
             messages = self._deframer.take(_READ_MESSAGES)
-        return [one for message in messages for one in self.codec.decode(message)]
+            if not messages and self._take():
+                messages = self._deframer.take(_READ_MESSAGES)
+        except StreamFault as fault:
+            self._fail(fault.status, str(fault))
+            return []
+        return messages
+
+    def _decoded(self, messages: list[bytes]) -> list[Frame]:
+        frames: list[Frame] = []
+        for message in messages:
+            try:
+                frames += self.codec.decode(message)
+            except MalformedWire as fault:
+                self._fail("INTERNAL", str(fault))
+                break
+        return frames
 
     def _take(self) -> bool:
         """Move what arrived into the deframer; whether there was anything."""
@@ -167,11 +184,10 @@ class GrpcLink:
             if name == "grpc-encoding":
                 self._deframer.encoding = value
 
-    def _fail(self, fault: StreamFault | MalformedWire) -> LinkClosed:
-        status = fault.status if isinstance(fault, StreamFault) else "INTERNAL"
-        self.failure = LinkClosed(str(fault), status)
-        self._violated(status, str(fault))
-        return self.failure
+    def _fail(self, status: str, reason: str) -> None:
+        """Take nothing more from this peer; what came before is still handed out."""
+        self.failure = LinkClosed(reason, status)
+        self._violated(status, reason)
 
     # --- the end -------------------------------------------------------------------------------
 
@@ -189,38 +205,37 @@ class GrpcLink:
         release()
 
 
+async def call(room: Room, http2: Http2, authority: str, scheme: str, *, compress: bool) -> Call:
+    """Begin the one call that an edge makes.
+
+    Raises:
+        Retryable: the connection is closed already.
+    """
+    headers = [
+        (":method", "POST"),
+        (":scheme", scheme),
+        (":path", PATH),
+        (":authority", authority),
+        ("te", "trailers"),
+        ("content-type", CONTENT_TYPE),
+        ("user-agent", f"edge-appliance/{__version__}"),
+        ("grpc-accept-encoding", "identity,gzip"),
+    ]
+    if compress:
+        headers.append(("grpc-encoding", "gzip"))
+    if not http2.is_open:
+        raise Retryable(f"{http2.peer} closed the connection at once")
+    try:
+        begun: Call = await room.run_aio_coroutine(http2.call_aio(headers))
+    except H2Error as error:
+        raise Retryable(f"{http2.peer} takes no call: {error}") from error
+    return begun
+
+
 class ClientLink(GrpcLink):
-    """The edge's end."""
+    """The edge's end. compress: send gzip, which the call has announced."""
 
     codec = EDGE
-
-    async def open(self, authority: str, scheme: str, user_agent: str, compress: bool) -> None:
-        """Send the request's headers.
-
-        Raises:
-            Retryable: the connection is closed already.
-        """
-        self._compress = compress
-        headers = [
-            (":method", "POST"),
-            (":scheme", scheme),
-            (":path", PATH),
-            (":authority", authority),
-            ("te", "trailers"),
-            ("content-type", CONTENT_TYPE),
-            ("user-agent", user_agent),
-            ("grpc-accept-encoding", "identity,gzip"),
-        ]
-        if compress:
-            headers.append(("grpc-encoding", "gzip"))
-        await self._room.run_aio_coroutine(self._open_aio(headers))
-
-    async def _open_aio(self, headers: Headers) -> None:
-        if not self._http2.is_open:
-            raise Retryable(f"{self.peer} closed the connection at once")
-        stream = self._http2.connection.create_stream()
-        release = await stream.send_request(headers, _processor=self._http2.processor)
-        self._adopt(stream, release)
 
     async def close(self, wait_s: float) -> None:
         """End our side and give the server that long to end its own."""
@@ -255,11 +270,6 @@ class ServerLink(GrpcLink):
     """The cloud's end."""
 
     codec = CLOUD
-
-    def adopt(self, stream: Stream, headers: Headers, release: Callable[[], None]) -> None:
-        """Take over a stream that a peer opened."""
-        stream.headers = headers
-        self._adopt(stream, release)
 
     async def accept(self) -> str:
         """Answer the request's headers; returns why it was refused, or nothing."""
