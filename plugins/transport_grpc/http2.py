@@ -226,6 +226,8 @@ class Http2(H2Protocol):
             self.connection._connection.ping(struct.pack(">Q", int(asked_at * 1e6) & (1 << 63) - 1))
             self.connection.flush()
             await trio.sleep(wait_s)
+            # Had something else held the loop, an answer may wait in the socket: read it first.
+            await trio.lowlevel.checkpoint()
             if self.heard_at < asked_at:
                 silent_s = trio.current_time() - self.heard_at
                 on_silence(self.peer, silent_s)

@@ -3,9 +3,8 @@
 Trio meets asyncio once per batch: `send` writes all its frames in one coroutine of the room,
 `receive` takes whatever has arrived without entering the room at all.
 
-A batch written at once is cut at 1 MiB, so that what waits for the window beside the caller's own
-frames stays small; a batch read at once has at most 256 messages, so that decoding never holds
-the loop for more than some milliseconds.
+A batch is written in pieces of about 1 MiB, each one crossing into the room; a batch read at once
+has at most 256 messages, so that decoding never holds the loop for more than some milliseconds.
 """
 
 from __future__ import annotations
@@ -76,10 +75,11 @@ class GrpcLink:
     # --- the port ------------------------------------------------------------------------------
 
     async def send(self, frames: Sequence[Frame]) -> None:
-        """See `Link.send`."""
+        """See `Link.send`. Raises Permanent, with nothing sent, for a frame that cannot travel."""
         await trio.lowlevel.checkpoint()
+        chunks = list(self._chunks(frames))
         async with self._writing:
-            for chunk in self._chunks(frames):
+            for chunk in chunks:
                 await self._write(chunk)
 
     async def receive(self) -> Sequence[Frame]:
@@ -173,16 +173,13 @@ class GrpcLink:
     def _take(self) -> bool:
         """Move what arrived into the deframer; whether there was anything."""
         data, size = self._inbox.take()
-        if data:
-            self._learn_encoding()
-            self._deframer.feed(data)
         self._http2.acknowledge(self._stream.id, size)
+        told = dict(self._stream.headers or ())
+        if told.get(":status", "200") != "200":
+            return False  # a page of some gateway; its status says enough
+        self._deframer.encoding = told.get("grpc-encoding", "identity")
+        self._deframer.feed(data)
         return bool(data)
-
-    def _learn_encoding(self) -> None:
-        for name, value in self._stream.headers or ():
-            if name == "grpc-encoding":
-                self._deframer.encoding = value
 
     def _fail(self, status: str, reason: str) -> None:
         """Take nothing more from this peer; what came before is still handed out."""
@@ -271,17 +268,20 @@ class ServerLink(GrpcLink):
 
     codec = CLOUD
 
-    async def accept(self) -> str:
-        """Answer the request's headers; returns why it was refused, or nothing."""
+    @property
+    def refusal(self) -> str:
+        """Why the request is not for us, or nothing."""
         asked = dict(self._stream.headers or ())
-        refusal = _refusal(asked)
+        if asked.get(":path") != PATH or asked.get(":method") != "POST":
+            return "no such method"
+        if asked.get("content-type", "").partition("+")[0].partition(";")[0] != CONTENT_TYPE:
+            return "not a gRPC request"
+        return ""
+
+    async def accept(self) -> None:
+        """Answer the request's headers."""
         answer = [(":status", "200"), ("content-type", CONTENT_TYPE)]
-        if refusal:
-            answer += [("grpc-status", str(Status.UNIMPLEMENTED.value)), ("grpc-message", refusal)]
-        else:
-            answer.append(("grpc-accept-encoding", "identity,gzip"))
-        await self._headers(answer, end=bool(refusal))
-        return refusal
+        await self._headers([*answer, ("grpc-accept-encoding", "identity,gzip")], end=False)
 
     async def finish(self, status: str, reason: str) -> None:
         """Tell the client how its stream ended."""
@@ -306,14 +306,6 @@ class ServerLink(GrpcLink):
         if self._inbox.orderly:
             return LinkClosed("the client ended the stream", "OK")
         return super()._end()
-
-
-def _refusal(asked: dict[str, str]) -> str:
-    if asked.get(":path") != PATH or asked.get(":method") != "POST":
-        return "no such method"
-    if asked.get("content-type", "").partition("+")[0].partition(";")[0] != CONTENT_TYPE:
-        return "not a gRPC request"
-    return ""
 
 
 def _status(name: str) -> Status:

@@ -133,11 +133,13 @@ class GrpcTransport:
     async def _serve_stream(self, link: ServerLink, handle: Handle) -> None:
         end = ("UNAVAILABLE", "the server stops")
         try:
-            if refusal := await link.accept():
-                self._emit(ConnectionRefused(peer=link.peer, reason=refusal))
-                return
-            self._emit(LinkOpened(peer=link.peer))
-            end = await _handled(link, handle)
+            await link.accept()
+            if link.refusal:
+                end = ("UNIMPLEMENTED", link.refusal)
+                self._emit(ConnectionRefused(peer=link.peer, reason=link.refusal))
+            else:
+                self._emit(LinkOpened(peer=link.peer))
+                end = await _handled(link, handle)
         finally:
             with trio.move_on_after(CLOSE_S, shield=True):
                 await link.finish(*end)

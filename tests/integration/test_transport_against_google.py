@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -11,10 +12,14 @@ from typing import Any
 import grpc
 import pytest
 import trio
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
 
 from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Event
-from appliance.sync.messages import Connected
+from appliance.model.errors import Permanent
+from appliance.sync.messages import Batch, Connected, EntityUpdate
 from appliance.testing.transport import DOWNWARD, PATIENCE_S, UPWARD, end_of, receive, telemetry
 from plugins.transport_grpc.config import GrpcConfig
 from plugins.transport_grpc.events import ConnectionRefused, ProtocolViolated
@@ -169,6 +174,59 @@ async def test_a_server_that_stops_gives_an_error_not_ok() -> None:
             assert (await end_of(link)).status not in ("", "OK")
         finally:
             await connecting.__aexit__(None, None, None)
+
+
+async def test_a_frame_that_cannot_travel_is_refused_and_nothing_is_sent() -> None:
+    def handler(requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:
+        for request in requests:
+            (frame,) = CLOUD.decode(request)
+            yield CLOUD.encode(frame)
+
+    downward_only = Batch(2, (EntityUpdate("customerUpdate", 0, None, "{}"),))
+    with google_server(handler) as port:
+        async with our_client(port) as link:
+            with pytest.raises(Permanent, match="customerUpdate"):
+                await link.send([telemetry(1), downward_only])
+            await link.send([telemetry(3)])
+            assert await receive(link, 1) == [telemetry(3)]
+
+
+async def test_a_write_that_was_cancelled_half_way_ends_the_link() -> None:
+    def handler(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield CLOUD.encode(telemetry(1))
+        while context.is_active():
+            time.sleep(0.01)
+
+    with google_server(handler) as port:
+        async with our_client(port) as link:
+            await link.receive()
+            with trio.move_on_after(0.2) as scope:
+                while True:
+                    await link.send([telemetry(1, 1_000_000)])
+            assert scope.cancelled_caught
+            with pytest.raises(LinkClosed, match="interrupted"):
+                await link.send([telemetry(2)])
+
+
+async def test_a_page_of_a_gateway_is_no_message() -> None:
+    async def gateway(stream: trio.SocketStream) -> None:
+        h2 = H2Connection(H2Configuration(client_side=False))
+        h2.initiate_connection()
+        while data := await stream.receive_some():
+            for event in h2.receive_data(data):
+                if isinstance(event, RequestReceived):
+                    h2.send_headers(1, [(":status", "502"), ("content-type", "text/html")])
+                    h2.send_data(1, b"<html>Bad Gateway", end_stream=True)
+            await stream.send_all(h2.data_to_send())
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, gateway, listeners)
+        async with our_client(listeners[0].socket.getsockname()[1]) as link:
+            closed = await end_of(link)
+            assert closed.status == "UNAVAILABLE"
+            assert "502" in str(closed)
+        nursery.cancel_scope.cancel()
 
 
 # --- their edge, our server --------------------------------------------------------------------
