@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import grpclib.utils
-
-import appliance  # noqa: F401  - imports trio_asyncio, which is what is tested
-
 ROOT = Path(__file__).resolve().parents[2]
 MAY_IMPORT = {
-    "asyncio": {"plugins/transport_grpc/session.py"},
+    "asyncio": {"appliance/cli/selfchecks.py"},  # compares one name, runs nothing
     "trio_asyncio": {
         "appliance/__init__.py",  # the order of imports
         "plugins/transport_grpc/session.py",
@@ -43,10 +38,7 @@ def test_nobody_else_imports_asyncio() -> None:
 
 
 def test_grpclib_asks_the_asyncio_that_trio_asyncio_has_prepared() -> None:
-    assert grpclib.utils._current_task is asyncio.current_task
-
-
-def test_the_order_holds_in_a_fresh_process() -> None:
+    # In a fresh process: here some other test may have imported grpclib first.
     program = (
         "import plugins.transport_grpc, asyncio, grpclib.utils\n"
         "assert grpclib.utils._current_task is asyncio.current_task"
