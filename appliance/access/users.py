@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import trio
 
 from appliance.access import passwords
 from appliance.access.tokens import (
@@ -24,6 +25,7 @@ from appliance.access.tokens import (
 )
 from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
+from appliance.model.errors import Retryable
 from appliance.model.unit import StateWrite, Unit
 from appliance.state.view import StateView
 
@@ -47,12 +49,25 @@ async def load_signing_key(storage: Storage) -> bytes:
 
 
 class Access:
-    """Passwords in, tokens out; tokens in, principals out."""
+    """Passwords in, tokens out; tokens in, principals out.
 
-    def __init__(self, view: StateView, own_key: bytes, clock: Clock) -> None:
+    A Component: its run loads our own signing key from storage. Until then nobody can log in
+    (Retryable), unless the cloud's key is there or own_key was given.
+    """
+
+    def __init__(
+        self, view: StateView, storage: Storage, clock: Clock, own_key: bytes | None = None
+    ) -> None:
         self._view = view
-        self._own = TokenSettings(own_key)
+        self._storage = storage
         self._clock = clock
+        self._own = None if own_key is None else TokenSettings(own_key)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Load or make our own key, say started, wait to be cancelled."""
+        self._own = TokenSettings(await load_signing_key(self._storage))
+        task_status.started()
+        await trio.sleep_forever()
 
     async def login(self, email: str, password: str) -> dict[str, str]:
         """`{"token", "refreshToken"}`. Raises LoginFailed."""
@@ -93,9 +108,12 @@ class Access:
         return await passwords.matches(password, credentials.get("password"))
 
     def settings(self) -> TokenSettings:
-        """Key and lifetimes: the cloud's, else our own."""
+        """Key and lifetimes: the cloud's, else our own. Raises Retryable before `run`."""
         found = self._view.by_name("ADMIN_SETTINGS", "jwt")
-        return _settings_of(found.get("jsonValue") if found else None) or self._own
+        settings = _settings_of(found.get("jsonValue") if found else None) or self._own
+        if settings is None:
+            raise Retryable("the signing key is not loaded yet")
+        return settings
 
     def _active_user(self, claims: dict[str, Any]) -> dict[str, Any]:
         try:

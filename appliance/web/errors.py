@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -37,10 +39,13 @@ _BY_STATUS = {
 
 
 class ApiError(Exception):
-    """An answer other than 200. code: by status where None."""
+    """An answer other than 200. code: by status where None. plain: only the text, no document."""
 
-    def __init__(self, status: int, message: str, code: Code | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, code: Code | None = None, *, plain: bool = False
+    ) -> None:
         super().__init__(message)
+        self.plain = plain
         self.status = status
         self.message = message
         self.code = code or _BY_STATUS.get(status, Code.GENERAL)
@@ -60,3 +65,17 @@ class ApiError(Exception):
 def error_response(status: int, message: str) -> HttpResponse:
     """The error document as an answer of the door."""
     return HttpResponse(status, ApiError(status, message).document(), "application/json")
+
+
+def not_found(kind: str, id: UUID) -> ApiError:
+    """404 as ThingsBoard words it."""
+    words = kind.replace("_", " ").capitalize()
+    return ApiError(404, f"{words} with id [{id}] is not found")
+
+
+def uuid_of(text: Any) -> UUID:
+    """A UUID. Raises ApiError 400."""
+    try:
+        return UUID(text)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ApiError(400, f"Invalid UUID string: {text}") from error

@@ -9,10 +9,12 @@ from uuid import UUID
 import bcrypt
 import msgspec
 import pytest
+import trio
 
 from appliance.access import passwords
 from appliance.access.tokens import TokenError, TokenSettings, sign, token_pair, verify
 from appliance.access.users import Access, LoginFailed, load_signing_key
+from appliance.model.errors import Retryable
 from appliance.model.ids import new_uuid
 from appliance.model.unit import EntityWrite, Unit
 from appliance.state.store import State
@@ -63,7 +65,7 @@ def pair_of(made: State, access: Access) -> dict[str, str]:
 
 
 async def test_a_synced_user_logs_in_and_the_token_says_who() -> None:
-    access = Access(state(), KEY, lambda: NOW)
+    access = Access(state(), MemoryStorage(), lambda: NOW, KEY)
     pair = await access.login(EMAIL, "tenant")
     principal = access.authenticate(pair["token"])
     assert (principal.user_id, principal.authority) == (USER_ID, "TENANT_ADMIN")
@@ -81,18 +83,18 @@ async def test_a_synced_user_logs_in_and_the_token_says_who() -> None:
 )
 async def test_wrong_users_and_passwords_are_refused_alike(email: str, password: str) -> None:
     with pytest.raises(LoginFailed, match="Invalid username or password"):
-        await Access(state(), KEY, lambda: NOW).login(email, password)
+        await Access(state(), MemoryStorage(), lambda: NOW, KEY).login(email, password)
 
 
 @pytest.mark.parametrize("hashed", [None, "", "plain", "$2a$10$short"])
 async def test_an_account_without_a_usable_hash_cannot_log_in(hashed: str | None) -> None:
     with pytest.raises(LoginFailed):
-        await Access(state(password=hashed), KEY, lambda: NOW).login(EMAIL, "")
+        await Access(state(password=hashed), MemoryStorage(), lambda: NOW, KEY).login(EMAIL, "")
 
 
 async def test_an_inactive_account_cannot_log_in() -> None:
     with pytest.raises(LoginFailed, match="not active"):
-        await Access(state(enabled=False), KEY, lambda: NOW).login(EMAIL, "tenant")
+        await Access(state(enabled=False), MemoryStorage(), lambda: NOW, KEY).login(EMAIL, "tenant")
 
 
 async def test_what_is_hashed_here_is_taken_there() -> None:
@@ -109,7 +111,7 @@ def test_the_hash_compared_for_unknown_users_is_a_real_one() -> None:
 
 def test_a_token_ends_when_its_time_is_over() -> None:
     clock = Clock()
-    access = Access(made := state(), KEY, clock)
+    access = Access(made := state(), MemoryStorage(), clock, KEY)
     pair = pair_of(made, access)
     clock.now = NOW + 8_999_000
     access.authenticate(pair["token"])
@@ -121,7 +123,7 @@ def test_a_token_ends_when_its_time_is_over() -> None:
 
 
 def test_each_token_serves_its_own_purpose_only() -> None:
-    access = Access(made := state(), KEY, lambda: NOW)
+    access = Access(made := state(), MemoryStorage(), lambda: NOW, KEY)
     pair = pair_of(made, access)
     with pytest.raises(TokenError):
         access.authenticate(pair["refreshToken"])
@@ -130,13 +132,15 @@ def test_each_token_serves_its_own_purpose_only() -> None:
 
 
 def test_a_user_who_is_gone_or_inactive_loses_their_tokens() -> None:
-    access = Access(made := state(), KEY, lambda: NOW)
+    access = Access(made := state(), MemoryStorage(), lambda: NOW, KEY)
     pair = pair_of(made, access)
     put(made, "USER", USER_ID, None)
     with pytest.raises(TokenError):
         access.authenticate(pair["token"])
     with pytest.raises(TokenError):
-        Access(state(enabled=False), KEY, lambda: NOW).refresh(pair["refreshToken"])
+        Access(state(enabled=False), MemoryStorage(), lambda: NOW, KEY).refresh(
+            pair["refreshToken"]
+        )
 
 
 def forged() -> list[str]:
@@ -164,12 +168,12 @@ def forged() -> list[str]:
 @pytest.mark.parametrize("token", forged())
 def test_what_was_not_made_here_is_refused(token: str) -> None:
     with pytest.raises(TokenError):
-        Access(state(), KEY, lambda: NOW).authenticate(token)
+        Access(state(), MemoryStorage(), lambda: NOW, KEY).authenticate(token)
 
 
 @pytest.mark.parametrize("as_text", [False, True])
 def test_the_clouds_key_is_used_once_it_is_synced(as_text: bool) -> None:
-    access = Access(made := state(), KEY, lambda: NOW)
+    access = Access(made := state(), MemoryStorage(), lambda: NOW, KEY)
     cloud, id = b"c" * 64, new_uuid()
     value: Any = {
         "tokenSigningKey": base64.b64encode(cloud).decode(),
@@ -183,7 +187,7 @@ def test_the_clouds_key_is_used_once_it_is_synced(as_text: bool) -> None:
 
 @pytest.mark.parametrize("value", [None, {}, {"tokenSigningKey": ""}, {"tokenSigningKey": "?"}])
 def test_settings_without_a_usable_key_leave_our_own(value: Any) -> None:
-    access = Access(made := state(), KEY, lambda: NOW)
+    access = Access(made := state(), MemoryStorage(), lambda: NOW, KEY)
     id = new_uuid()
     put(made, "ADMIN_SETTINGS", id, {"id": {"id": str(id)}, "key": "jwt", "jsonValue": value})
     assert access.settings().key == KEY
@@ -194,3 +198,13 @@ async def test_our_own_key_is_made_once_and_kept() -> None:
     key = await load_signing_key(storage)
     assert len(key) == 64
     assert await load_signing_key(storage) == key
+
+
+async def test_nobody_logs_in_before_the_key_is_loaded() -> None:
+    access = Access(state(), MemoryStorage(), lambda: NOW)
+    with pytest.raises(Retryable):
+        await access.login(EMAIL, "tenant")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(access.run)
+        assert access.authenticate((await access.login(EMAIL, "tenant"))["token"])
+        nursery.cancel_scope.cancel()

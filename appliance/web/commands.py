@@ -1,0 +1,115 @@
+"""What the REST API asks of a role when something is to change.
+
+The API validates and composes whole ThingsBoard objects; the role makes them durable in one unit
+of work, with the outbox events and rule messages that follow. Each call returns when that is
+done. It raises Permanent for what can never be (400), Retryable for not now (503).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from appliance.access.tokens import Principal
+from appliance.model.ids import EntityId
+from appliance.model.telemetry import Scope, Value
+
+
+class NotConnected(Exception):
+    """The device has no session that takes requests."""
+
+
+class EdgeNotReady(Exception):
+    """The edge is not connected, or is being synchronised; the text says which."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One stored object becomes this body, or goes (None).
+
+    kind, id: as EntityWrite (state/kinds.py). action: the EdgeEventActionType name of what
+    happened: ADDED, UPDATED, DELETED, CREDENTIALS_UPDATED, ALARM_ACK, RELATION_ADD_OR_UPDATE, ….
+    """
+
+    kind: str
+    id: UUID
+    body: dict[str, Any] | None
+    action: str
+
+
+class RpcCommand(msgspec.Struct, frozen=True):
+    """A request for a device. params: any JSON. expires_ms: epoch milliseconds.
+
+    retries: of a persistent request, None = as configured.
+    """
+
+    method: str
+    params: Any
+    oneway: bool
+    expires_ms: int
+    request_uuid: UUID | None = None
+    retries: int | None = None
+    additional_info: Any = None
+
+
+class Commands(Protocol):
+    """Implemented by each role."""
+
+    async def change(self, changes: Sequence[Change], actor: Principal) -> None:
+        """Apply all changes in one unit of work, in order; related things follow.
+
+        What follows a deletion (credentials, relations, attributes, alarms of the entity) is the
+        role's to add, as it also happens when the other side deletes.
+        """
+        ...
+
+    async def save_attributes(
+        self, entity: EntityId, scope: Scope, values: dict[str, Value], actor: Principal
+    ) -> None:
+        """Write attributes now; shared ones reach a connected device."""
+        ...
+
+    async def delete_attributes(
+        self, entity: EntityId, scope: Scope, keys: Sequence[str], actor: Principal
+    ) -> None:
+        """Remove attributes."""
+        ...
+
+    async def save_telemetry(
+        self,
+        entity: EntityId,
+        posts: Sequence[tuple[int | None, dict[str, Value]]],
+        ttl_s: int,
+        actor: Principal,
+    ) -> None:
+        """Store points: (epoch ms or None = now, values)."""
+        ...
+
+    async def call_device(self, device: UUID, command: RpcCommand) -> Any:
+        """Send a request; the device's answer (any JSON), None for a one-way request.
+
+        Raises NotConnected, or trio.TooSlowError when it expired.
+        """
+        ...
+
+    async def queue_rpc(self, device: UUID, command: RpcCommand) -> UUID:
+        """Keep a persistent request as an entity of kind RPC; its id."""
+        ...
+
+    async def assign(self, edge: UUID, entity: EntityId, actor: Principal) -> None:
+        """Cloud role: the edge gets the entity.
+
+        Kept as ThingsBoard does, as a relation EDGE –Contains→ entity of group EDGE. The edge
+        role raises Permanent.
+        """
+        ...
+
+    async def unassign(self, edge: UUID, entity: EntityId, actor: Principal) -> None:
+        """Cloud role: the edge loses the entity. The edge role raises Permanent."""
+        ...
+
+    async def sync_edge(self, edge: UUID) -> None:
+        """Cloud role: send everything again. Raises EdgeNotReady."""
+        ...

@@ -1,0 +1,261 @@
+"""One REST call: who asks, what they ask, and what answers are made of.
+
+Handlers are plain functions of a `Call`; what they return becomes JSON, None an empty 200. They
+are collected in a `Table` per topic, with the roles that may call them; `routes` binds the tables
+to the services.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from appliance.access.tokens import Principal, TokenError
+from appliance.access.users import CUSTOMER_USER, SYS_ADMIN, TENANT_ADMIN, Access
+from appliance.extension.ports import Storage
+from appliance.kernel.clock import Clock
+from appliance.model.errors import Permanent, Retryable
+from appliance.model.ids import EntityId
+from appliance.state.kinds import entity_id_of, id_of
+from appliance.state.view import StateView
+from appliance.web.commands import Commands
+from appliance.web.errors import ApiError, Code, not_found, uuid_of
+from appliance.web.rest.cloud_events import CloudEvents
+from appliance.web.rest.entity_types import ENTITY_TYPES
+from appliance.web.rest.shapes import compose
+
+ANYONE: tuple[str, ...] = ()
+ADMIN = (TENANT_ADMIN,)
+USERS = (TENANT_ADMIN, CUSTOMER_USER)
+ALL = (SYS_ADMIN, TENANT_ADMIN, CUSTOMER_USER)
+
+NO_PERMISSION = "You don't have permission to perform this operation!"
+
+
+class Services(msgspec.Struct, frozen=True):
+    """What handlers work on. role: "edge" or "cloud"."""
+
+    role: str
+    view: StateView
+    storage: Storage
+    commands: Commands
+    access: Access
+    events: CloudEvents
+    clock: Clock
+
+
+class Call:
+    """A request after authentication."""
+
+    def __init__(
+        self, request: Request, body: bytes, services: Services, principal: Principal | None
+    ) -> None:
+        self.body = body
+        self.services = services
+        self.view = services.view
+        self.commands = services.commands
+        self._request = request
+        self._principal = principal
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks; only where the route names roles."""
+        assert self._principal is not None, "the route is open to anyone"
+        return self._principal
+
+    def path(self, name: str) -> str:
+        """A part of the path."""
+        return str(self._request.path_params[name])
+
+    def path_or(self, name: str, otherwise: str) -> str:
+        """A part that not every path of the handler has."""
+        return str(self._request.path_params.get(name, otherwise))
+
+    def path_id(self, name: str = "id") -> UUID:
+        """A part of the path that is a UUID. Raises ApiError 400."""
+        return uuid_of(self.path(name))
+
+    def path_entity(self, type_name: str = "type", id_name: str = "id") -> EntityId:
+        """`{type}/{id}` of the path. Raises ApiError 400."""
+        return EntityId(entity_type_of(self.path(type_name)), self.path_id(id_name))
+
+    def query(self, name: str) -> str | None:
+        """A query parameter; None where absent or empty."""
+        return self._request.query_params.get(name) or None
+
+    def need(self, name: str) -> str:
+        """A query parameter that must be there. Raises ApiError 400."""
+        value = self.query(name)
+        if value is None:
+            raise ApiError(400, f"Required request parameter '{name}' is not present")
+        return value
+
+    def integer(self, name: str) -> int | None:
+        """A whole number, None where absent. Raises ApiError 400."""
+        text = self.query(name)
+        try:
+            return None if text is None else int(text)
+        except ValueError as error:
+            raise ApiError(400, f"Parameter '{name}': {text!r} is not a whole number") from error
+
+    def flag(self, name: str) -> bool:
+        """A boolean parameter, false where absent."""
+        return (self.query(name) or "").lower() == "true"
+
+    def names(self, name: str) -> list[str] | None:
+        """A list separated by commas; None where absent."""
+        text = self.query(name)
+        return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+    def json(self) -> Any:
+        """The body. Raises ApiError 400 for what is not JSON."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise ApiError(400, f"JSON parse error: {error}") from error
+
+    def json_object(self) -> dict[str, Any]:
+        """The body, which must be an object. Raises ApiError 400."""
+        body = self.json()
+        if not isinstance(body, dict):
+            raise ApiError(400, "The request body must be a JSON object")
+        return body
+
+    def entity(self, kind: str, id: UUID) -> dict[str, Any]:
+        """A stored entity that the caller may see. Raises ApiError 404, 403."""
+        body = self.view.entity(kind, id)
+        if body is None:
+            raise not_found(kind, id)
+        self.check_visible(kind, body)
+        return body
+
+    def check_visible(self, kind: str, body: dict[str, Any]) -> None:
+        """Raises ApiError 403 for what the caller may not see."""
+        if not self.sees(kind, body):
+            raise ApiError(403, NO_PERMISSION)
+
+    def sees(self, kind: str, body: dict[str, Any]) -> bool:
+        """A customer's user sees what is the customer's, anybody else everything."""
+        if self.principal.authority != CUSTOMER_USER:
+            return True
+        own = body if kind != "CUSTOMER" else {"customerId": body.get("id")}
+        if kind == "ALARM":
+            originator = entity_id_of(body.get("originator"))
+            own = (originator and self.view.entity(originator.type, originator.id)) or {}
+        return id_of(own.get("customerId")) == self.principal.customer_id
+
+    def compose(self, kind: str, given: dict[str, Any]) -> tuple[UUID, dict[str, Any], bool]:
+        """A whole object of what was posted: (id, body, whether it is new); see shapes.compose.
+
+        What a customer's user saves is and stays the customer's. Raises ApiError.
+        """
+        versioned = self.services.role == "cloud"
+        id, body, new = compose(self.view, kind, given, versioned=versioned)
+        if self.principal.authority == CUSTOMER_USER:
+            if not new:
+                self.entity(kind, id)
+            body["customerId"] = EntityId("CUSTOMER", self.principal.customer_id).to_json()
+        return id, body, new
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One method of one path. roles: empty = open to anyone."""
+
+    method: str
+    path: str
+    roles: tuple[str, ...]
+    handler: Handler
+
+
+class Table:
+    """The entries of one topic."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def on(
+        self, method: str, *paths: str, roles: tuple[str, ...] = ADMIN
+    ) -> Callable[[Handler], Handler]:
+        """Enter the decorated handler for the method of each path."""
+
+        def enter(handler: Handler) -> Handler:
+            self.entries.extend(Entry(method, path, roles, handler) for path in paths)
+            return handler
+
+        return enter
+
+
+def routes(entries: Iterable[Entry], services: Services) -> list[Route]:
+    """Starlette's routes; a fixed part of a path goes before a variable one."""
+    ordered = sorted(entries, key=lambda e: [part.startswith("{") for part in e.path.split("/")])
+    return [
+        Route(entry.path, _endpoint(entry, services), methods=[entry.method]) for entry in ordered
+    ]
+
+
+def _endpoint(entry: Entry, services: Services) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            principal = _principal(request, services.access, entry.roles)
+            call = Call(request, await request.body(), services, principal)
+            result = await entry.handler(call)
+        except ApiError as error:
+            return error_answer(error)
+        except Permanent as error:
+            return error_answer(ApiError(400, str(error)))
+        except Retryable as error:
+            seconds = max(1, round(error.retry_after_s))
+            return error_answer(ApiError(503, str(error)), {"retry-after": str(seconds)})
+        return _answer(result)
+
+    return answer
+
+
+def _principal(request: Request, access: Access, roles: tuple[str, ...]) -> Principal | None:
+    if not roles:
+        return None
+    header = request.headers.get("x-authorization") or request.headers.get("authorization") or ""
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise ApiError(401, "Authentication failed")
+    try:
+        principal = access.authenticate(token.strip())
+    except TokenError as error:
+        if error.expired:
+            raise ApiError(401, "Token has expired", Code.TOKEN_EXPIRED) from error
+        raise ApiError(401, "Invalid username or password") from error
+    if principal.authority not in roles:
+        raise ApiError(403, NO_PERMISSION)
+    return principal
+
+
+def _answer(result: Any) -> Response:
+    if isinstance(result, Response):
+        return result
+    if result is None:
+        return Response(None)
+    return Response(msgspec.json.encode(result), media_type="application/json")
+
+
+def error_answer(error: ApiError, headers: dict[str, str] | None = None) -> Response:
+    """The error as ThingsBoard's document, or as plain text where the reference does so."""
+    if error.plain:
+        media_type = "text/plain;charset=UTF-8"
+        return Response(error.message, error.status, headers, media_type)
+    return Response(error.document(), error.status, headers, "application/json")
+
+
+def entity_type_of(text: str) -> str:
+    """An EntityType name. Raises ApiError 400."""
+    if text not in ENTITY_TYPES:
+        raise ApiError(400, f"No entity type {text}")
+    return text

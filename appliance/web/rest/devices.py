@@ -1,0 +1,98 @@
+"""Devices and their credentials (spec §4.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from appliance.state.kinds import id_of
+from appliance.state.view import StateView
+from appliance.web.commands import Change
+from appliance.web.errors import ApiError, not_found, uuid_of
+from appliance.web.rest.call import ADMIN, USERS, Call, Table
+from appliance.web.rest.shapes import device_credentials, profile_for
+
+table = Table()
+_CREDENTIALS_TYPES = ("ACCESS_TOKEN", "X509_CERTIFICATE", "MQTT_BASIC", "LWM2M_CREDENTIALS")
+_NO_TOKEN = "Device credentials are already assigned to another device!"
+
+
+@table.on("POST", "/api/device", roles=USERS)
+async def save_device(call: Call) -> Any:
+    """Make or change a device; a new one gets `accessToken`, or a token of its own."""
+    token = call.query("accessToken")
+    return await _save(call, call.json_object(), {"credentialsId": token} if token else None)
+
+
+@table.on("POST", "/api/device-with-credentials", roles=ADMIN)
+async def save_device_with_credentials(call: Call) -> Any:
+    """`{"device", "credentials"}` in one unit."""
+    body = call.json_object()
+    device, credentials = body.get("device"), body.get("credentials")
+    if not isinstance(device, dict) or not isinstance(credentials, dict):
+        raise ApiError(400, "'device' and 'credentials' must be objects")
+    return await _save(call, device, credentials)
+
+
+async def _save(call: Call, given: dict[str, Any], credentials: dict[str, Any] | None) -> Any:
+    id, body, new = call.compose("DEVICE", given)
+    profile, made = profile_for(call.view, "DEVICE", body)
+    body |= {"deviceProfileId": profile["id"], "type": profile["name"]}
+    changes = [Change("DEVICE", id, body, "ADDED" if new else "UPDATED")]
+    if made:
+        changes.insert(0, Change("DEVICE_PROFILE", UUID(profile["id"]["id"]), profile, "ADDED"))
+    if new or credentials:
+        secret = device_credentials(id, credentials)
+        if not new:  # a device keeps the identity of its credentials
+            stored = call.view.entity("DEVICE_CREDENTIALS", id) or secret
+            secret |= {"id": stored["id"], "createdTime": stored["createdTime"]}
+        _check_credentials(call.view, id, secret)
+        action = "ADDED" if new else "CREDENTIALS_UPDATED"
+        changes.append(Change("DEVICE_CREDENTIALS", id, secret, action))
+    await call.commands.change(changes, call.principal)
+    return body
+
+
+@table.on("GET", "/api/device/{id}/credentials", roles=USERS)
+async def credentials_of(call: Call) -> Any:
+    """The device's credentials."""
+    id = call.path_id()
+    call.entity("DEVICE", id)
+    credentials = call.view.entity("DEVICE_CREDENTIALS", id)
+    if credentials is None:
+        raise not_found("DEVICE_CREDENTIALS", id)
+    return credentials
+
+
+@table.on("POST", "/api/device/credentials", roles=ADMIN)
+async def save_credentials(call: Call) -> Any:
+    """Change a device's credentials; its sessions end."""
+    given = call.json_object()
+    reference = given.get("deviceId")
+    device = uuid_of(reference.get("id") if isinstance(reference, dict) else None)
+    call.entity("DEVICE", device)
+    stored = call.view.entity("DEVICE_CREDENTIALS", device) or device_credentials(device)
+    names = ("credentialsType", "credentialsId", "credentialsValue")
+    body = {**stored, **{name: given.get(name) for name in names}}
+    _check_credentials(call.view, device, body)
+    change = Change("DEVICE_CREDENTIALS", device, body, "CREDENTIALS_UPDATED")
+    await call.commands.change([change], call.principal)
+    return body
+
+
+@table.on("GET", "/api/devices", roles=USERS)
+async def devices_by_id(call: Call) -> Any:
+    """`deviceIds=a,b`: those that the caller may see."""
+    found = [call.view.entity("DEVICE", uuid_of(text)) for text in call.names("deviceIds") or ()]
+    return [body for body in found if body is not None and call.sees("DEVICE", body)]
+
+
+def _check_credentials(view: StateView, device: UUID, body: dict[str, Any]) -> None:
+    if body["credentialsType"] not in _CREDENTIALS_TYPES:
+        raise ApiError(400, f"No credentials type {body['credentialsType']}")
+    token = body.get("credentialsId")
+    if body["credentialsType"] == "ACCESS_TOKEN" and not (isinstance(token, str) and token.strip()):
+        raise ApiError(400, "Device credentials id should be specified!")
+    for other in view.entities("DEVICE_CREDENTIALS"):
+        if other.get("credentialsId") == token and token and id_of(other["deviceId"]) != device:
+            raise ApiError(400, _NO_TOKEN)

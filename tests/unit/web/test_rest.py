@@ -1,0 +1,569 @@
+"""The REST API where no recording tells: permissions, RPC, relations, what is refused and why."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from uuid import UUID
+
+import pytest
+import trio
+from starlette.routing import Route
+
+from appliance.access.tokens import token_pair
+from appliance.model.errors import Permanent, Retryable
+from appliance.model.ids import EntityId, new_uuid
+from appliance.web.app import api_routes
+from appliance.web.commands import RpcCommand
+from tests.kit.rest_site import NOW, TENANT, USER, USER_BODY, Site
+
+CUSTOMER = UUID("26ab50e0-e597-11f1-aa1f-f1f52a346aed")
+CUSTOMER_USER = UUID("26efd3b0-e597-11f1-aa1f-f1f52a346aed")
+NOWHERE = "00000000-0000-0000-0000-000000000001"
+
+
+class Client:
+    """One who has logged in."""
+
+    def __init__(self, site: Site, user: UUID = USER) -> None:
+        self.site = site
+        body = site.state.entity("USER", user)
+        assert body is not None
+        self.token = token_pair(body, site.access.settings(), NOW)["token"]
+
+    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        encoded = body if isinstance(body, bytes) else b"" if body is None else _json(body)
+        status, headers, answer = await self.site.ask(method, path, encoded, self.token)
+        if headers.get("content-type") == "application/json":
+            return status, json.loads(answer)
+        return status, answer.decode()
+
+    async def new_device(self, name: str = "pump", **more: Any) -> str:
+        status, body = await self.ask("POST", "/api/device", {"name": name, **more})
+        assert status == 200
+        return str(body["id"]["id"])
+
+
+def _json(body: Any) -> bytes:
+    return json.dumps(body).encode()
+
+
+def customer_site() -> tuple[Client, Client]:
+    """The tenant's administrator and a customer's user of one site."""
+    site = Site("edge")
+    site.put("CUSTOMER", CUSTOMER, {"title": "Customer A"})
+    reference = EntityId("CUSTOMER", CUSTOMER).to_json()
+    user = {**USER_BODY, "email": "c@x", "authority": "CUSTOMER_USER", "customerId": reference}
+    site.put("USER", CUSTOMER_USER, user)
+    owner = EntityId("USER", CUSTOMER_USER).to_json()
+    credentials = {"userId": owner, "enabled": True, "password": None}
+    site.put("USER_CREDENTIALS", CUSTOMER_USER, credentials)
+    return Client(site), Client(site, CUSTOMER_USER)
+
+
+# --- who may what ------------------------------------------------------------------------------
+
+OPEN = {"/", "/status", "/healthz", "/readyz", "/metrics", "/api/auth/login", "/api/auth/token"}
+
+
+async def test_every_other_path_needs_a_login() -> None:
+    site = Site("cloud")
+    paths = [route for route in site.app.router.routes if isinstance(route, Route)]
+    assert len(paths) > 120
+    for route in paths:
+        if route.path in OPEN:
+            continue
+        method = next(iter(route.methods or {"GET"} - {"HEAD"}))
+        path = route.path.replace("{", "").replace("}", "")
+        status, _, _ = await site.ask(method, path, b"{}", None)
+        assert status == 401, route.path
+
+
+async def test_a_token_that_ended_is_told_so() -> None:
+    site = Site("edge")
+    body = site.state.entity("USER", USER)
+    assert body is not None
+    old = token_pair(body, site.access.settings(), NOW - 10_000_000)["token"]
+    status, _, answer = await site.ask("GET", "/api/auth/user", b"", old)
+    assert (status, json.loads(answer)["errorCode"]) == (401, 11)
+    assert json.loads(answer)["message"] == "Token has expired"
+
+
+async def test_a_customers_user_sees_only_what_is_the_customers() -> None:
+    admin, user = customer_site()
+    mine, other = await admin.new_device("mine"), await admin.new_device("other")
+    assert (await admin.ask("POST", f"/api/customer/{CUSTOMER}/device/{mine}"))[0] == 200
+    assert (await user.ask("GET", f"/api/device/{mine}"))[0] == 200
+    for method, path, body in [
+        ("GET", f"/api/device/{other}", None),
+        ("GET", f"/api/device/{other}/credentials", None),
+        ("GET", f"/api/device/info/{other}", None),
+        ("GET", f"/api/plugins/telemetry/DEVICE/{other}/values/timeseries", None),
+        ("POST", f"/api/plugins/telemetry/DEVICE/{other}/SERVER_SCOPE", {"a": 1}),
+        ("POST", f"/api/plugins/telemetry/{other}/SHARED_SCOPE", {"a": 1}),
+        ("GET", f"/api/plugins/telemetry/TENANT/{TENANT}/values/attributes", None),
+        ("POST", f"/api/rpc/twoway/{other}", {"method": "m"}),
+        ("GET", f"/api/alarm/DEVICE/{other}?pageSize=1&page=0", None),
+        ("GET", f"/api/relations?fromId={other}&fromType=DEVICE", None),
+        ("POST", "/api/alarm", _alarm(other)),
+        ("POST", "/api/device", {"id": {"id": other}, "name": "stolen"}),
+        ("GET", "/api/tenant/devices?pageSize=10&page=0", None),
+        ("DELETE", f"/api/device/{mine}", None),
+        ("GET", f"/api/customer/{new_uuid()}/devices?pageSize=1&page=0", None),
+    ]:
+        status, answer = await user.ask(method, path, body)
+        assert status in (403, 404), (path, answer)
+    status, page = await user.ask("GET", f"/api/customer/{CUSTOMER}/deviceInfos?pageSize=9&page=0")
+    assert [device["name"] for device in page["data"]] == ["mine"]
+    assert page["data"][0]["customerTitle"] == "Customer A"
+    status, found = await user.ask("GET", f"/api/devices?deviceIds={mine},{other}")
+    assert [device["name"] for device in found] == ["mine"]
+
+
+async def test_what_a_customers_user_makes_is_the_customers() -> None:
+    _, user = customer_site()
+    id = await user.new_device("made", customerId={"entityType": "CUSTOMER", "id": NOWHERE})
+    status, device = await user.ask("GET", f"/api/device/{id}")
+    assert (status, device["customerId"]["id"]) == (200, str(CUSTOMER))
+
+
+def _alarm(device: str, **more: Any) -> dict[str, Any]:
+    return {"originator": _ref(device), "type": "Hot", "severity": "MAJOR", **more}
+
+
+async def test_a_customers_user_sees_alarms_of_own_devices_only() -> None:
+    admin, user = customer_site()
+    mine, other = await admin.new_device("mine"), await admin.new_device("other")
+    await admin.ask("POST", f"/api/customer/{CUSTOMER}/device/{mine}")
+    _, own = await admin.ask("POST", "/api/alarm", _alarm(mine))
+    _, foreign = await admin.ask("POST", "/api/alarm", _alarm(other))
+    assert (await user.ask("GET", f"/api/alarm/{own['id']['id']}"))[0] == 200
+    assert (await user.ask("POST", f"/api/alarm/{foreign['id']['id']}/ack"))[0] == 403
+
+
+# --- devices -----------------------------------------------------------------------------------
+
+
+async def test_a_new_device_has_a_token_of_its_own_unless_it_is_given() -> None:
+    admin = Client(Site("edge"))
+    one = await admin.new_device("one")
+    _, credentials = await admin.ask("GET", f"/api/device/{one}/credentials")
+    assert len(credentials["credentialsId"]) == 20
+    status, _ = await admin.ask("POST", "/api/device?accessToken=TOK", {"name": "two"})
+    assert status == 200
+    status, body = await admin.ask("POST", "/api/device?accessToken=TOK", {"name": "three"})
+    assert (status, body["errorCode"]) == (400, 31)
+    assert admin.site.state.by_name("DEVICE", "three") is None
+
+
+async def test_device_and_credentials_are_one_change() -> None:
+    admin = Client(Site("edge"))
+    secret = {"credentialsType": "MQTT_BASIC", "credentialsId": "c", "credentialsValue": "{}"}
+    body = {"device": {"name": "basic"}, "credentials": secret}
+    status, device = await admin.ask("POST", "/api/device-with-credentials", body)
+    assert status == 200
+    _, credentials = await admin.ask("GET", f"/api/device/{device['id']['id']}/credentials")
+    assert {name: credentials[name] for name in secret} == secret
+    assert [c.kind for c in admin.site.commands.changes] == ["DEVICE", "DEVICE_CREDENTIALS"]
+
+
+async def test_credentials_are_changed_but_never_shared() -> None:
+    admin = Client(Site("edge"))
+    one, two = await admin.new_device("one"), await admin.new_device("two")
+    _, first = await admin.ask("GET", f"/api/device/{one}/credentials")
+    _, second = await admin.ask("GET", f"/api/device/{two}/credentials")
+    status, _ = await admin.ask("POST", "/api/device/credentials", {**first, "credentialsId": "N"})
+    assert status == 200
+    _, now = await admin.ask("GET", f"/api/device/{one}/credentials")
+    assert (now["credentialsId"], now["id"]) == ("N", first["id"])
+    taken = {**second, "credentialsId": "N"}
+    assert (await admin.ask("POST", "/api/device/credentials", taken))[0] == 400
+    for wrong in ({"credentialsType": "X"}, {"credentialsId": ""}, {"deviceId": None}):
+        assert (await admin.ask("POST", "/api/device/credentials", {**second, **wrong}))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"7",
+        b"\xff",
+        b'{"name": 7}',
+        b'{"name": "a\\u0000b"}',
+        b'{"name": " "}',
+        b'{"name": "x", "id": 7}',
+        b'{"name": "x", "id": {"id": "y"}}',
+        b'{"name": "x", "id": {}}',
+    ],
+)
+async def test_a_body_that_is_no_device_is_refused(body: bytes) -> None:
+    assert (await Client(Site("edge")).ask("POST", "/api/device", body))[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(Permanent("too many devices"), 400), (Retryable("disk full", retry_after_s=3), 503)],
+)
+async def test_what_a_role_refuses_is_told(error: Exception, status: int) -> None:
+    site = Site("edge")
+
+    async def refuse(changes: Any, actor: Any) -> None:
+        raise error
+
+    site.commands.change = refuse  # type: ignore[method-assign]  # stands for a role
+    found, body = await Client(site).ask("POST", "/api/device", {"name": "x"})
+    assert (found, body["status"], body["message"]) == (status, status, str(error))
+
+
+# --- lists -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "pageSize=1",
+        "page=0",
+        "pageSize=x&page=0",
+        "pageSize=1&page=-1",
+        "pageSize=-1&page=0",
+        "pageSize=1&page=0&sortProperty=zzz",
+        "pageSize=1&page=0&sortOrder=UP",
+        "pageSize=1&page=0&startTime=x",
+    ],
+)
+async def test_a_page_link_that_is_wrong_is_refused(query: str) -> None:
+    assert (await Client(Site("edge")).ask("GET", f"/api/tenant/devices?{query}"))[0] == 400
+
+
+async def test_pages_are_sorted_searched_and_counted() -> None:
+    admin = Client(Site("edge"))
+    for name in ("b", "A", "c", "aa"):
+        await admin.new_device(f"x {name}")
+    base = "/api/tenant/devices?sortProperty=name&textSearch=X%20&pageSize=3"
+    _, page = await admin.ask("GET", base.replace("%20", " ") + "&page=0")
+    assert [device["name"] for device in page["data"]] == ["x A", "x aa", "x b"]
+    assert (page["totalElements"], page["totalPages"], page["hasNext"]) == (4, 2, True)
+    _, page = await admin.ask("GET", base.replace("%20", " ") + "&page=1&sortOrder=DESC")
+    assert [device["name"] for device in page["data"]] == ["x A"]
+    assert not page["hasNext"]
+
+
+# --- telemetry ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"t":null}', "Can't parse value: null"),
+        (b'{"ts":1,"values":{"t":null}}', "Can't parse value: null"),
+        (b"[]", "No time series data"),
+        (b"[1]", "Unable to parse time series payload"),
+        (b"{", "Invalid JSON body!"),
+    ],
+)
+async def test_points_that_cannot_be_taken_are_refused_in_plain_text(
+    body: bytes, message: str
+) -> None:
+    admin = Client(Site("edge"))
+    device = await admin.new_device()
+    path = f"/api/plugins/telemetry/DEVICE/{device}/timeseries/ANY"
+    status, answer = await admin.ask("POST", path, body)
+    assert status == 400
+    assert message in answer
+
+
+async def test_points_are_kept_as_long_as_told() -> None:
+    admin = Client(Site("edge"))
+    device = await admin.new_device()
+    path = f"/api/plugins/telemetry/DEVICE/{device}/timeseries/ANY"
+    assert (await admin.ask("POST", f"{path}/3600", {"t": 1}))[0] == 200
+    assert (await admin.ask("POST", f"{path}/soon", {"t": 1}))[0] == 400
+    kept = [series for unit in admin.site.storage.disk.units for series in unit.series]
+    assert [series.ttl_s for series in kept] == [3600]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "startTs=1&endTs=2",
+        "keys=t&startTs=2&endTs=1",
+        "keys=t&startTs=1&endTs=2&limit=-1",
+        "keys=t&startTs=0&endTs=1000000&agg=AVG&interval=1",
+        "keys=t&startTs=x&endTs=2",
+    ],
+)
+async def test_a_range_that_makes_no_sense_is_refused(query: str) -> None:
+    admin = Client(Site("edge"))
+    device = await admin.new_device()
+    path = f"/api/plugins/telemetry/DEVICE/{device}/values/timeseries?{query}"
+    assert (await admin.ask("GET", path))[0] == 400
+
+
+async def test_attributes_keep_their_types_and_their_scopes() -> None:
+    admin = Client(Site("edge"))
+    device = await admin.new_device()
+    path = f"/api/plugins/telemetry/DEVICE/{device}"
+    values = {"s": "007", "i": 7, "d": 7.0, "b": False, "j": {"k": [1]}}
+    assert (await admin.ask("POST", f"{path}/attributes/SHARED_SCOPE", values))[0] == 200
+    _, found = await admin.ask("GET", f"{path}/values/attributes/SHARED_SCOPE")
+    kept = {one["key"]: one["value"] for one in found}
+    assert kept == values
+    assert [type(kept[key]) for key in values] == [type(value) for value in values.values()]
+    assert (await admin.ask("GET", f"{path}/values/attributes/SERVER_SCOPE"))[1] == []
+    assert (await admin.ask("DELETE", f"{path}/SHARED_SCOPE?keys=s,i"))[0] == 200
+    assert (await admin.ask("GET", f"{path}/keys/attributes"))[1] == ["b", "d", "j"]
+    for wrong in ({}, [1], {"": 1}, {"k" * 256: 1}, {"big": 2**63}):
+        assert (await admin.ask("POST", f"{path}/SERVER_SCOPE", wrong))[0] == 400
+
+
+# --- rpc ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "away", "late"), [("/api/rpc", 504, 504), ("/api/plugins/rpc", 409, 408)]
+)
+async def test_both_versions_say_in_their_way_that_nothing_came(
+    path: str, away: int, late: int
+) -> None:
+    admin = Client(Site("edge"))
+    device = await admin.new_device()
+    call = f"{path}/twoway/{device}", {"method": "m"}
+    assert (await admin.ask("POST", *call))[0] == away
+
+    async def silent(command: RpcCommand) -> Any:
+        raise trio.TooSlowError
+
+    admin.site.commands.devices[UUID(device)] = silent
+    assert (await admin.ask("POST", *call))[0] == late
+
+
+async def test_the_devices_answer_is_the_answer_and_a_timeout_has_a_floor() -> None:
+    admin = Client(Site("edge"))
+    device = await admin.new_device()
+    commands: list[RpcCommand] = []
+
+    async def echo(command: RpcCommand) -> Any:
+        commands.append(command)
+        return command.params
+
+    admin.site.commands.devices[UUID(device)] = echo
+    path = f"/api/rpc/twoway/{device}"
+    for params in ({"a": 1}, [1], "text", None, False):
+        body = {"method": "m", "params": params, "timeout": 20}
+        assert await admin.ask("POST", path, body) == (200, params)
+    assert commands[0].expires_ms == NOW + 5_000
+    oneway = await admin.ask("POST", f"/api/rpc/oneway/{device}", {"method": "m", "params": 1})
+    assert oneway == (200, "")
+    for wrong in ({}, {"method": 1}, {"method": "m", "timeout": "x"}):
+        assert (await admin.ask("POST", path, wrong))[0] == 400
+
+
+async def test_a_persistent_request_is_kept_and_can_be_withdrawn() -> None:
+    admin = Client(Site("edge"))
+    device = await admin.new_device()
+    body = {"method": "m", "params": {}, "persistent": True}
+    _, answer = await admin.ask("POST", f"/api/rpc/oneway/{device}", body)
+    one = f"/api/rpc/persistent/{answer['rpcId']}"
+    assert (await admin.ask("GET", one))[1]["status"] == "QUEUED"
+    listed = f"/api/rpc/persistent/device/{device}?pageSize=9&page=0"
+    assert (await admin.ask("GET", listed))[1]["totalElements"] == 1
+    assert (await admin.ask("GET", f"{listed}&rpcStatus=SENT"))[1]["totalElements"] == 0
+    assert (await admin.ask("DELETE", one))[0] == 200
+    assert (await admin.ask("GET", one))[0] == 404
+
+
+# --- alarms ------------------------------------------------------------------------------------
+
+
+async def test_alarms_are_found_by_status_and_severity() -> None:
+    admin = Client(Site("edge"))
+    device = await admin.new_device()
+    _, hot = await admin.ask("POST", "/api/alarm", _alarm(device))
+    await admin.ask("POST", "/api/alarm", _alarm(device, type="Cold", severity="MINOR"))
+    await admin.ask("POST", f"/api/alarm/{hot['id']['id']}/clear")
+    assert (await admin.ask("POST", f"/api/alarm/{hot['id']['id']}/clear"))[0] == 400
+
+    async def types(query: str) -> list[str]:
+        path = f"/api/v2/alarms?pageSize=9&page=0&{query}"
+        return sorted(alarm["type"] for alarm in (await admin.ask("GET", path))[1]["data"])
+
+    assert await types("") == ["Cold", "Hot"]
+    assert await types("statusList=ACTIVE") == ["Cold"]
+    assert await types("statusList=CLEARED_UNACK,ACTIVE_ACK") == ["Hot"]
+    assert await types("severityList=MINOR,CRITICAL") == ["Cold"]
+    assert await types("typeList=Hot") == ["Hot"]
+    wrong = "/api/alarms?pageSize=9&page=0&searchStatus=ANY&status=ACTIVE_ACK"
+    assert (await admin.ask("GET", wrong))[0] == 400
+    unknown = "/api/alarms?pageSize=9&page=0&searchStatus=SOME"
+    assert (await admin.ask("GET", unknown))[0] == 400
+
+
+async def test_an_alarm_after_a_cleared_one_is_a_new_one() -> None:
+    admin = Client(Site("edge"))
+    device = await admin.new_device()
+    _, first = await admin.ask("POST", "/api/alarm", _alarm(device))
+    _, again = await admin.ask("POST", "/api/alarm", _alarm(device))
+    assert again["id"] == first["id"]
+    await admin.ask("POST", f"/api/alarm/{first['id']['id']}/clear")
+    _, second = await admin.ask("POST", "/api/alarm", _alarm(device))
+    assert second["id"] != first["id"]
+
+
+async def test_an_alarm_is_given_to_somebody_and_taken_back() -> None:
+    admin = Client(Site("edge"))
+    device = await admin.new_device()
+    _, alarm = await admin.ask("POST", "/api/alarm", _alarm(device))
+    path = f"/api/alarm/{alarm['id']['id']}"
+    _, given = await admin.ask("POST", f"{path}/assign/{USER}")
+    assert given["assignee"]["email"] == USER_BODY["email"]
+    assert (await admin.ask("POST", f"{path}/assign/{NOWHERE}"))[0] == 404
+    _, taken = await admin.ask("DELETE", f"{path}/assign")
+    assert taken["assignee"] is None
+
+
+async def test_a_comment_is_changed_by_its_author_only() -> None:
+    admin, user = customer_site()
+    device = await admin.new_device()
+    await admin.ask("POST", f"/api/customer/{CUSTOMER}/device/{device}")
+    _, alarm = await admin.ask("POST", "/api/alarm", _alarm(device))
+    path = f"/api/alarm/{alarm['id']['id']}/comment"
+    _, comment = await admin.ask("POST", path, {"comment": {"text": "look"}})
+    changed = {"id": comment["id"], "comment": {"text": "looked"}}
+    assert (await user.ask("POST", path, changed))[0] == 403
+    assert (await user.ask("DELETE", f"{path}/{comment['id']['id']}"))[0] == 403
+    _, edited = await admin.ask("POST", path, changed)
+    assert edited["comment"] == {"text": "looked", "edited": "true"}
+    assert (await admin.ask("DELETE", f"{path}/{comment['id']['id']}"))[0] == 200
+    _, page = await admin.ask("GET", f"{path}?pageSize=9&page=0")
+    assert [one["type"] for one in page["data"]] == ["SYSTEM"]
+
+
+# --- relations ---------------------------------------------------------------------------------
+
+
+async def test_relations_are_followed_to_the_depth_asked_for_and_round_a_circle() -> None:
+    admin = Client(Site("edge"))
+    ids = [await admin.new_device(f"d{number}") for number in range(4)]
+    for one, other in [(0, 1), (1, 2), (2, 3), (3, 0)]:
+        body = {"from": _ref(ids[one]), "to": _ref(ids[other]), "type": "Contains"}
+        assert (await admin.ask("POST", "/api/relation", body)) == (200, "")
+
+    async def ends(direction: str, levels: int, **more: Any) -> list[int]:
+        parameters = {"rootId": ids[0], "rootType": "DEVICE", "direction": direction}
+        parameters |= {"maxLevel": levels, **more}
+        _, found = await admin.ask("POST", "/api/relations", {"parameters": parameters})
+        end = "to" if direction == "FROM" else "from"
+        return [ids.index(relation[end]["id"]) for relation in found]
+
+    assert await ends("FROM", 1) == [1]
+    assert await ends("FROM", 2) == [1, 2]
+    assert await ends("FROM", 0) == [1, 2, 3, 0]
+    assert await ends("TO", 2) == [3, 2]
+    assert await ends("FROM", 2, fetchLastLevelOnly=True) == [2]
+    every = f"/api/relations?entityId={ids[0]}&entityType=DEVICE"
+    assert (await admin.ask("DELETE", every))[0] == 200
+    assert await ends("FROM", 0) == []
+
+
+def _ref(id: str) -> dict[str, str]:
+    return {"entityType": "DEVICE", "id": id}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"from": _ref(NOWHERE), "to": _ref(NOWHERE), "type": "Contains"},
+        {"from": {"entityType": "FOO", "id": NOWHERE}, "to": _ref(NOWHERE), "type": "x"},
+    ],
+)
+async def test_a_relation_needs_two_entities(body: Any) -> None:
+    assert (await Client(Site("edge")).ask("POST", "/api/relation", body))[0] in (400, 404)
+
+
+# --- edges -------------------------------------------------------------------------------------
+
+
+async def test_a_new_edge_gets_key_and_secret_and_what_is_assigned_to_it() -> None:
+    site = Site("cloud")
+    admin = Client(site)
+    _, edge = await admin.ask("POST", "/api/edge", {"name": "hall", "type": "default"})
+    assert edge["routingKey"]
+    assert edge["secret"]
+    device = await admin.new_device()
+    path = f"/api/edge/{edge['id']['id']}"
+    assert (await admin.ask("POST", f"{path}/device/{device}"))[0] == 200
+    _, page = await admin.ask("GET", f"{path}/devices?pageSize=9&page=0")
+    assert [one["name"] for one in page["data"]] == ["pump"]
+    assert (await admin.ask("DELETE", f"{path}/device/{device}"))[0] == 200
+    assert (await admin.ask("GET", f"{path}/devices?pageSize=9&page=0"))[1]["data"] == []
+    site.commands.connected_edges.add(UUID(edge["id"]["id"]))
+    assert (await admin.ask("POST", f"/api/edge/sync/{edge['id']['id']}"))[0] == 200
+
+
+async def test_an_edge_manages_no_edges() -> None:
+    admin = Client(Site("edge"))
+    status, body = await admin.ask("POST", "/api/edge", {"name": "hall"})
+    assert (status, body["message"]) == (500, "Edges support disabled")
+
+
+async def test_a_chain_that_hands_on_to_one_that_is_not_assigned_is_named() -> None:
+    site = Site("cloud")
+    admin = Client(site)
+    _, edge = await admin.ask("POST", "/api/edge", {"name": "hall"})
+    chains = []
+    for name in ("one", "two"):
+        _, chain = await admin.ask("POST", "/api/ruleChain", {"name": name, "type": "EDGE"})
+        chains.append(chain["id"]["id"])
+    node = {
+        "type": "org.thingsboard.rule.engine.flow.TbRuleChainInputNode",
+        "configuration": {"ruleChainId": chains[1]},
+    }
+    metadata = {"ruleChainId": {"id": chains[0]}, "nodes": [node]}
+    site.put("RULE_CHAIN_METADATA", UUID(chains[0]), metadata)
+    id = edge["id"]["id"]
+    await admin.ask("POST", f"/api/edge/{id}/ruleChain/{chains[0]}")
+    path = f"/api/edge/missingToRelatedRuleChains/{id}"
+    assert await admin.ask("GET", path) == (200, {"one": ["two"]})
+    await admin.ask("POST", f"/api/edge/{id}/ruleChain/{chains[1]}")
+    assert await admin.ask("GET", path) == (200, {})
+
+
+async def test_an_edge_that_never_connected_has_no_settings() -> None:
+    admin = Client(Site("edge"))
+    assert (await admin.ask("GET", "/api/edge/settings"))[0] == 404
+    text = '{"name":"hall","fullSyncRequired":false}'
+    path = f"/api/plugins/telemetry/TENANT/{TENANT}/attributes/SERVER_SCOPE"
+    assert (await admin.ask("POST", path, {"edgeSettings": text}))[0] == 200
+    assert (await admin.ask("GET", "/api/edge/settings"))[1]["name"] == "hall"
+
+
+# --- passwords ---------------------------------------------------------------------------------
+
+
+async def test_a_changed_password_is_the_one_that_counts() -> None:
+    site = Site("edge")
+    admin = Client(site)
+    change = {"currentPassword": "tenant", "newPassword": "better than that"}
+    status, pair = await admin.ask("POST", "/api/auth/changePassword", change)
+    assert status == 200
+    assert set(pair) == {"token", "refreshToken"}
+    assert (await admin.ask("POST", "/api/auth/changePassword", change))[0] == 400
+    short = {"currentPassword": "better than that", "newPassword": "x"}
+    assert (await admin.ask("POST", "/api/auth/changePassword", short))[0] == 400
+    stored = site.state.entity("USER_CREDENTIALS", USER)
+    assert stored is not None
+    assert stored["password"].startswith("$2a$10$")
+
+
+def test_no_path_is_answered_twice() -> None:
+    seen: set[tuple[str, str]] = set()
+    site = Site("edge")
+    for route in api_routes(site.services):
+        for method in route.methods or ():
+            shape = re.sub(r"{\w+}", "{}", route.path)
+            assert (method, shape) not in seen, route.path
+            seen.add((method, shape))
