@@ -1,7 +1,7 @@
 """Build dist/appliance, or tell whether it is older than what it is made of.
 
-    python build/freeze.py            build
-    python build/freeze.py --if-old   build when a source is newer than the binary
+python build/freeze.py            build
+python build/freeze.py --if-old   build when a source is newer than the binary
 """
 
 from __future__ import annotations
