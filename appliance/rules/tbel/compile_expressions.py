@@ -466,6 +466,7 @@ def _function_call(name: str, runs: list[Run]) -> Run:
 def _negative(operand: Code) -> Code:
     known, inner = operand.type, operand.run
     if known != "Object" and box(known) not in _SIGNERS:
+
         def refuse(scope: Scope) -> Any:
             raise TbelError(f"illegal use of '-': cannot be applied to: {known}")
 

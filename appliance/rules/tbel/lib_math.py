@@ -36,7 +36,12 @@ def _both(name: str, *signatures: str) -> Callable[[Callable[..., Any]], Any]:
 
 def _overloads(name: str, count: int, function: Callable[..., Any]) -> None:
     """int, long, float, double versions of a function of one or two numbers."""
-    for kind, make in (("int", wrap_int), ("long", wrap_long), ("float", to_float), ("double", float)):
+    for kind, make in (
+        ("int", wrap_int),
+        ("long", wrap_long),
+        ("float", to_float),
+        ("double", float),
+    ):
         _register_kind(name, kind, count, function, make)
 
 
