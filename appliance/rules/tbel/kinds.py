@@ -294,7 +294,7 @@ def from_json(value: Any) -> Any:
 
 
 def _big(value: int) -> Any:
-    return integer(value) if -(2**63) <= value < 2**63 else str(value)
+    return integer(value) if -(2**63) <= value < 2**63 else BigInteger(value)
 
 
 _STORABLE = (str, int, float, list, dict, TbSet, Entry, type(None))

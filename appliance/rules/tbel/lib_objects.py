@@ -128,7 +128,7 @@ for _kind in ("Byte", "Short", "Boolean", "Character"):
     )
 
 
-def _digits(value: int, radix: int) -> str:
+def digits_of(value: int, radix: int) -> str:
     if radix < 2 or radix > 36:
         radix = 10
     digits, rest = "", abs(value)
@@ -153,7 +153,7 @@ def _whole_number_class(name: str, primitive: str, bits: int, make: Any) -> None
     java(name, f"static String toString({primitive})")(to_text)
     if bits < 32:
         return
-    java(name, f"static String toString({primitive},int)")(_digits)
+    java(name, f"static String toString({primitive},int)")(digits_of)
     java(name, f"static String toHexString({primitive})")(lambda v: f"{v & mask:x}")
     java(name, f"static String toBinaryString({primitive})")(lambda v: f"{v & mask:b}")
     java(name, f"static String toOctalString({primitive})")(lambda v: f"{v & mask:o}")
