@@ -9,6 +9,7 @@ from uuid import UUID
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import Scope
+from appliance.rules.debug import DebugEvent, DebugLog
 from appliance.rules.node import SERVICE_ID, NodeConfig, NodeFactory, node_types
 from appliance.testing.rules import RuleBench
 from plugins.rules_action import register_rule_nodes as action_nodes
@@ -107,6 +108,53 @@ def _load(case: Case, bench: RuleBench, world: World) -> None:
         {"id": {"entityType": "RULE_CHAIN", "id": CHAIN}, "name": "case"},
         {"firstNodeIndex": 0, "nodes": [node]},
     )
+    for compiled in bench.engine.nodes():
+        if compiled.debug is not None:
+            compiled.debug = Everything({})
+    _load_sub_chain(case, bench, world)
+
+
+class Everything(DebugLog):
+    """A debug log without a bound."""
+
+    __slots__ = ("all",)
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.all: list[DebugEvent] = []
+
+    def record(self, event: DebugEvent) -> None:
+        self.all.append(event)
+
+    def events(self) -> list[DebugEvent]:
+        return self.all
+
+
+def _load_sub_chain(case: Case, bench: RuleBench, world: World) -> None:
+    """The chain that rule chain nodes call: a filter with one output node for each side."""
+    if case.short != "TbRuleChainInputNode":
+        return
+    high, low = ("Out A", "Out B") if "tenant" in case.name else ("High out", "Low out")
+    script = (
+        "if (isNaN(msg.temperature)) { throw new Error('no number'); } return msg.temperature > 20;"
+    )
+    filter_type = "org.thingsboard.rule.engine.filter.TbJsFilterNode"
+    output = "org.thingsboard.rule.engine.flow.TbRuleChainOutputNode"
+    bench.load(
+        {"id": {"entityType": "RULE_CHAIN", "id": world.fill("$chainSub")}, "name": "sub"},
+        {
+            "firstNodeIndex": 0,
+            "nodes": [
+                {"type": filter_type, "name": "f", "configuration": {"jsScript": script}},
+                {"type": output, "name": high},
+                {"type": output, "name": low},
+            ],
+            "connections": [
+                {"fromIndex": 0, "toIndex": 1, "type": "True"},
+                {"fromIndex": 0, "toIndex": 2, "type": "False"},
+            ],
+        },
+    )
 
 
 async def _play(case: Case, bench: RuleBench, world: World) -> None:
@@ -158,9 +206,11 @@ def _agrees(one: dict[str, Any], found: tuple[str | None, Message], world: World
         return False
     if message_id.startswith("$new") and message.id in world.inputs.values():
         return False
-    if one["msgType"] != message.type or (label is not None and label != one["relationType"]):
+    if one["msgType"] != message.type:
         return False
-    if world.entity(one["originator"]) != message.originator:
+    if label is not None and world.fill(one["relationType"]) != label:
+        return False
+    if not world.same(one["originator"], str(message.originator)):
         return False
     data = one["data"]
     same_data = world.same(json.loads(data) if data else data, message.data)
@@ -210,7 +260,7 @@ def _attributes(bench: RuleBench, entity: EntityId) -> dict[str, Any]:
 
 def _history(bench: RuleBench, entity: EntityId) -> dict[str, Any]:
     return {
-        key: [{"ts": ts, "value": points[ts]} for ts in sorted(points, reverse=True)]
+        key: [{"ts": ts, "value": points[ts]} for ts in sorted(points, reverse=True) if ts >= 0]
         for key, points in bench.history.points.get(entity, {}).items()
     }
 
