@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from appliance.model.message import Message
-from appliance.model.telemetry import AttributeWrite, Scope
+from appliance.model.telemetry import AttributeWrite, Scope, Value
 from appliance.rules.context import Context
 from appliance.rules.geofence import Geofence, GeofenceConfig
 from appliance.rules.node import PACKAGE, SERVICE_ID, SUCCESS, NodeFactory, NodeHandle, require
@@ -71,7 +71,7 @@ class GeofencingEvents:
             ctx.tell(SUCCESS, message)
 
     def _remember(self, message: Message, presence: Presence, ctx: Context) -> None:
-        values = {SERVICE_ID: json_text(presence)}
+        values: dict[str, Value] = {SERVICE_ID: json_text(presence)}
         ctx.unit.attributes.append(
             AttributeWrite(message.originator, Scope.SERVER, ctx.now(), values)
         )

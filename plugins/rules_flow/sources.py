@@ -83,11 +83,13 @@ class Generator:
         if self._originator.type not in OWN_TYPES:
             body = ctx.state.entity(self._originator.type, self._originator.id)
             if body is None:
-                return self._fail(ctx, f"originator {self._originator} is not on this edge")
+                self._fail(ctx, f"originator {self._originator} is not on this edge")
+                return None
         try:
             return self._script.then(self._previous, partial(self._send, ctx))
         except NodeError as error:
-            return self._fail(ctx, str(error))
+            self._fail(ctx, str(error))
+            return None
 
     def _fail(self, ctx: Context, error: str) -> None:
         ctx.tell(FAILURE, self._message(ctx, SELF_MESSAGE, "", {}), error)

@@ -11,6 +11,7 @@ from appliance.model.ids import NULL_UUID, EntityId, new_uuid
 from appliance.model.telemetry import Scope
 from appliance.rules.alarms import Propagation, changed, new_alarm
 from appliance.testing.rules import RuleBench
+from tests.conftest import FIXTURES
 
 NOW_MS = 1_795_000_000_000
 GAPS_MS = {("CalculateDeltaNode", "no ts metadata, period"): 962}
@@ -164,16 +165,15 @@ def build_world(raw: dict[str, Any], bench: RuleBench, chain: str, node: str) ->
 def _alarm(raw: dict[str, Any], bench: RuleBench, world: World, device: EntityId) -> None:
     """The alarm `$alarm`, where a case has one before."""
     name = raw["name"]
-    if '"$alarm"' not in json.dumps([raw["in"], raw["out"], raw.get("effects")]):
+    if not re.search(r"\$alarm\b", json.dumps([raw["in"], raw["out"], raw.get("effects")])):
         return
     severity = "CRITICAL" if name.startswith("existing CRITICAL") else "MAJOR"
-    if "Profile" in raw["node"]:
-        severity = "CRITICAL" if "higher" in name else "MAJOR"
+    if raw.get("deviceProfileAlarms"):
+        severity = "CRITICAL"
     details: Any = {"n": 1, "o": {"q": [1]}} if "keeps old details" in name else {"old": 1}
     start = bench.now_ms - 60_000
-    alarm = new_alarm(
-        bench.state, device, "General Alarm", severity, start, start, details, Propagation()
-    )
+    kind = "Temp" if raw.get("deviceProfileAlarms") else "General Alarm"
+    alarm = new_alarm(bench.state, device, kind, severity, start, start, details, Propagation())
     is_cleared = "cleared" in name
     alarm = changed(
         alarm,
@@ -229,7 +229,10 @@ def _owner(short: str, name: str, customer: EntityId) -> EntityId:
 
 
 def _rules(raw: dict[str, Any]) -> dict[str, Any]:
-    return {}
+    if not raw.get("deviceProfileAlarms"):
+        return {}
+    alarms = json.loads((FIXTURES / "corpus" / "profile-alarms.json").read_text())
+    return {"profileData": {"alarms": alarms}}
 
 
 def _relate(short: str, name: str, bench: RuleBench, device: EntityId, asset: EntityId) -> None:
