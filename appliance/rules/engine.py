@@ -59,13 +59,17 @@ class RuleEngine:
         services: RuleServices,
         factories: Mapping[str, NodeFactory[Any]],
         limits: RuleLimits | None = None,
+        *,
+        announces: bool = True,
     ) -> None:
+        """announces: whether entities changed by nodes go to the outbox towards a cloud."""
         self.state = state
         self.storage = storage
         self.clock = clock
         self.emit = emit
         self.services = services
         self.limits = limits or RuleLimits()
+        self.announces = announces
         self.timers = Timers(clock)
         self.restored: dict[str, dict[str, bytes]] = {}
         self._factories = factories

@@ -87,10 +87,10 @@ class Script:
 
 def _compile_tbel(text: str, parameters: tuple[str, ...]) -> TbelScript:
     try:
-        tbel = importlib.import_module("appliance.rules.tbel")
-    except ModuleNotFoundError:
+        compile_script = importlib.import_module("appliance.rules.tbel").compile_script
+    except (ImportError, AttributeError):
         raise ConfigError("TBEL is not available") from None
-    script: TbelScript = tbel.compile_script(text, parameters)
+    script: TbelScript = compile_script(text, parameters)
     return script
 
 
