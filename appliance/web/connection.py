@@ -23,6 +23,7 @@ from appliance.web.http import (
     RequestReader,
     encode_response,
 )
+from appliance.web.websocket import WebSocketExchange
 
 _READ_BYTES = 65_536
 _LINGER_S = 2.0
@@ -56,12 +57,13 @@ class Connection:
         self._scope = trio.CancelScope()
         self._phase = ""
         self._busy = False
+        self._upgraded = False
         self._finishing = False
 
     def finish(self) -> None:
-        """Answer what is being worked on, then close."""
+        """Answer what is being worked on, then close; a WebSocket is said goodbye at once."""
         self._finishing = True
-        if not self._busy:
+        if self._upgraded or not self._busy:
             self._scope.cancel()
 
     async def serve(self) -> None:
@@ -133,6 +135,8 @@ class Connection:
         request = incoming.request
         keep_alive = incoming.keep_alive and not self._finishing
         try:
+            if incoming.rest is not None:
+                return await self._upgrade(request, incoming.rest)
             for prefix, handler in self._shared.routes.items():
                 if request.path.startswith(prefix):
                     return await self._answer_mounted(handler, request, keep_alive)
@@ -177,6 +181,19 @@ class Connection:
                 await self._write(data)
             return False
         return exchange.keep_alive and not self._finishing
+
+    async def _upgrade(self, request: HttpRequest, rest: bytes) -> bool:
+        """Serve a WebSocket; the connection is used up by it."""
+        self._upgraded = True
+        exchange = WebSocketExchange(request, rest, self._stream)
+        scope = http_scope(request, self._shared.server, secure=self._shared.tls is not None)
+        try:
+            await exchange.run(self._shared.app, scope)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one socket must not end the listener
+            self._failed(request, error)
+        return False
 
     def _failed(self, request: HttpRequest, error: Exception) -> HttpResponse:
         text = f"{type(error).__name__}: {error}"
