@@ -6,6 +6,7 @@ python build/freeze.py --if-old   build when a source is newer than the binary
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -41,7 +42,8 @@ def freeze() -> None:
         sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN",
         "--distpath", str(BINARY.parent), "--workpath", str(WORK), "appliance.spec",
     ]  # fmt: skip  # one option and its value a pair
-    subprocess.run(command, cwd=ROOT, check=True, env=None)
+    # The recipe imports ours to know which modules it must carry.
+    subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     size = BINARY.stat().st_size
     print(f"{BINARY}: {size / 1e6:.1f} MB, built in {time.monotonic() - began:.0f} s")
     if size > SIZE_MAX:
