@@ -244,5 +244,5 @@ def _formatted(pattern: str, *values: Any) -> str:
     return java_format(pattern, list(values))
 
 
-java("String", "String <init>()", "String <init>(String)")(lambda *text: text[-1] if text else "")
+java("String", "static String <init>()", "static String <init>(String)")(lambda *text: text[-1] if text else "")
 java("Character", "String toString()")(str)
