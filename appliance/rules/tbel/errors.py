@@ -31,7 +31,11 @@ class TbelError(Permanent):
         self.column = column
 
     def __str__(self) -> str:
-        return f"{self.message} (line {self.line}, column {self.column})" if self.line else self.message
+        return (
+            f"{self.message} (line {self.line}, column {self.column})"
+            if self.line
+            else self.message
+        )
 
 
 class LimitError(TbelError):

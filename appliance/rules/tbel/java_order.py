@@ -6,13 +6,17 @@ from appliance.rules.tbel.lib_objects import java_hash
 
 
 def hash_ordered(values: dict[str, str]) -> dict[str, str]:
-    """The entries in the order of a HashMap that got them one by one."""
-    size = 16
-    while len(values) > size * 3 // 4:
-        size *= 2
+    """The entries as a script sees metadata: from a map that grew, copied to one that fits."""
+    grown, fitting = 16, 1
+    while len(values) > grown * 3 // 4:
+        grown *= 2
+    while fitting < int(len(values) / 0.75 + 1):
+        fitting *= 2
+    keys = sorted(values, key=lambda key: _bucket(key, grown))
+    keys.sort(key=lambda key: _bucket(key, fitting))
+    return {key: values[key] for key in keys}
 
-    def bucket(key: str) -> int:
-        code = java_hash(key) & 0xFFFFFFFF
-        return (code ^ (code >> 16)) & (size - 1)
 
-    return {key: values[key] for key in sorted(values, key=bucket)}
+def _bucket(key: str, size: int) -> int:
+    code = java_hash(key) & 0xFFFFFFFF
+    return (code ^ (code >> 16)) & (size - 1)

@@ -86,6 +86,12 @@ def _value(entry: Entry) -> Any:
     return entry.value
 
 
+@java("Entry", "Object setValue(Object)")
+def _set_value(entry: Entry, value: Any) -> Any:
+    old, entry.value = entry.value, value
+    return old
+
+
 java("Entry", "Object getKey()")(_key)
 java("Entry", "Object getValue()")(_value)
 
@@ -174,9 +180,7 @@ def _whole_number_class(name: str, primitive: str, bits: int, make: Any) -> None
         lambda v: make(_signed(int(f"{v & mask:0{bits}b}"[::-1], 2), bits))
     )
     java(name, f"static {primitive} reverseBytes({primitive})")(
-        lambda v: make(
-            int.from_bytes((v & mask).to_bytes(bits // 8, "big"), "little", signed=True)
-        )
+        lambda v: make(int.from_bytes((v & mask).to_bytes(bits // 8, "big"), "little", signed=True))
     )
 
 
@@ -186,7 +190,7 @@ def _signed(value: int, bits: int) -> int:
 
 def _parse(text: str | None, radix: int, bits: int) -> int:
     if text is None:
-        raise TbelError('Cannot parse null string: null')
+        raise TbelError("Cannot parse null string: null")
     return parse_int(text, radix, bits)
 
 
@@ -277,5 +281,3 @@ CONSTANTS.update({
     "Boolean": {"TRUE": True, "FALSE": False},
     "Math": {"PI": math.pi, "E": math.e},
 })  # fmt: skip
-
-

@@ -227,11 +227,7 @@ def same(left: Any, right: Any) -> bool:
     if left is right:
         return True
     if isinstance(left, list):
-        return (
-            isinstance(right, list)
-            and len(left) == len(right)
-            and all(map(same, left, right))
-        )
+        return isinstance(right, list) and len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, dict):
         return (
             isinstance(right, dict)
@@ -250,8 +246,10 @@ def same(left: Any, right: Any) -> bool:
         )
     if isinstance(left, float) and left != left:
         return type(left) is type(right) and right != right
-    return type(left) is type(right) and isinstance(left, int | float | str | Decimal) and bool(
-        left == right
+    return (
+        type(left) is type(right)
+        and isinstance(left, int | float | str | Decimal)
+        and bool(left == right)
     )
 
 
