@@ -36,9 +36,7 @@ def zone(name: str) -> tzinfo:
 
 def _offset(match: re.Match[str]) -> timezone:
     sign, hours, minutes, seconds = match.groups()
-    delta = timedelta(
-        hours=int(hours), minutes=int(minutes or 0), seconds=int(seconds or 0)
-    )
+    delta = timedelta(hours=int(hours), minutes=int(minutes or 0), seconds=int(seconds or 0))
     return timezone(-delta if sign == "-" else delta)
 
 
@@ -108,7 +106,9 @@ def _write_zone(moment: datetime, letter: str, count: int) -> str:
     sign, rest = ("-" if seconds < 0 else "+"), abs(seconds)
     hours, minutes = _padded(rest // 3600, 2), _padded(rest % 3600 // 60, 2)
     if letter == "V":
-        return str(getattr(moment.tzinfo, "key", None) or ("UTC" if not seconds else moment.tzname()))
+        return str(
+            getattr(moment.tzinfo, "key", None) or ("UTC" if not seconds else moment.tzname())
+        )
     if letter == "z":
         short = moment.tzname() or "UTC"
         return zone_name(short) if count == 4 else short

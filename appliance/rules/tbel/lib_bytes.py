@@ -208,26 +208,17 @@ def _bytes_helper(name: str, returns: str) -> Any:
     return helper(*signatures)
 
 
-def _default_length(data: Data, offset: int, length: int | None, full: int) -> int | None:
-    """Without a length an array must have all bytes, a list may have fewer."""
-    return full if length is None and isinstance(data, JavaArray) else length
-
-
 @_bytes_helper("parseBytesToInt", "int")
 def _to_int(data: Data, offset: int = 0, length: int | None = None, big: bool = True) -> int:
-    length = _default_length(data, offset, length, 4)
     return _number(_part(data, offset, length, 4), 4, big)
 
 
 @_bytes_helper("parseBytesToLong", "long")
 def _to_long(data: Data, offset: int = 0, length: int | None = None, big: bool = True) -> Long:
-    length = _default_length(data, offset, length, 8)
     return Long(_number(_part(data, offset, length, 8), 8, big))
 
 
-def _ieee(
-    data: Data, offset: int, length: int | None, big: bool, size: int, code: str
-) -> float:
+def _ieee(data: Data, offset: int, length: int | None, big: bool, size: int, code: str) -> float:
     raw = _raw(data)
     wanted = min(len(raw) - offset, size) if length is None else length
     if wanted > size or wanted < 0 or offset < 0 or offset + wanted > len(raw):

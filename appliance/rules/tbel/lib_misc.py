@@ -264,4 +264,3 @@ class Uuid:
 @java("Calendar", "static Object getInstance()")
 def _no_calendar() -> Any:
     raise TbelError("Unsupported value type: class java.util.GregorianCalendar")
-

@@ -86,6 +86,12 @@ def _value(entry: Entry) -> Any:
     return entry.value
 
 
+@java("Entry", "Object setValue(Object)")
+def _set_value(entry: Entry, value: Any) -> Any:
+    old, entry.value = entry.value, value
+    return old
+
+
 java("Entry", "Object getKey()")(_key)
 java("Entry", "Object getValue()")(_value)
 
@@ -149,7 +155,7 @@ def _whole_number_class(name: str, primitive: str, bits: int, make: Any) -> None
     java(name, f"static {name} valueOf(String)", f"static {name} valueOf(String,int)")(
         lambda text, radix=10: make(_parse(text, radix, bits))
     )
-    java(name, f"static {name} valueOf({primitive})", f"Integer <init>({primitive})")(make)
+    java(name, f"static {name} valueOf({primitive})", f"static {name} <init>({primitive})")(make)
     java(name, f"static String toString({primitive})")(to_text)
     if bits < 32:
         return
@@ -209,7 +215,7 @@ def _checked_double(text: str | None) -> float:
 java("Double", "static double parseDouble(String)", "static Double valueOf(String)")(
     _checked_double
 )
-java("Double", "static Double valueOf(double)", "Double <init>(double)")(float)
+java("Double", "static Double valueOf(double)", "static Double <init>(double)")(float)
 java("Double", "static String toString(double)")(to_text)
 java("Float", "static float parseFloat(String)", "static Float valueOf(String)")(
     lambda text: to_float(_checked_double(text))

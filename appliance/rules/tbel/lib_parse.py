@@ -230,9 +230,7 @@ def _short_hex(number: int, length_max: int) -> str:
     return tail if len(tail) == length_max else "FF" + tail
 
 
-def _hex(
-    number: int | None, big_endian: bool, prefix: bool, length: int, length_max: int
-) -> str:
+def _hex(number: int | None, big_endian: bool, prefix: bool, length: int, length_max: int) -> str:
     if number is None:
         raise TbelError("null pointer")
     full = len(f"{int(number) & 0xFFFFFFFFFFFFFFFF:X}")

@@ -106,5 +106,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, Entry):
         return {to_text(value.key): plain(value.value)}
     return {} if isinstance(value, Blank) else to_text(value)
-
-
