@@ -20,6 +20,9 @@ from appliance.state.view import StateView
 SEVERITIES = ("CRITICAL", "MAJOR", "MINOR", "WARNING", "INDETERMINATE")
 """Worst first."""
 
+LABELLED = ("DEVICE", "ASSET", "EDGE")
+"""Types with a label beside their name; the others' name serves as both."""
+
 Alarm = dict[str, Any]
 
 
@@ -55,7 +58,8 @@ def new_alarm(
     id = new_uuid()
     customer = customer_of(state, originator)
     body = state.entity(originator.type, originator.id) or {}
-    name, label = name_of(state, originator), body.get("label")
+    name = name_of(state, originator)
+    label = body.get("label") if originator.type in LABELLED else name
     return {
         "id": {"entityType": "ALARM", "id": str(id)},
         "createdTime": created_time_ms(id),

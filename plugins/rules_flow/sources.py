@@ -23,6 +23,7 @@ from appliance.rules.node import (
     require,
 )
 from appliance.rules.scripts import ScriptConfig
+from appliance.rules.tbel import TbelError
 from appliance.rules.values import java_string
 
 SELF_MESSAGE = "GENERATOR_NODE_SELF_MSG"
@@ -87,7 +88,7 @@ class Generator:
                 return None
         try:
             return self._script.then(self._previous, partial(self._send, ctx))
-        except NodeError as error:
+        except (NodeError, TbelError) as error:
             self._fail(ctx, str(error))
             return None
 

@@ -88,7 +88,9 @@ async def run_case(case: Case) -> list[str]:
     if case.short == "TbMsgTypeSwitchNode":
         expected = [one for one in expected if one["msgId"] != "$self"]
     problems = _compare(expected, [(e.label, e.message) for e in outs], world, "out", labelled=True)
-    problems += _compare(case.side, [(None, m) for m in Recorder.seen], world, "side message")
+    device = world.entity("DEVICE:$device")
+    seen = [(None, message) for message in Recorder.seen if message.originator == device]
+    problems += _compare(case.side, seen, world, "side message")
     return problems + await check_effects(case, bench, world)
 
 
