@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import trio
 
 from appliance.extension.hookspecs import Context
+from appliance.model.errors import Retryable
 from appliance.model.unit import Lane
 from plugins.storage_duckdb import snapshot
 from plugins.storage_duckdb.applier import Applier
@@ -76,7 +77,10 @@ class Retention:
         """Look every `retention_interval_s`, until cancelled."""
         while True:
             await trio.sleep(self._config.retention_interval_s)
-            await self.reclaim()
+            try:
+                await self.reclaim()
+            except (Retryable, OSError):
+                pass  # a full disk, which the refused commits have told; the next look will do
 
     async def reclaim(self) -> None:
         """Give back what can be given back now. Raises Retryable when the disk refuses."""
@@ -123,7 +127,7 @@ class Retention:
 
     def _secure(self, database: Database, last_seq: int, has_state: bool) -> int:
         """In the database's thread: what the segments hold is safe elsewhere afterwards."""
-        if database.checkpointed_seq < last_seq:
+        if database.checkpointed_seq < last_seq and database.has_room():
             database.checkpoint()
         known = max(self._snapshot_seq, 0)
         if (has_state and known < last_seq) or database.dictionary_seq > known:
@@ -178,4 +182,5 @@ class Retention:
             database.connection.execute(_OLD_EVENTS, [now - int(config.events_s * 1000)])
         if config.history_bytes_max and database.used_bytes() > config.history_bytes_max:
             database.connection.execute(_OLDEST_TENTH)
-        database.checkpoint()
+        if database.has_room():
+            database.checkpoint()

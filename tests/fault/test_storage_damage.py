@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -26,7 +27,9 @@ async def make_folder(folder: Path, *, clean: bool) -> None:
     """A folder with delivered and deleted, sealed, and (unless clean) unfinished journal."""
     live = folder.parent / f"{folder.name}-live"
     live.mkdir()
-    async with running(storage_in(live, retention_interval_s=3600, wal_bytes_max=1 << 23)) as storage:
+    async with running(
+        storage_in(live, retention_interval_s=3600, wal_bytes_max=1 << 23)
+    ) as storage:
         for start in range(0, UNITS, 8):
             await storage.commit([unit(n) for n in range(start, start + 8)])
             if start + 8 == DELIVERED + 4:
@@ -73,7 +76,7 @@ def listed_records(missing: list[str]) -> set[int]:
     return lost
 
 
-async def look(folder: Path) -> tuple[dict[str, object], Storage]:
+async def look(folder: Path) -> dict[str, Any]:
     """Open, read everything, close; what was seen."""
     async with running(storage_in(folder)) as storage:
         query = SeriesQuery(DEVICE, ("n",), 0, 1 << 40, 1 << 30, ascending=True)
@@ -91,10 +94,10 @@ async def look(folder: Path) -> tuple[dict[str, object], Storage]:
             "pending": storage.depth(CLOUD, Lane.DATA).pending,
         }
         await storage.commit([unit(1_000_000)])
-    return seen, storage
+    return seen
 
 
-def check(seen: dict, whole: dict, context: str) -> None:
+def check(seen: dict[str, Any], whole: dict[str, Any], context: str) -> None:
     missing = seen["missing"]
     assert seen["data"].keys() == seen["entity"].keys(), context
     lost = whole["data"].keys() - seen["data"].keys()
@@ -104,7 +107,9 @@ def check(seen: dict, whole: dict, context: str) -> None:
         assert missing and (not unlisted or tail), (context, missing, sorted(unlisted))
         if unlisted:
             assert min(unlisted) > max(seen["data"], default=-1), (context, missing)
-    assert all(seen["data"][seq] == whole["data"][seq] for seq in seen["data"] if seq in whole["data"]), context
+    assert all(
+        seen["data"][seq] == whole["data"][seq] for seq in seen["data"] if seq in whole["data"]
+    ), context
     assert len(seen["data"]) == seen["pending"], (context, missing)
     if whole["history"] - seen["history"]:
         assert missing, (context, len(seen["history"]))
@@ -112,7 +117,9 @@ def check(seen: dict, whole: dict, context: str) -> None:
         assert missing, context
 
 
-async def run_samples(tmp_path: Path, pattern: str, *, clean: bool) -> None:
+async def run_samples(
+    tmp_path: Path, pattern: str, *, clean: bool, whole_history: bool = False
+) -> None:
     seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
     print(f"SEED={seed}")
     chance = random.Random(seed)
@@ -120,7 +127,7 @@ async def run_samples(tmp_path: Path, pattern: str, *, clean: bool) -> None:
     await make_folder(original, clean=clean)
     intact = tmp_path / "intact"
     shutil.copytree(original, intact)
-    whole, _ = await look(intact)
+    whole = await look(intact)
     assert whole["missing"] == []
     assert len(whole["history"]) == UNITS
     for sample in range(SAMPLES):
@@ -129,9 +136,10 @@ async def run_samples(tmp_path: Path, pattern: str, *, clean: bool) -> None:
         target = chance.choice(sorted(folder.glob(pattern)))
         context = f"SEED={seed} sample {sample}: {damage(target, FAULTS[sample % 3], chance)}"
         print(context)
-        seen, _ = await look(folder)
+        seen = await look(folder)
         check(seen, whole, context)
-        again, _ = await look(folder)
+        assert not whole_history or seen["history"] == whole["history"], context
+        again = await look(folder)
         assert set(seen["missing"]) <= set(again["missing"]), f"{context}: forgotten by a restart"
         assert len(again["data"]) == len(seen["data"]) + 1, context
         shutil.rmtree(folder)
@@ -153,4 +161,4 @@ async def test_damage_to_the_database_costs_at_most_old_history(tmp_path: Path) 
 @pytest.mark.fault
 @pytest.mark.slow
 async def test_damage_to_the_database_log_costs_nothing(tmp_path: Path) -> None:
-    await run_samples(tmp_path, "appliance.duckdb.wal", clean=False)
+    await run_samples(tmp_path, "appliance.duckdb.wal", clean=False, whole_history=True)

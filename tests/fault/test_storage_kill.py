@@ -18,6 +18,7 @@ from appliance.testing.storage import all_pending, check_conservation, running
 from tests.fault.storage_worker import DEVICE, number_of, storage_in
 
 ROUNDS = int(os.environ.get("STORAGE_KILL_ROUNDS", "10"))
+WORKER = "tests.fault.storage_worker"
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,7 +27,14 @@ def run_until_killed(folder: Path, first: int, seed: int, after_s: float) -> lis
     spoken = folder.parent / "spoken"
     with spoken.open("wb") as output:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "tests.fault.storage_worker", str(folder), str(first), str(seed)],
+            [
+                sys.executable,
+                "-m",
+                "tests.fault.storage_worker",
+                str(folder),
+                str(first),
+                str(seed),
+            ],
             cwd=ROOT,
             stdout=output,
         )
