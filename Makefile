@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test bench binary lint types contracts fmt lock clean
+.PHONY: demo test binary docs lint types contracts fmt clean
 
 $(VENV)/.runtime: requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,14 @@ types: $(VENV)/.dev
 
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
+
+# One executable, dist/appliance; built only when a source is newer.
+binary: $(VENV)/.dev
+	PYTHONPATH=. $(BIN)/python build/freeze.py --if-old
+
+# The pages that come from code; a test compares them.
+docs: $(VENV)/.dev
+	PYTHONPATH=. $(BIN)/python build/docs.py
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

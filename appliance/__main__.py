@@ -18,6 +18,10 @@ def built_in() -> tuple[Any, ...]:
 
 def main() -> int:
     """The console script and the frozen binary start here."""
+    if getattr(sys, "frozen", False):
+        from appliance.kernel.frozen import settle
+
+        settle(os.environ)
     return enter(sys.argv[1:], built_in, os.environ)
 
 

@@ -9,6 +9,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 
+from appliance.access.users import Access
 from appliance.config.loader import Settings
 from appliance.extension.hookspecs import Context
 from appliance.extension.ports import Storage, Transport
@@ -18,8 +19,13 @@ from appliance.kernel.lifecycle import Levels, Stop
 from appliance.kernel.restart import EDGE_OF_THE_HOUSE, FOUNDATION
 from appliance.kernel.supervisor import Child
 from appliance.model.errors import ConfigError
+from appliance.state.view import StateView
+from appliance.web.app import api_routes, empty_app
+from appliance.web.commands import Commands
 from appliance.web.door import Door
 from appliance.web.pages import routes
+from appliance.web.rest.call import Services
+from appliance.web.rest.cloud_events import CloudEvents
 from appliance.web.status import LinkStatus, LiveStatus, RecentErrors
 
 
@@ -39,8 +45,15 @@ class Frame(msgspec.Struct, frozen=True):
     app: Starlette
     errors: RecentErrors
 
-    def show(self, *, name: Callable[[], str], links: Callable[[], Sequence[LinkStatus]]) -> None:
-        """Add the pages: `/`, `/status`, `/healthz`, `/readyz`, `/metrics`, and plugins' routes."""
+    def show(
+        self,
+        view: StateView,
+        commands: Commands,
+        *,
+        name: Callable[[], str],
+        links: Callable[[], Sequence[LinkStatus]],
+    ) -> Child:
+        """Add pages, REST API and plugins' routes; returns the component that logs users in."""
         source = LiveStatus(
             self.context.role,
             self.storage,
@@ -50,12 +63,26 @@ class Frame(msgspec.Struct, frozen=True):
             components=self.kernel.board.lines,
             errors=self.errors,
         )
-        self.app.router.routes.extend(routes(source, self.kernel.metrics))
+        access = Access(view, self.storage, self.kernel.clock)
+        services = Services(
+            role=self.context.role,
+            view=view,
+            storage=self.storage,
+            commands=commands,
+            access=access,
+            events=CloudEvents(self.storage),
+            clock=self.kernel.clock,
+        )
         mounts: list[BaseRoute] = [
             Mount(prefix, app=spec.build(self.context))
             for prefix, spec in self.registry.routes.items()
         ]
-        self.app.router.routes.extend(mounts)
+        self.app.router.routes += [
+            *routes(source, self.kernel.metrics),
+            *api_routes(services),
+            *mounts,
+        ]
+        return Child("access", access, FOUNDATION, True)
 
     async def live(self, levels: Levels, stop: Stop | None = None) -> None:
         """Run the role: the door in N0, storage first in N1, the role's own parts as given."""
@@ -82,7 +109,7 @@ def make_frame(role: str, settings: Settings, registry: Registry, kernel: Kernel
     """
     errors = RecentErrors(kernel.clock)
     kernel.listen(errors.keep)
-    app = Starlette()
+    app = empty_app()
     door = Door(settings.web, app, kernel.emit)
     context = Context(role, settings.data_dir, kernel.clock, kernel.emit, door)
     storage = _chosen("storage", settings.storage)

@@ -11,7 +11,10 @@ from plugins import (
     ingest_http,
     ingest_mqtt,
     rules_action,
+    rules_enrich,
     rules_filter,
+    rules_flow,
+    rules_transform,
     storage_duckdb,
     transport_grpc,
 )
@@ -22,5 +25,8 @@ BUILT_IN: tuple[Any, ...] = (
     ingest_http,
     ingest_mqtt,
     rules_filter,
+    rules_enrich,
+    rules_transform,
     rules_action,
+    rules_flow,
 )

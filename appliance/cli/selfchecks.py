@@ -13,6 +13,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,7 +49,12 @@ class Bench:
 
     def __init__(self, house: House, folder: Path) -> None:
         self.folder = folder
-        self.registry: Registry = house.built_in()
+        self._house = house
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The built-in plugins; looking is what loads them."""
+        return self._house.built_in()
 
     def settings(self, *flags: str) -> Settings:
         """Settings with nothing but these flags."""

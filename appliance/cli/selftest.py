@@ -27,17 +27,19 @@ def run(arguments: argparse.Namespace, house: House) -> int:
     began = time.monotonic()
     failed, skipped = [], 0
     with tempfile.TemporaryDirectory(prefix="appliance-selftest-") as folder:
+        bench = Bench(house, Path(folder))
         for check in CHECKS:
             name = check.__name__.removeprefix("check_").replace("_", " ")
             try:
-                said = check(Bench(house, Path(folder)))
+                said = check(bench)
             except Skip as reason:
                 skipped += 1
                 said = f"skipped: {reason}"
             except Exception as error:  # noqa: BLE001 - a failed check is the answer, not an end
-                failed.append(name)
                 said = f"FAILED: {error}"
-                traceback.print_exception(error)
+                if not failed:  # the first is usually why the others failed
+                    traceback.print_exception(error)
+                failed.append(name)
             if arguments.verbose or said.startswith("FAILED"):
                 print(f"{name}: {said}", file=sys.stderr)
     took = f"{time.monotonic() - began:.1f} s"

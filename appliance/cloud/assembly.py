@@ -6,6 +6,7 @@ import msgspec
 import trio
 
 from appliance.cloud.calls import Calls
+from appliance.cloud.commands import CloudCommands
 from appliance.cloud.registry import Edges
 from appliance.cloud.service import EdgeService
 from appliance.cloud.tenant import new_tenant
@@ -45,6 +46,7 @@ class Cloud(msgspec.Struct, frozen=True):
     edges: Edges
     calls: Calls
     service: EdgeService
+    commands: CloudCommands
 
 
 def assemble_cloud(
@@ -57,7 +59,8 @@ def assemble_cloud(
     """Build a cloud over a storage and a transport."""
     state = State()
     edges = Edges(state)
-    calls = Calls(storage, clock)
+    calls = Calls(storage, state, clock)
     limits = msgspec.structs.replace(limits, entity_window=ENTITY_WINDOW)
     service = EdgeService(transport, storage, state, edges, calls, limits, clock, emit)
-    return Cloud(state, TenantKeeper(state, storage), edges, calls, service)
+    commands = CloudCommands(state, storage, edges, service, calls, clock)
+    return Cloud(state, TenantKeeper(state, storage), edges, calls, service, commands)

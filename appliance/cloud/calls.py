@@ -1,4 +1,9 @@
-"""RPC on the cloud: callers that wait for devices behind edges, and devices that ask the cloud."""
+"""RPC on the cloud: callers that wait for devices behind edges, and requests that are kept.
+
+A kept (persistent) request is an entity of kind RPC: QUEUED until the edge answers for the device,
+then SUCCESSFUL, TIMEOUT or FAILED; EXPIRED when its time ends without an answer. Its event waits in
+the edge's priority lane as long as the edge is away.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,15 @@ import trio
 from appliance.cloud.registry import event_for
 from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
-from appliance.model.ids import EntityId, new_uuid
-from appliance.model.unit import Lane, Unit
+from appliance.model.ids import EntityId
+from appliance.model.unit import EntityWrite, Lane, Unit
+from appliance.state.store import State
 from appliance.sync.mapping import rpc_to_json
 from appliance.sync.messages import RpcCall
+from appliance.web.rpc_forms import rpc_body
+
+_ENDS = {None: "SUCCESSFUL", "": "SUCCESSFUL", "TIMEOUT": "TIMEOUT"}
+_LOOK_S = 1.0
 
 
 class CallEnd(msgspec.Struct, frozen=True):
@@ -33,41 +43,50 @@ class _Waiting:
 
 
 class Calls:
-    """Sends requests down in the priority lane and wakes their callers."""
+    """Sends requests down in the priority lane and wakes their callers; a Component."""
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(self, storage: Storage, state: State, clock: Clock) -> None:
         self._storage = storage
+        self._state = state
         self._clock = clock
         self._waiting: dict[UUID, _Waiting] = {}
         self._numbers: dict[UUID, int] = {}
 
-    async def call(
-        self, edge: UUID, device: UUID, method: str, params: str, timeout_s: float, *, oneway: bool
-    ) -> CallEnd:
-        """Ask a device behind an edge; waits for its answer, at most timeout_s."""
-        uuid = new_uuid()
-        number = self._numbers.get(device, 0)
-        self._numbers[device] = number + 1
-        call = RpcCall(
-            device_id=device,
-            request_uuid=uuid,
-            request_id=number,
-            expires_ms=self._clock() + int(timeout_s * 1000),
-            oneway=oneway,
-            method=method,
-            params=params,
-            persisted=False,
-        )
-        waiting = self._waiting[uuid] = _Waiting()
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Let kept requests expire, until cancelled."""
+        task_status.started()
+        while True:
+            await trio.sleep(_LOOK_S)
+            now_ms = self._clock()
+            for body in self._state.entities("RPC"):
+                if body["status"] == "QUEUED" and body["expirationTime"] <= now_ms:
+                    await self._change(body, "EXPIRED", None)
+
+    async def call(self, edge: UUID, call: RpcCall) -> CallEnd:
+        """Ask a device behind an edge; waits for its answer until the request expires."""
+        call = self._numbered(call)
+        assert call.request_uuid is not None
+        waiting = self._waiting[call.request_uuid] = _Waiting()
         try:
-            await self._send(edge, call)
-            with trio.move_on_after(timeout_s):
+            await self._storage.commit([self._event(edge, call)])
+            with trio.move_on_after(max(0.0, (call.expires_ms - self._clock()) / 1000)):
                 await waiting.came.wait()
             return waiting.end
         finally:
-            del self._waiting[uuid]
+            del self._waiting[call.request_uuid]
 
-    def from_edge(self, edge: UUID, call: RpcCall) -> None:
+    async def keep(self, edge: UUID, call: RpcCall) -> None:
+        """Store a persistent request and send it when the edge is there."""
+        call = self._numbered(msgspec.structs.replace(call, persisted=True))
+        assert call.request_uuid is not None
+        unit = self._event(edge, call)
+        body = rpc_body(call.request_uuid, self._state.tenant_id, call, "QUEUED", None)
+        encoded = msgspec.json.encode(body)
+        unit.entities.append(EntityWrite("RPC", call.request_uuid, encoded))
+        await self._storage.commit([unit])
+        self._state.apply(unit)
+
+    async def from_edge(self, call: RpcCall) -> None:
         """An answer came up. A device's own request has nobody to answer it on this cloud."""
         if call.method is not None or call.request_uuid is None:
             return
@@ -75,14 +94,27 @@ class Calls:
         if waiting is not None:
             waiting.end = CallEnd(call.response, call.error or None)
             waiting.came.set()
+        kept = self._state.entity("RPC", call.request_uuid)
+        if kept is not None and kept["status"] == "QUEUED":
+            response = msgspec.json.decode(call.response) if call.response else None
+            await self._change(kept, _ENDS.get(call.error, "FAILED"), response)
 
-    async def _send(self, edge: UUID, call: RpcCall) -> None:
+    async def _change(self, body: dict[str, Any], status: str, response: Any) -> None:
+        uuid = UUID(body["id"]["id"])
+        changed = msgspec.json.encode({**body, "status": status, "response": response})
+        unit = Unit(entities=[EntityWrite("RPC", uuid, changed)])
+        await self._storage.commit([unit])
+        self._state.apply(unit)
+
+    def _numbered(self, call: RpcCall) -> RpcCall:
+        """With the next request id of its device, by which a server matches answers (§8.1)."""
+        assert call.device_id is not None
+        number = self._numbers.get(call.device_id, 0)
+        self._numbers[call.device_id] = number + 1
+        return msgspec.structs.replace(call, request_id=number)
+
+    def _event(self, edge: UUID, call: RpcCall) -> Unit:
         assert call.device_id is not None
         device = EntityId("DEVICE", call.device_id)
-        event = event_for(edge, device, "RPC_CALL", rpc_to_json(call), Lane.PRIORITY)
-        await self._storage.commit([Unit(events=[event])])
-
-
-def params_text(params: Any) -> str:
-    """Params as the wire wants them: JSON text."""
-    return msgspec.json.encode(params).decode()
+        body = rpc_to_json(call)
+        return Unit(events=[event_for(edge, device, "RPC_CALL", body, Lane.PRIORITY)])

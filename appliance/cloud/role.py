@@ -29,11 +29,13 @@ async def run_cloud(
         answer_timeout_s=uplink.ack_timeout_ms / 1000,
     )
     cloud = assemble_cloud(frame.storage, frame.transport, limits, kernel.clock, kernel.emit)
-    frame.show(name=lambda: "cloud", links=lambda: link_statuses(cloud))
+    access = frame.show(
+        cloud.state, cloud.commands, name=lambda: "cloud", links=lambda: link_statuses(cloud)
+    )
     await frame.live(
         Levels(
-            foundation=[Child("tenant", cloud.keeper, FOUNDATION, True)],
-            uplink=[Child("edges", cloud.service, UPLINK)],
+            foundation=[Child("tenant", cloud.keeper, FOUNDATION, True), access],
+            uplink=[Child("edges", cloud.service, UPLINK), Child("calls", cloud.calls, UPLINK)],
         ),
         stop,
     )

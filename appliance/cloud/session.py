@@ -222,7 +222,7 @@ class EdgeSession:
         await self._commit(units)
         for applied in taken:
             for call in applied.calls:
-                self._calls.from_edge(self.edge, call)
+                await self._calls.from_edge(call)
         self._report(taken)
         return acks
 

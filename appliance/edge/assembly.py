@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from appliance.edge.chains import Chains
+from appliance.edge.commands import EdgeCommands
 from appliance.edge.credentials import Credentials
 from appliance.edge.gate import EdgeGate
 from appliance.edge.link import CloudLink, LinkSettings
@@ -70,6 +71,7 @@ class Edge(msgspec.Struct, frozen=True):
     gate: EdgeGate
     sender: Sender
     link: CloudLink
+    commands: EdgeCommands
 
 
 def assemble_edge(
@@ -109,4 +111,5 @@ def assemble_edge(
         gate=gate,
         sender=sender,
         link=link,
+        commands=EdgeCommands(state, storage, processor, services, sessions, clock),
     )

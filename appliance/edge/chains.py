@@ -8,6 +8,7 @@ from uuid import UUID
 import trio
 
 from appliance.kernel.wakeup import Wakeup
+from appliance.rules.default_chain import default_root_chain
 from appliance.rules.engine import RuleEngine
 from appliance.state.store import State
 
@@ -15,7 +16,9 @@ from appliance.state.store import State
 class Chains:
     """A Component: reloads a chain once it and its metadata are there, removes deleted ones.
 
-    Changes are collected and loaded between messages, never in the middle of one.
+    Changes are collected and loaded between messages, never in the middle of one. Until a root
+    chain has come, the default one runs: a device may be known a moment before its chain is, and
+    its values must be saved and sent then too. The current root is never removed.
     """
 
     def __init__(self, state: State, engine: RuleEngine) -> None:
@@ -27,6 +30,7 @@ class Chains:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Load every chain, say started, then follow the state until cancelled."""
         await self._engine.restore()
+        self._engine.load_chain(*default_root_chain())
         for chain in self._state.ids("RULE_CHAIN"):
             self._load(chain)
         self._state.watch(self._note)
@@ -46,6 +50,7 @@ class Chains:
         chain = self._state.entity("RULE_CHAIN", id)
         metadata = self._state.entity("RULE_CHAIN_METADATA", id)
         if chain is None:
-            self._engine.remove_chain(id)
+            if self._engine.root_id != id:
+                self._engine.remove_chain(id)
         elif metadata is not None:
             self._engine.load_chain(chain, metadata)

@@ -21,7 +21,7 @@ from appliance.kernel.events import Emit, Event
 from appliance.kernel.wakeup import Wakeup
 from appliance.model.errors import Retryable
 from appliance.model.message import Message
-from appliance.model.unit import Unit
+from appliance.model.unit import OutboxEvent, Unit
 from appliance.rules.ports import Task
 from appliance.rules.work import Work
 from appliance.state.store import State
@@ -152,12 +152,30 @@ class Processor:
 
     # --- commits ------------------------------------------------------------------------------
 
-    async def commit(self, unit: Unit) -> None:
-        """Commit a unit that no message caused, and change the state by it. Raises Retryable."""
+    async def commit(
+        self,
+        unit: Unit,
+        messages: Sequence[Message] = (),
+        *,
+        unless_pushed: OutboxEvent | None = None,
+    ) -> None:
+        """Commit a unit together with what the messages about it cause. Raises Retryable.
+
+        unless_pushed: an event to add where the chain made none itself.
+        """
         self._refuse_while_owing()
-        with trio.CancelScope(shield=True):
-            await self._storage.commit([unit])
+        work = Work()
+        work.unit = unit
         self._state.apply(unit)
+        for message in messages:
+            before = _sizes(work.unit)
+            rest = self.through_chain(message, work)
+            if rest is not None:
+                await rest
+            self._state.apply(_since(work.unit, before))
+        if unless_pushed is not None and not unit.events:
+            unit.events.append(unless_pushed)
+        await self._commit([work])
 
     async def commit_received(self, units: Sequence[Unit]) -> None:
         """Commit what a peer sent and the state already has, however long storage pushes back.
@@ -208,3 +226,13 @@ class Processor:
                     self._owed.clear()
                 except Retryable:
                     await trio.sleep(_OWED_RETRY_S)
+
+
+def _sizes(unit: Unit) -> tuple[int, int]:
+    return len(unit.attributes), len(unit.entities)
+
+
+def _since(unit: Unit, before: tuple[int, int]) -> Unit:
+    """What was added to the unit's state changes since then."""
+    attributes, entities = before
+    return Unit(attributes=unit.attributes[attributes:], entities=unit.entities[entities:])

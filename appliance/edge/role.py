@@ -31,14 +31,16 @@ async def run_edge(
         kernel.clock,
         kernel.emit,
     )
-    frame.show(
+    access = frame.show(
+        edge.state,
+        edge.commands,
         name=lambda: edge.link.configuration.name if edge.link.configuration else "",
         links=lambda: [link_status(edge, settings.cloud)],
     )
-    await frame.live(levels(frame, edge), stop)
+    await frame.live(levels(frame, edge, access), stop)
 
 
-def levels(frame: Frame, edge: Edge) -> Levels:
+def levels(frame: Frame, edge: Edge, access: Child) -> Levels:
     """The supervision tree of an edge, without what the frame adds."""
     configured = bool(frame.settings.cloud.routing_key)
     uplink = [Child("link", edge.link, UPLINK)] if configured else []
@@ -51,7 +53,7 @@ def levels(frame: Frame, edge: Edge) -> Levels:
         for name, config in frame.settings.ingest.items()
     ]  # fmt: skip - one listener a line
     return Levels(
-        foundation=[Child("state", edge.loader, FOUNDATION, True)],
+        foundation=[Child("state", edge.loader, FOUNDATION, True), access],
         uplink=uplink,
         processing=[
             Child("processor", edge.processor, PROCESSING, True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +26,8 @@ from appliance.sync.incoming import source_metadata
 from appliance.sync.mapping import rpc_to_json
 from appliance.sync.messages import RpcCall
 
+Ending = Callable[[RpcOutcome], Awaitable[None]]
+"""What is to be done with the outcome of a request, besides telling the rule node."""
 CALLS_MAX = 10_000
 """Requests of the cloud that wait for a device at once; see edge.rpc.PENDING_MAX."""
 
@@ -62,7 +64,7 @@ class EdgeServices:
         self._replies = replies
         self._clock = clock
         self._emit = emit
-        self._calls: dict[UUID, RpcCall] = {}
+        self._calls: dict[UUID, Ending] = {}
         self._to_run, self._runs = trio.open_memory_channel[Callable[[], Any]](CALLS_MAX)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -79,7 +81,7 @@ class EdgeServices:
         if call.method is None:
             self._answer_from_cloud(call)
         elif call.device_id is not None:
-            self._spawn(lambda: self._ask(call))
+            self.spawn(lambda: self._ask(call))
 
     def _answer_from_cloud(self, call: RpcCall) -> None:
         body = _json_or_text(call.response) if call.response is not None else {"error": call.error}
@@ -89,22 +91,47 @@ class EdgeServices:
     async def _ask(self, call: RpcCall) -> None:
         """Send it through the rule chain, whose RPC node hands it to the device (§8.1)."""
         assert call.device_id is not None
+
+        async def answer(outcome: RpcOutcome) -> None:
+            await self._answer(call, outcome)
+
         device = EntityId("DEVICE", call.device_id)
         if self._state.entity("DEVICE", call.device_id) is None:
-            await self._answer(call, RpcOutcome(error="NOT_FOUND"))
+            await answer(RpcOutcome(error="NOT_FOUND"))
             return
         uuid = call.request_uuid or new_uuid()
-        self._calls[uuid] = call
-        message = self._request_message(call, device, uuid)
+        try:
+            await self._through_chain(self._request_message(call, device, uuid), answer)
+        except Retryable:
+            await answer(RpcOutcome(error="INTERNAL"))
+
+    async def _through_chain(self, message: Message, ending: Ending) -> None:
+        """Run a request's message; without an RPC node in its way the ending comes at once."""
+        self._calls[message.id] = ending
         try:
             await self._processor.process([message])
-        except Retryable:
-            self._calls.pop(uuid, None)
-            await self._answer(call, RpcOutcome(error="INTERNAL"))
-            return
-        unanswered = self._calls.pop(uuid, None)
-        if unanswered is not None:  # the chain has no RPC call request node, or it failed
-            await self._answer(call, RpcOutcome(error="INTERNAL"))
+        finally:
+            unanswered = self._calls.pop(message.id, None)
+        if unanswered is not None:
+            await ending(RpcOutcome(error="INTERNAL"))
+
+    async def call_device(self, call: RpcCall) -> RpcOutcome:
+        """A request made on this edge, through the same chain; waits for its outcome."""
+        assert call.device_id is not None
+        came = trio.Event()
+        outcome = RpcOutcome(error="TIMEOUT")
+
+        async def end(found: RpcOutcome) -> None:
+            nonlocal outcome
+            outcome = found
+            came.set()
+
+        device = EntityId("DEVICE", call.device_id)
+        uuid = call.request_uuid or new_uuid()
+        await self._through_chain(self._request_message(call, device, uuid), end)
+        with trio.move_on_after(max(0.0, (call.expires_ms - self._clock()) / 1000) + 1.0):
+            await came.wait()
+        return outcome
 
     def _request_message(self, call: RpcCall, device: EntityId, uuid: UUID) -> Message:
         metadata = source_metadata(device, self._state, "cloud") | {
@@ -159,11 +186,11 @@ class EdgeServices:
 
     def rpc_to_device(self, request: RpcToDevice, done: Callable[[RpcOutcome], None]) -> None:
         """See RuleServices. The answer to a request of the cloud goes up from here."""
-        call = self._calls.pop(request.request_uuid, None)
-        self._spawn(lambda: self._deliver(request, call, done))
+        ending = self._calls.pop(request.request_uuid, None)
+        self.spawn(lambda: self._deliver(request, ending, done))
 
     async def _deliver(
-        self, request: RpcToDevice, call: RpcCall | None, done: Callable[[RpcOutcome], None]
+        self, request: RpcToDevice, ending: Ending | None, done: Callable[[RpcOutcome], None]
     ) -> None:
         if request.persistent:
             done(RpcOutcome(reply={"rpcId": str(request.request_uuid)}))
@@ -177,8 +204,8 @@ class EdgeServices:
         )
         end = await self._desk.call(asked)
         outcome = RpcOutcome(reply=end.response, error=end.error)
-        if call is not None:
-            await self._answer(call, outcome)
+        if ending is not None:
+            await ending(outcome)
         if not request.persistent:
             done(outcome)
 
@@ -217,7 +244,8 @@ class EdgeServices:
     def calculate(self, values: CalculationInput, work: Work) -> None:
         """See RuleServices. Nothing to hand on: calculated fields are kept, not yet computed."""
 
-    def _spawn(self, start: Callable[[], Any]) -> None:
+    def spawn(self, start: Callable[[], Any]) -> None:
+        """Run a coroutine function in this component's own nursery. Raises Retryable."""
         try:
             self._to_run.send_nowait(start)
         except trio.WouldBlock:

@@ -2,11 +2,13 @@
 
 A component that has a figure of the moment registers a callable (`watch`); nothing runs between
 two reads of /metrics. A counter exists, at zero, from the moment its event class is imported, so
-that "no failures" and "not measured" look different. Trio thread only.
+that "no failures" and "not measured" look different. Counting is for any thread, since a
+storage's worker emits too; registering and reading are for the Trio thread.
 """
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar
@@ -32,6 +34,7 @@ class Registry:
     def __init__(self) -> None:
         self._counts: dict[type[Event], dict[tuple[str, Labels], float]] = {}
         self._sources: list[Source] = []
+        self._lock = threading.Lock()
 
     def count(self, event: Event) -> None:
         """Add what the event counts. Never raises: an event that cannot be counted is counted."""
@@ -71,13 +74,15 @@ class Registry:
             metric: float(getattr(event, field)) if field else 1.0
             for metric, field in kind.counters.items()
         }
-        counts = self._counts.setdefault(kind, {})
-        for metric, step in steps.items():
-            counts[metric, labels] = counts.get((metric, labels), 0.0) + step
+        with self._lock:
+            counts = self._counts.setdefault(kind, {})
+            for metric, step in steps.items():
+                counts[metric, labels] = counts.get((metric, labels), 0.0) + step
 
     def _all(self) -> Iterator[Sample]:
         for kind in _subclasses(Event):
-            counts = self._counts.get(kind, {})
+            with self._lock:
+                counts = dict(self._counts.get(kind, {}))
             help = (kind.__doc__ or kind.__name__).strip().splitlines()[0]
             for metric in kind.counters:
                 found = [(labels, value) for (name, labels), value in counts.items()

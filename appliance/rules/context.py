@@ -10,7 +10,7 @@ from appliance.extension.ports import SeriesQuery
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import Value
-from appliance.model.unit import StateWrite, Unit
+from appliance.model.unit import CLOUD, Lane, OutboxEvent, StateWrite, Unit
 from appliance.rules.node import FAILURE, SUCCESS
 from appliance.rules.ports import RuleServices
 from appliance.rules.work import Work
@@ -104,6 +104,12 @@ class Context:
     def after_commit(self, call: Callable[[], None]) -> None:
         """Make a plain call once the unit is durable."""
         self._run.work.after.append(call)
+
+    def announce(self, entity: EntityId, action: str, body: bytes) -> None:
+        """Tell the cloud of an entity that this node made, changed or removed (§5.2)."""
+        if self._run.engine.announces:
+            event = OutboxEvent(CLOUD, Lane.ENTITY, entity.type, action, entity, body)
+            self._run.work.unit.events.append(event)
 
     def save_state(self, name: str, body: bytes | None) -> None:
         """Keep a small value for this node over restarts; None forgets it."""

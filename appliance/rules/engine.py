@@ -59,13 +59,17 @@ class RuleEngine:
         services: RuleServices,
         factories: Mapping[str, NodeFactory[Any]],
         limits: RuleLimits | None = None,
+        *,
+        announces: bool = True,
     ) -> None:
+        """announces: whether entities changed by nodes go to the outbox towards a cloud."""
         self.state = state
         self.storage = storage
         self.clock = clock
         self.emit = emit
         self.services = services
         self.limits = limits or RuleLimits()
+        self.announces = announces
         self.timers = Timers(clock)
         self.restored: dict[str, dict[str, bytes]] = {}
         self._factories = factories
@@ -127,6 +131,11 @@ class RuleEngine:
     def set_root(self, chain_id: UUID) -> None:
         """Make a loaded chain the root; unknown ids are ignored."""
         self._root = self._chains.get(str(chain_id), self._root)
+
+    @property
+    def root_id(self) -> UUID | None:
+        """The root chain now."""
+        return self._root.id if self._root is not None else None
 
     def chain(self, chain_id: UUID) -> CompiledChain | None:
         """A loaded chain."""

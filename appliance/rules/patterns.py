@@ -1,6 +1,6 @@
 """Patterns in configuration values: `${key}` from metadata, `$[a.b]` from data (§3).
 
-Metadata goes first and what it puts in is scanned again, as the reference does; what cannot be
+Metadata goes first and what it puts in is scanned once more, as the reference does; what cannot be
 resolved stays as typed. `${*}` is all metadata, `$[*]` all data, as JSON. A text without a
 pattern costs nothing at run time.
 """
@@ -33,12 +33,19 @@ class Pattern:
 def fill(text: str, message: Message) -> str:
     """Resolve all patterns of a text."""
     if "${" in text:
-        for key, value in message.metadata.items():
-            text = text.replace("${" + key + "}", value)
+        text = _from_metadata(text, message.metadata)
+        if "${" in text:
+            text = _from_metadata(text, message.metadata)
         if "${*}" in text:
             text = text.replace("${*}", json_text(message.metadata))
     if "$[" in text:
         text = _DATA.sub(lambda match: _from_data(match, message.data), text)
+    return text
+
+
+def _from_metadata(text: str, metadata: dict[str, str]) -> str:
+    for key, value in metadata.items():
+        text = text.replace("${" + key + "}", value)
     return text
 
 

@@ -7,16 +7,17 @@ that do nothing surprising can be recognised (`is_default_log`) and skipped.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import trio
 
 from appliance.model.errors import ConfigError
 from appliance.rules.js import JsScript, ScriptTooLong, compile_js
 from appliance.rules.node import NodeConfig, require
+from appliance.rules.tbel import Script as TbelScript
+from appliance.rules.tbel import TbelSyntaxError, compile_script
 
 MESSAGE_ARGUMENTS = ("msg", "metadata", "msgType")
 
@@ -24,14 +25,6 @@ DEFAULT_LOG = (
     "return '\\nIncoming message:\\n' + JSON.stringify(msg) + "
     "'\\nIncoming metadata:\\n' + JSON.stringify(metadata);"
 )
-
-
-class TbelScript(Protocol):
-    """A compiled TBEL body."""
-
-    def run(self, *arguments: Any) -> Any:
-        """Call with parsed JSON; raises an error with its text."""
-        ...
 
 
 class ScriptConfig(NodeConfig, frozen=True, kw_only=True):
@@ -64,7 +57,7 @@ class Script:
     ) -> Awaitable[None] | None:
         """Run and hand the result to `use`: at once, or in a thread where the script is slow.
 
-        Raises NodeError (now, or from the awaitable) when the script fails.
+        Raises (now, or from the awaitable) the script's error when it fails.
         """
         script = self._script
         if isinstance(script, JsScript):
@@ -75,7 +68,7 @@ class Script:
             except ScriptTooLong:
                 return self._long(script, arguments, use)
         else:
-            result = script.run(*arguments)
+            result = _without_nulls(script.run(*arguments))
         use(result)
         return None
 
@@ -87,11 +80,18 @@ class Script:
 
 def _compile_tbel(text: str, parameters: tuple[str, ...]) -> TbelScript:
     try:
-        tbel = importlib.import_module("appliance.rules.tbel")
-    except ModuleNotFoundError:
-        raise ConfigError("TBEL is not available") from None
-    script: TbelScript = tbel.compile_script(text, parameters)
-    return script
+        return compile_script(text, parameters)
+    except TbelSyntaxError as error:
+        raise ConfigError(f"TBEL does not compile: {error}") from None
+
+
+def _without_nulls(value: Any) -> Any:
+    """Null entries of maps vanish on the way out of TBEL; those of lists stay (§5.3)."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
 
 
 def is_default_log(text: str) -> bool:

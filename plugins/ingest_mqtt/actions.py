@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from appliance.extension.ports import DeviceSession
 from appliance.kernel.events import Event
 from appliance.payload import Post
+from plugins.ingest_mqtt.gateway_requests import GatewayRequest
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -88,8 +90,9 @@ class RpcReply(msgspec.Struct, frozen=True):
 
 
 class RpcDelivered(msgspec.Struct, frozen=True):
-    """The device acknowledged a request."""
+    """A request arrived: its publish was acknowledged. device: this one, or one behind it."""
 
+    device: DeviceSession
     request_id: int
 
 
@@ -117,11 +120,10 @@ class Subscribed(msgspec.Struct, frozen=True):
 
 
 class GatewayMessage(msgspec.Struct, frozen=True):
-    """A message for the devices behind this one."""
+    """Something about devices behind this one."""
 
     receipt: Receipt
-    name: str
-    body: Any
+    request: GatewayRequest
 
 
 Action = (

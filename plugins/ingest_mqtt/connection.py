@@ -10,9 +10,8 @@ unacknowledged and with nothing more being read; then the connection is closed (
 DISCONNECT 0x97, quota exceeded), because a device that is disconnected without PUBACK sends
 again by itself, while a negative PUBACK would make most clients forget the message.
 
-Towards the device: answers and pushes join one list of writes. What is not yet written is bounded
-by the session's window (100 publishes) and `OUTGOING_BYTES_MAX`; a device that takes nothing for
-`send_timeout_s` is disconnected. A device's own requests run beside the reading, at most 16.
+Towards the device: answers and pushes leave through one `Outgoing`; a device that does not take
+them is disconnected. A device's own requests run beside the reading, at most 16.
 """
 
 from __future__ import annotations
@@ -31,24 +30,20 @@ from appliance.model.telemetry import Value
 from plugins.ingest_mqtt import actions, events
 from plugins.ingest_mqtt.actions import Action, Receipt
 from plugins.ingest_mqtt.config import MqttConfig
+from plugins.ingest_mqtt.downlinks import Request
+from plugins.ingest_mqtt.gateway import Gateway
+from plugins.ingest_mqtt.outgoing import CHUNK_BYTES, LOST, Outgoing
 from plugins.ingest_mqtt.packets import Reason, Version
 from plugins.ingest_mqtt.session import NoRoom, Session
 
-CHUNK_BYTES = 65536
-OUTGOING_BYTES_MAX = 1 << 20
-"""Pushes of QoS 0 are not counted by any window, so bytes are."""
 CALLS_MAX = 16
 """Requests of one device that wait for the server; each may wait a minute."""
 MAX_INFLIGHT_MESSAGES = 100
-LAST_WORDS_S = 1.0
-"""Time to write a last packet to a connection that is being closed."""
 PROVISION_LINGER_S = 60.0
 """A provisioning session is closed after so long a silence (§2.7)."""
 
 _PUSH_REASONS = {"taken over": Reason.TAKEN_OVER}
 """Why the core ends a session; every other word is an administrative action."""
-
-_LOST = (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError)
 
 
 class Shared(msgspec.Struct, frozen=True):
@@ -76,10 +71,8 @@ class Connection:
         self._session = Session(peer, config.packet_bytes_max, type_cast=config.type_cast)
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
-        self._sending = trio.Lock()
-        self._outgoing: list[bytes] = []
-        self._outgoing_bytes = 0
-        self._torn = False
+        self._outgoing = Outgoing(stream, config.send_timeout_s, self._on_lost)
+        self._gateway: Gateway | None = None
         self._calls = 0
         self._end_reason = ""
         self._stop_activity: Callable[[], None] | None = None
@@ -98,8 +91,9 @@ class Connection:
                     await self._serve()
                     self._nursery.cancel_scope.cancel()
         finally:
-            self._leave()
-            await self._last_words()
+            self._end(Reason.SERVER_STOPPING, "the appliance stops")  # unless something else did
+            self._leave(self._end_reason)
+            await self._outgoing.close()
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -116,13 +110,13 @@ class Connection:
                 self._end_reason = "the device hung up"
                 return
             await self._perform(self._session.receive(data))
-            await self._flush()
+            await self._outgoing.flush()
             patience_s = self._patience_s()
 
     async def _read(self) -> bytes:
         try:
             return bytes(await self._stream.receive_some(CHUNK_BYTES))
-        except _LOST:
+        except LOST:
             return b""
 
     def _patience_s(self) -> float:
@@ -134,7 +128,7 @@ class Connection:
     async def _perform(self, todo: Sequence[Action]) -> None:
         for action in todo:
             if isinstance(action, actions.Send):
-                self._write(action.data)
+                self._outgoing.add(action.data)
             elif isinstance(action, actions.PostTelemetry):
                 await self._post_telemetry(action.messages)
             elif isinstance(action, actions.Tell):
@@ -208,7 +202,7 @@ class Connection:
         self._end(Reason.QUOTA_EXCEEDED, "the core takes no messages")
 
     def _acknowledge(self, receipts: list[Receipt]) -> None:
-        self._write(b"".join(map(self._session.accepted, receipts)))
+        self._outgoing.add(b"".join(map(self._session.accepted, receipts)))
         taken = events.MqttMessagesAccepted(device=self._session.name, messages=len(receipts))
         self._shared.context.emit(taken)
 
@@ -222,6 +216,7 @@ class Connection:
             refusal = None if device else _refusal(action)
         except Retryable:
             device, refusal = None, Reason.SERVER_UNAVAILABLE
+        self._leave("it connects again")
         todo = self._session.authenticated(device, refusal)
         if device is not None:
             self._enter(device)
@@ -239,24 +234,28 @@ class Connection:
         self._shared.context.emit(refused)
 
     def _enter(self, device: DeviceSession) -> None:
-        self._leave()
         self._shared.enter(self)
         self._stop_activity = self._gate.connected(device)
         self._stop_pushes = self._gate.subscribe(device, self, attributes=False, rpc=False)
+        if device.is_gateway:
+            emit = self._shared.context.emit
+            self._gateway = Gateway(device, self._gate, self._publish_for_child, emit)
         connected = events.MqttDeviceConnected(
             device=device.name, version=_SPOKEN[self._session.version], peer=self._session.peer
         )
         self._shared.context.emit(connected)
 
-    def _leave(self) -> None:
+    def _leave(self, reason: str) -> None:
         """Undo `_enter`, if it happened."""
         if self._stop_activity is None or self._stop_pushes is None:
             return
+        if self._gateway is not None:
+            self._gateway.close()
+            self._gateway = None
         self._stop_pushes()
         self._stop_activity()
         self._stop_activity = self._stop_pushes = None
         self._shared.leave(self)
-        reason = self._end_reason or "the appliance stops"
         left = events.MqttDeviceDisconnected(device=self._session.name, reason=reason)
         self._shared.context.emit(left)
 
@@ -282,11 +281,16 @@ class Connection:
         await self._post(action.receipt, lambda: self._gate.rpc_reply(device, request_id, body))
 
     async def _rpc_delivered(self, action: actions.RpcDelivered) -> None:
-        self._gate.rpc_delivered(self._device(), action.request_id)
+        self._gate.rpc_delivered(action.device, action.request_id)
 
     async def _claim(self, action: actions.Claim) -> None:
         device, secret, duration_ms = self._device(), action.secret_key, action.duration_ms
         await self._post(action.receipt, lambda: self._gate.claim(device, secret, duration_ms))
+
+    async def _gateway_message(self, action: actions.GatewayMessage) -> None:
+        gateway, topic = self._gateway, action.receipt.topic
+        assert gateway is not None  # the session lets only gateways ask
+        await self._post(action.receipt, lambda: gateway.perform(action.request, topic))
 
     async def _provision(self, action: actions.Provision) -> None:
         answers: list[dict[str, Any]] = []
@@ -328,7 +332,7 @@ class Connection:
             body = {"error": str(error)}
         self._calls -= 1
         self._answer(action.reply, body)
-        await self._flush()
+        await self._outgoing.flush()
 
     # --- Downlink --------------------------------------------------------------------------------
 
@@ -338,16 +342,7 @@ class Connection:
 
     def rpc(self, request_id: int, method: str, params: Any, *, oneway: bool) -> bool:
         """See `Downlink`."""
-        if self._end_reason or self._outgoing_bytes > OUTGOING_BYTES_MAX:
-            return False
-        try:
-            data = self._session.push_rpc(request_id, method, params)
-        except NoRoom:
-            return False
-        if data is None:
-            return False
-        self._write_soon(data)
-        return True
+        return self._offer(lambda: self._session.push_rpc(request_id, method, params))
 
     def closed(self, reason: str) -> None:
         """See `Downlink`."""
@@ -356,12 +351,30 @@ class Connection:
     def _answer(self, topic: str, body: Any) -> None:
         """Publish a reply beside the acknowledgements of this chunk."""
         try:
-            self._write(self._session.publish(topic, body))
+            self._outgoing.add(self._session.publish(topic, body))
         except NoRoom as error:
             self._too_slow(str(error))
 
+    def _publish_for_child(self, topic: str, body: Any, request: Request | None) -> bool:
+        """Publish about a device behind this gateway; whether it goes out."""
+        if request is not None:
+            return self._offer(lambda: self._session.publish(topic, body, request))
+        self._push(lambda: self._session.publish(topic, body))
+        return not self._end_reason
+
+    def _offer(self, encode: Callable[[], bytes | None]) -> bool:
+        """Publish from outside the reading task if there is room; whether there was."""
+        if self._end_reason or self._outgoing.is_full:
+            return False
+        try:
+            data = encode()
+        except NoRoom:
+            return False
+        self._write_soon(data or b"")
+        return data is not None
+
     def _push(self, encode: Callable[[], bytes]) -> None:
-        """Publish from outside the reading task; must not block."""
+        """Publish from outside the reading task, or end a session that has no room."""
         if self._end_reason:
             return
         try:
@@ -369,8 +382,8 @@ class Connection:
         except NoRoom as error:
             self._too_slow(str(error))
             return
-        if self._outgoing_bytes > OUTGOING_BYTES_MAX:
-            self._too_slow(f"{self._outgoing_bytes} bytes wait to be sent")
+        if self._outgoing.is_full:
+            self._too_slow("too much waits to be sent")
             return
         self._write_soon(data)
 
@@ -379,33 +392,16 @@ class Connection:
         self._shared.context.emit(slow)
         self._end(Reason.QUOTA_EXCEEDED, reason)
 
-    # --- writing and the end ---------------------------------------------------------------------
-
-    def _write(self, data: bytes) -> None:
-        if data:
-            self._outgoing.append(data)
-            self._outgoing_bytes += len(data)
+    # --- the end ---------------------------------------------------------------------------------
 
     def _write_soon(self, data: bytes) -> None:
-        self._write(data)
-        if data and self._nursery is not None and not self._sending.locked():
-            self._nursery.start_soon(self._flush)
+        self._outgoing.add(data)
+        if self._nursery is not None:
+            self._outgoing.flush_soon(self._nursery)
 
-    async def _flush(self) -> None:
-        """Write all that waits. A device that does not take it ends its connection."""
-        async with self._sending:
-            try:
-                while self._outgoing:
-                    data = b"".join(self._outgoing)
-                    self._outgoing.clear()
-                    self._outgoing_bytes = 0
-                    self._torn = True  # until all of it is out, a cancel leaves half a packet
-                    with trio.fail_after(self._shared.config.send_timeout_s):
-                        await self._stream.send_all(data)
-                    self._torn = False
-            except _LOST:
-                self._end_reason = self._end_reason or "the device takes nothing"
-                self._scope.cancel()
+    def _on_lost(self) -> None:
+        self._end_reason = self._end_reason or "the device takes nothing"
+        self._scope.cancel()
 
     def _end(self, reason: Reason, text: str) -> None:
         """End the session from outside its reading task; must not block."""
@@ -414,29 +410,8 @@ class Connection:
         self._end_reason = text
         for action in self._session.end(reason, text):
             if isinstance(action, actions.Send):
-                self._write(action.data)
+                self._outgoing.add(action.data)
         self._scope.cancel()
-
-    async def _last_words(self) -> None:
-        """Write what is still to say, briefly, then close.
-
-        A socket closed with input unread is reset, and the reset can overtake our last packet;
-        so we only say that we are done and read on until the peer closes too.
-        """
-        with trio.move_on_after(LAST_WORDS_S, shield=True):
-            if self._outgoing and not self._torn:
-                await self._flush()
-            if isinstance(self._stream, trio.SocketStream):
-                await self._linger(self._stream)
-            await self._stream.aclose()
-
-    async def _linger(self, stream: trio.SocketStream) -> None:
-        try:
-            await stream.send_eof()
-            while await stream.receive_some(CHUNK_BYTES):
-                pass
-        except _LOST:
-            pass
 
     def _device(self) -> DeviceSession:
         assert self._session.device is not None  # actions that need one come after CONNECT
@@ -460,4 +435,5 @@ _PERFORM: dict[type[Any], Callable[[Connection, Any], Awaitable[None]]] = {
     actions.Claim: Connection._claim,
     actions.Provision: Connection._provision,
     actions.CallServer: Connection._call_server,
+    actions.GatewayMessage: Connection._gateway_message,
 }

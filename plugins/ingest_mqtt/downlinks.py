@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 
+from appliance.extension.ports import DeviceSession
 from plugins.ingest_mqtt.codec import encode
 from plugins.ingest_mqtt.packets import Publish, Version
+
+Request = tuple[DeviceSession, int]
+"""(device, id) of a request that is delivered when its publish is acknowledged."""
 
 WAITING_MAX = 100
 PACKET_ID_MAX = 65535
@@ -27,15 +31,20 @@ class Downlinks:
         self.receive_maximum = PACKET_ID_MAX
         self.packet_bytes_max = 0
         self._last_id = 0
-        self._unacknowledged: dict[int, int | None] = {}
-        self._queued: deque[tuple[bytes, int, int | None]] = deque()
+        self._unacknowledged: dict[int, Request | None] = {}
+        self._queued: deque[tuple[bytes, int, Request | None]] = deque()
 
     def publish(
-        self, topic: str, payload: bytes, qos: int, version: Version, request_id: int | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        version: Version,
+        request: Request | None = None,
     ) -> bytes:
         """The bytes to send now, none if the device's window is full.
 
-        request_id: remembered and given back by `acknowledged`. Raises NoRoom.
+        request: remembered and given back by `acknowledged`. Raises NoRoom.
         """
         if len(self._unacknowledged) + len(self._queued) >= WAITING_MAX:
             raise NoRoom(f"{WAITING_MAX} messages wait for its acknowledgement")
@@ -45,20 +54,20 @@ class Downlinks:
             raise NoRoom(f"it takes no packet of {len(data)} bytes")
         if not qos:
             return data
-        self._queued.append((data, packet_id, request_id))
+        self._queued.append((data, packet_id, request))
         return self._release()
 
-    def acknowledged(self, packet_id: int) -> tuple[int | None, bytes]:
-        """(the request id of that publish, bytes to send now). Unknown ids change nothing."""
-        request_id = self._unacknowledged.pop(packet_id, None)
-        return request_id, self._release()
+    def acknowledged(self, packet_id: int) -> tuple[Request | None, bytes]:
+        """(the request that was published, bytes to send now). Unknown ids change nothing."""
+        request = self._unacknowledged.pop(packet_id, None)
+        return request, self._release()
 
     def _release(self) -> bytes:
         """Move what fits from the queue to the wire."""
         released = b""
         while self._queued and len(self._unacknowledged) < self.receive_maximum:
-            data, packet_id, request_id = self._queued.popleft()
-            self._unacknowledged[packet_id] = request_id
+            data, packet_id, request = self._queued.popleft()
+            self._unacknowledged[packet_id] = request
             released += data
         return released
 

@@ -12,6 +12,7 @@ from typing import Any
 from appliance.payload import PayloadError, parse_attributes, parse_json, parse_telemetry
 from plugins.ingest_mqtt import actions
 from plugins.ingest_mqtt.actions import Action, Receipt
+from plugins.ingest_mqtt.gateway_requests import parse, read_claim
 from plugins.ingest_mqtt.packets import MalformedPacket, Publish, Reason
 from plugins.ingest_mqtt.topics import GATEWAY, Kind, Route
 
@@ -28,6 +29,9 @@ def action_of(publish: Publish, where: Route, receipt: Receipt, *, type_cast: bo
         return actions.PostTelemetry([(receipt, posts)])
     if where.kind is Kind.ATTRIBUTES:
         return actions.PostAttributes(receipt, parse_attributes(payload, type_cast=type_cast))
+    if where.kind is Kind.GATEWAY:
+        name = publish.topic.removeprefix(GATEWAY)
+        return actions.GatewayMessage(receipt, parse(name, payload, type_cast=type_cast))
     return _OTHERS[where.kind](payload, where, receipt)
 
 
@@ -67,19 +71,11 @@ def _rpc_reply(payload: bytes, where: Route, receipt: Receipt) -> Action:
 
 
 def _claim(payload: bytes, where: Route, receipt: Receipt) -> Action:
-    body = _object(payload) if payload else {}
-    secret_key, duration_ms = body.get("secretKey", ""), body.get("durationMs")
-    if not isinstance(secret_key, str) or not isinstance(duration_ms, int | None):
-        raise PayloadError("'secretKey' must be text and 'durationMs' a whole number")
-    return actions.Claim(receipt, secret_key, duration_ms)
+    return actions.Claim(receipt, *read_claim(parse_json(payload) if payload else {}))
 
 
 def _provision(payload: bytes, where: Route, receipt: Receipt) -> Action:
     return actions.Provision(receipt, _object(payload), where.reply)
-
-
-def _gateway(payload: bytes, where: Route, receipt: Receipt) -> Action:
-    return actions.GatewayMessage(receipt, receipt.topic.removeprefix(GATEWAY), _object(payload))
 
 
 def _object(payload: bytes) -> dict[str, Any]:
@@ -95,5 +91,4 @@ _OTHERS: dict[Kind, Callable[[bytes, Route, Receipt], Action]] = {
     Kind.RPC_REPLY: _rpc_reply,
     Kind.CLAIM: _claim,
     Kind.PROVISION: _provision,
-    Kind.GATEWAY: _gateway,
 }

@@ -26,14 +26,16 @@ from appliance.payload import PayloadError
 from plugins.ingest_mqtt import actions, packets
 from plugins.ingest_mqtt.actions import Action, Authenticate, Close, Receipt, Send, Tell
 from plugins.ingest_mqtt.codec import Frame, FrameReader, decode, encode
-from plugins.ingest_mqtt.downlinks import Downlinks, NoRoom
+from plugins.ingest_mqtt.downlinks import Downlinks, NoRoom, Request
 from plugins.ingest_mqtt.events import MqttPayloadRefused, MqttProtocolViolated, MqttTopicUnknown
 from plugins.ingest_mqtt.fields import Property
+from plugins.ingest_mqtt.gateway_requests import NAMES
 from plugins.ingest_mqtt.packets import MalformedPacket, Packet, Reason, Version
 from plugins.ingest_mqtt.publishes import action_of
 from plugins.ingest_mqtt.topics import (
     ATTRIBUTE_FILTERS,
     FILTERS,
+    GATEWAY,
     OTA_ERROR,
     PROVISION_RESPONSE,
     RPC_FILTERS,
@@ -132,13 +134,16 @@ class Session:
         return [Close(text)]
 
     # output to the device ------------------------------------------------------------------------
-    def publish(self, topic: str, body: Any) -> bytes:
-        """A publish, with the QoS subscribed or 1. Raises NoRoom."""
+    def publish(self, topic: str, body: Any, request: Request | None = None) -> bytes:
+        """A publish, with the QoS subscribed or 1. Raises NoRoom.
+
+        request: what its acknowledgement delivers.
+        """
         granted = self._granted.get(topic)
         if granted is None:
             granted = self._granted.get(topic.rpartition("/")[0] + "/+", 1)
         payload = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        return self._downlinks.publish(topic, payload, granted, self.version)
+        return self._downlinks.publish(topic, payload, granted, self.version, request)
 
     def push_attributes(self, updated: dict[str, Value], deleted: Sequence[str]) -> bytes:
         """Shared attributes changed; nothing if the device did not subscribe. Raises NoRoom."""
@@ -151,12 +156,10 @@ class Session:
     def push_rpc(self, request_id: int, method: str, params: Any) -> bytes | None:
         """A request for the device; None if it did not subscribe. Raises NoRoom."""
         name = self._last_granted(RPC_FILTERS)
-        if name is None:
+        if name is None or self.device is None:
             return None
         topic = name.replace("+", str(request_id))
-        payload = msgspec.json.encode({"method": method, "params": params})
-        qos = self._granted[name]
-        return self._downlinks.publish(topic, payload, qos, self.version, request_id)
+        return self.publish(topic, {"method": method, "params": params}, (self.device, request_id))
 
     def _last_granted(self, filters: set[str]) -> str | None:
         """The filter subscribed last decides between long and short topics."""
@@ -265,6 +268,8 @@ class Session:
             out += self._no_package()
         elif where.kind is Kind.GATEWAY and not (self.device and self.device.is_gateway):
             out.append(Tell(MqttTopicUnknown(device=self.name, topic=packet.topic)))
+        elif where.kind is Kind.GATEWAY and packet.topic.removeprefix(GATEWAY) not in NAMES:
+            out += self._unknown_topic(receipt)
         else:
             return action_of(packet, where, receipt, type_cast=self._type_cast)
         return None
@@ -303,10 +308,10 @@ class Session:
         return [Send(encode(packets.PubComp(packet.packet_id, reason), self.version))]
 
     def _on_puback(self, packet: packets.PubAck) -> list[Action]:
-        request_id, released = self._downlinks.acknowledged(packet.packet_id)
+        request, released = self._downlinks.acknowledged(packet.packet_id)
         out: list[Action] = [Send(released)] if released else []
-        if request_id is not None and packet.reason < 0x80:
-            out.append(actions.RpcDelivered(request_id))
+        if request is not None and packet.reason < 0x80:
+            out.append(actions.RpcDelivered(*request))
         return out
 
     def _on_subscribe(self, packet: packets.Subscribe) -> list[Action]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
+from appliance.rules.alarms import status_of
 from appliance.rules.context import Context
 from appliance.rules.node import (
     FALSE,
@@ -63,7 +64,7 @@ class AlarmStatus:
         alarm = ctx.state.entity("ALARM", _alarm_id(message.data))
         if alarm is None:
             raise NodeError("No such alarm found.")
-        ctx.tell(TRUE if alarm_status(alarm) in self._wanted else FALSE, message)
+        ctx.tell(TRUE if status_of(alarm) in self._wanted else FALSE, message)
 
 
 def _alarm_id(data: Any) -> UUID:
@@ -71,12 +72,6 @@ def _alarm_id(data: Any) -> UUID:
         return UUID(data["id"]["id"])
     except (KeyError, TypeError, ValueError):
         raise NodeError("the message holds no alarm") from None
-
-
-def alarm_status(alarm: dict[str, Any]) -> str:
-    """The status that follows from an alarm's two flags."""
-    active = "CLEARED" if alarm.get("cleared") else "ACTIVE"
-    return f"{active}_{'ACK' if alarm.get('acknowledged') else 'UNACK'}"
 
 
 class CheckRelationConfig(NodeConfig, frozen=True, kw_only=True):

@@ -238,4 +238,6 @@ def _apply(function: str, value: Any) -> Any:
         raise NodeError(f"{function}() needs numbers")
     if function == "avg":
         return sum(numbers) / len(numbers)
-    return float({"min": min, "max": max, "sum": sum}[function](numbers))
+    if function == "sum":
+        return float(sum(numbers))
+    return float(min(numbers) if function == "min" else max(numbers))

@@ -7,8 +7,10 @@ it the only caller of the database; queries take the same lock.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import duckdb
@@ -23,7 +25,7 @@ from plugins.storage_duckdb.events import ApplyFailed, BatchApplied
 from plugins.storage_duckdb.history import History
 from plugins.storage_duckdb.journal import Journal
 from plugins.storage_duckdb.reader import JournalReader
-from plugins.storage_duckdb.rebuild import DatabaseOpener, is_damage
+from plugins.storage_duckdb.rebuild import DatabaseOpener, is_damage, is_dead
 from plugins.storage_duckdb.records import TELEMETRY
 from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
 from plugins.storage_duckdb.staging import Change, Staging, change_of
@@ -65,7 +67,8 @@ class Applier:
         self._hurry = trio.Event()
         self._progress = trio.Event()
         self._failures = 0
-        self._checkpoint_at = trio.current_time() + config.checkpoint_interval_s
+        self._refusal: Exception | None = None
+        self._checkpoint_at = time.monotonic() + config.checkpoint_interval_s
 
     @property
     def applied_seq(self) -> int:
@@ -82,9 +85,14 @@ class Applier:
             self._hurry.set()
 
     async def wait_applied(self, seq: int) -> None:
-        """Return when the tables contain everything up to seq."""
+        """Return when the tables contain everything up to seq.
+
+        Raises Retryable while the database refuses to be written: waiting has no end in sight.
+        """
         await trio.lowlevel.checkpoint()
         while self.applied_seq < seq:
+            if self._refusal is not None:
+                raise Retryable(f"the database is behind: {self._refusal}")
             progress = self._progress
             self._wanted_seq = max(self._wanted_seq, seq)
             self._work.set()
@@ -101,39 +109,55 @@ class Applier:
 
         Raises Retryable when the database cannot answer now.
         """
-        for attempt in range(2):
+        for attempt in range(3):
+            database = self.database
             try:
                 return await self.call(lambda: work(self.database, self.history))
             except duckdb.Error as error:
-                if attempt or not is_damage(error):
+                if attempt == 2 or not (is_damage(error) or is_dead(error)):
                     raise Retryable(f"the database cannot answer: {error}") from error
-                await self.reopen(error, rebuild=True)
+                rebuild = is_damage(error) and (attempt > 0 or not is_dead(error))
+                await self._reopen(database, error, rebuild=rebuild)
                 await self.wait_applied(self._journal.durable_seq)
         raise AssertionError("unreachable")
 
-    async def reopen(self, error: Exception, *, rebuild: bool) -> None:
-        """Close and open again; rebuild: from what is intact, without trusting the file."""
-        first_seq = self._journal.first_seq
+    async def _reopen(self, failed: Database, error: Exception, *, rebuild: bool) -> None:
+        """Close and open again, unless another task did that already.
+
+        rebuild: from what is intact, without trusting the file. Raises Retryable if it cannot be
+        opened now; the next use tries again.
+        """
 
         def exchange() -> None:
-            self.database.close()
-            opener = self._opener
-            self.database = opener.rebuild(first_seq, error) if rebuild else opener.open(first_seq)
-            self.history = History(self.database)
+            if self.database is failed:
+                failed.close()
+                opener = self._opener
+                self.database = opener.rebuild(error) if rebuild else opener.open()
+                self.history = History(self.database)
 
-        with trio.CancelScope(shield=True):
-            await self.call(exchange)
+        try:
+            with trio.CancelScope(shield=True):
+                await self.call(exchange)
+        except (duckdb.Error, OSError, ApplianceError) as second:
+            raise Retryable(f"the database cannot be opened: {second}") from second
+        self._forget_waiting()
+        self._work.set()
+
+    def _forget_waiting(self) -> None:
+        """Go on from the journal: memory and database may no longer fit together."""
         self._waiting.clear()
         self._next_seq = self.applied_seq + 1
-        self._work.set()
 
     async def scrub(self) -> None:
         """Read every row once, a row group at a time, so that damage is found before it is met."""
         for table in (*KEYED_TABLES, *GROWING_TABLES):
             start: int | None = 0
             while start is not None:
-                at = start
-                start = await self.query(lambda database, _: database.read_rows(table, at))  # noqa: B023  # awaited within the turn
+                read = partial(_read_rows, table, start)
+                try:
+                    start = await self.query(read)
+                except Retryable:
+                    await trio.sleep(_RETRY_S)
 
     async def run(self) -> None:
         """Apply until cancelled."""
@@ -151,21 +175,26 @@ class Applier:
     async def step(self) -> bool:
         """Apply the next batch; False if it failed (then a second has passed)."""
         changes = [self._waiting.popleft() for _ in range(min(_BATCH_MAX, len(self._waiting)))]
+        database = self.database
         try:
             with trio.CancelScope(shield=True):
                 staging = await self.call(lambda: self._apply(changes))
         except (duckdb.Error, OSError) as error:
-            await self._recover(error)
+            await self._recover(database, error)
             return False
         self._failures = 0
+        self._refusal = None
         if not self._waiting and self._next_seq <= self.applied_seq:
             self._next_seq = self.applied_seq + 1
         if staging.last_seq:
             self._on_applied(staging)
             self._context.emit(BatchApplied(records=staging.records, seq=staging.last_seq))
+        self._wake()
+        return True
+
+    def _wake(self) -> None:
         self._progress.set()
         self._progress = trio.Event()
-        return True
 
     def _apply(self, changes: list[Change]) -> Staging:
         database = self.database
@@ -174,20 +203,25 @@ class Applier:
             changes = [change_of(record) for record in records[:_BATCH_MAX]]
         staging = database.apply(changes)
         self.history.applied(staging)
-        if database.wal_bytes() > self._config.wal_bytes_max:
+        overdue = time.monotonic() > self._checkpoint_at
+        large = database.wal_bytes() > self._config.wal_bytes_max
+        if (overdue or large) and database.has_room():
             database.checkpoint()
+            self._checkpoint_at = time.monotonic() + self._config.checkpoint_interval_s
         return staging
 
-    async def _recover(self, error: Exception) -> None:
+    async def _recover(self, failed: Database, error: Exception) -> None:
         """Wait where the disk is full; else open again, and if that did not help, rebuild."""
         self._context.emit(ApplyFailed(reason=str(error)))
-        self._waiting.clear()
-        self._next_seq = self.applied_seq + 1
-        if is_damage(error):
-            self._failures += 1
+        self._forget_waiting()
+        self._refusal = error
+        self._wake()
+        damage = is_damage(error)
+        self._failures += damage
+        if damage or is_dead(error):
             try:
-                await self.reopen(error, rebuild=self._failures > 1)
-            except (duckdb.Error, OSError, ApplianceError) as second:
+                await self._reopen(failed, error, rebuild=damage and self._failures > 1)
+            except Retryable as second:
                 self._context.emit(ApplyFailed(reason=str(second)))
         await trio.sleep(_RETRY_S)
 
@@ -197,9 +231,17 @@ class Applier:
             if not await self.step():
                 return
         try:
-            await self.call(self.database.checkpoint)
+            await self.call(self._fold)
         except duckdb.Error as error:
             self._context.emit(ApplyFailed(reason=str(error)))
+
+    def _fold(self) -> None:
+        if self.database.has_room():
+            self.database.checkpoint()
+
+
+def _read_rows(table: str, start: int, database: Database, history: History) -> int | None:
+    return database.read_rows(table, start)
 
 
 def _changes(group: Group) -> list[Change]:

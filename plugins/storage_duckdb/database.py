@@ -13,12 +13,16 @@ from typing import Any
 
 import duckdb
 
+from appliance.model.unit import Lane
+from plugins.storage_duckdb.folders import free_bytes
+from plugins.storage_duckdb.format import LaneFigures
 from plugins.storage_duckdb.ledger import Position
 from plugins.storage_duckdb.records import QuarantineNote, decode_note
 from plugins.storage_duckdb.schema import TABLES, VERSION, VIEWS
 from plugins.storage_duckdb.staging import Change, Numbers, Staging, quarantine_row
 
 FILE = "appliance.duckdb"
+_CHECKPOINT_ROOM = 1 << 20
 ROW_GROUP = 122_880
 """Rows that DuckDB stores together."""
 
@@ -66,11 +70,23 @@ class Database:
     Args:
         path: of the database file; made if missing.
         memory_bytes: DuckDB's own limit. threads: for queries. temp: where it may spill.
+        external_access: may attach another file, which only a rebuild does.
     """
 
-    def __init__(self, path: Path, memory_bytes: int, threads: int, temp: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        memory_bytes: int,
+        threads: int,
+        temp: Path,
+        *,
+        external_access: bool = False,
+    ) -> None:
         self.path = path
-        self.connection = connect(path, memory_bytes, threads, temp)
+        self.applied_seq = 0
+        self.connection = connect(
+            path, memory_bytes, threads, temp, external_access=external_access
+        )
         try:
             self._prepare()
         except BaseException:
@@ -78,17 +94,24 @@ class Database:
             raise
 
     def _prepare(self) -> None:
-        self.connection.execute(TABLES)
-        self.connection.execute(VIEWS)
-        row = self.connection.execute("SELECT applied_seq FROM store.meta").fetchone()
-        if row is None:
-            self.connection.execute("INSERT INTO store.meta VALUES (?, 0)", [VERSION])
-        self.applied_seq: int = row[0] if row else 0
+        if not self._is_current():
+            self.connection.execute(TABLES)
+            self.connection.execute(VIEWS)
+            if not self.rows("FROM store.meta"):
+                self.connection.execute("INSERT INTO store.meta VALUES (?, 0)", [VERSION])
+        ((self.applied_seq,),) = self.rows("SELECT applied_seq FROM store.meta")
         self.checkpointed_seq = 0
         entities = self.rows("SELECT entity_type, entity_id, number FROM store.entity_dictionary")
         self.entities = Numbers({(kind, id): number for kind, id, number in entities})
         self.keys = Numbers(dict(self.rows("SELECT key, number FROM store.key_dictionary")))
         self.dictionary_seq = self.applied_seq
+
+    def _is_current(self) -> bool:
+        """Whether the tables are there: then opening writes nothing, which a full disk needs."""
+        try:
+            return self.rows("SELECT version FROM store.meta") == [(VERSION,)]
+        except duckdb.CatalogException:
+            return False
 
     def rows(self, statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a statement."""
@@ -169,8 +192,12 @@ class Database:
 
     def _store_points(self, staging: Staging) -> None:
         if staging.points["ts"]:
-            points = staging.arrow()  # noqa: F841  # the statement scans this local by name
-            self.connection.execute(_INSERT_POINTS)
+            # By registration: scanning a Python variable by name is external access, which is off.
+            self.connection.register("points", staging.arrow())
+            try:
+                self.connection.execute(_INSERT_POINTS)
+            finally:
+                self.connection.unregister("points")
         if staging.texts:
             self.connection.execute(_INSERT_TEXTS, _columns(staging.texts))
 
@@ -264,6 +291,32 @@ class Database:
                     [entity, keys, note.start_ms, note.end_ms, seq],
                 )
 
+    def set_lanes(self, lanes: Sequence[LaneFigures]) -> None:
+        """Make the cursors what the journal says: it may have them only in its accounts."""
+        stored = {
+            (outbox, lane): (seq, idx) for outbox, lane, seq, idx in self.rows("FROM store.lane")
+        }
+        staging = Staging(self.entities, self.keys)
+        staging.lanes = {
+            (figures.outbox, Lane(figures.lane)): figures
+            for figures in lanes
+            if figures.done or stored.get((figures.outbox, figures.lane)) != tuple(figures.cursor)
+        }
+        self._store_lanes(staging)
+
+    def name_unknown_numbers(self) -> None:
+        """After a rebuild: a number in history whose name is lost must not be given again."""
+        self.connection.execute(
+            "INSERT INTO store.key_dictionary"
+            " SELECT DISTINCT key, 'lost-' || key FROM store.history"
+            " WHERE key NOT IN (SELECT number FROM store.key_dictionary)"
+        )
+        self.connection.execute(
+            "INSERT INTO store.entity_dictionary"
+            " SELECT DISTINCT entity, 'LOST', md5(entity::VARCHAR)::UUID FROM store.history"
+            " WHERE entity NOT IN (SELECT number FROM store.entity_dictionary)"
+        )
+
     # upkeep --------------------------------------------------------------------------------------
     def wal_bytes(self) -> int:
         """Size of DuckDB's own log."""
@@ -280,6 +333,10 @@ class Database:
         """Size of the database without the blocks that wait to be used again."""
         ((block, used),) = self.rows("SELECT block_size, used_blocks FROM pragma_database_size()")
         return int(block) * int(used)
+
+    def has_room(self) -> bool:
+        """Whether a checkpoint may be tried: one that meets a full disk ends the connection."""
+        return free_bytes(self.path.parent) > self.wal_bytes() + _CHECKPOINT_ROOM
 
     def checkpoint(self) -> None:
         """Fold the log into the file. Raises duckdb.Error."""
@@ -309,10 +366,16 @@ class Database:
 
 
 def connect(
-    path: Path, memory_bytes: int, threads: int, temp: Path, *, read_only: bool = False
+    path: Path,
+    memory_bytes: int,
+    threads: int,
+    temp: Path,
+    *,
+    read_only: bool = False,
+    external_access: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """A connection that never takes more than it is given and reads no other file."""
-    return duckdb.connect(
+    connection = duckdb.connect(
         str(path),
         read_only=read_only,
         config={
@@ -325,6 +388,10 @@ def connect(
             "autoload_known_extensions": False,
         },
     )
+    if not external_access:
+        connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

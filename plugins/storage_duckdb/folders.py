@@ -75,3 +75,9 @@ class FolderLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes an unprivileged process may still write there."""
+    figures = os.statvfs(folder)
+    return figures.f_bavail * figures.f_frsize

@@ -20,6 +20,7 @@ import msgspec
 
 from appliance.model.errors import Fatal, Retryable
 from appliance.model.unit import OutboxEvent, Unit
+from plugins.storage_duckdb.folders import free_bytes
 from plugins.storage_duckdb.format import (
     GROUP_RECORDS_MAX,
     NOTES,
@@ -254,12 +255,6 @@ class Journal:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-
-def free_bytes(folder: Path) -> int:
-    """Bytes an unprivileged process may still write there."""
-    figures = os.statvfs(folder)
-    return figures.f_bavail * figures.f_frsize
 
 
 def is_no_space(error: OSError) -> bool:

@@ -19,9 +19,15 @@ from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.damage import DamageReport
 from plugins.storage_duckdb.database import FILE, ROW_GROUP, Database
 from plugins.storage_duckdb.folders import Folders
+from plugins.storage_duckdb.journal import Journal
 from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
 
 _SLICE = 2_048 * 4
+_NOT_IN_SNAPSHOTS = (*GROWING_TABLES, "the database")
+_DAMAGE = (
+    duckdb.IOException, duckdb.SerializationException, duckdb.InternalException,
+    duckdb.FatalException,
+)  # fmt: skip
 _NOT_DAMAGE = (
     "could not set lock", "permission denied", "no space left", "file too large", "out of memory",
     "too many open files", "disk quota", "interrupted",
@@ -31,54 +37,80 @@ _NOT_DAMAGE = (
 class DatabaseOpener:
     """Opens the database of a folder and, when it must, builds it anew.
 
-    first_seq is asked for the first sequence that the journal still has.
+    Args:
+        journal: what the database is held against, and filled from.
     """
 
-    def __init__(self, folders: Folders, config: DuckdbStorageConfig, report: DamageReport) -> None:
+    def __init__(
+        self,
+        folders: Folders,
+        config: DuckdbStorageConfig,
+        report: DamageReport,
+        journal: Journal,
+    ) -> None:
         self._folders = folders
         self._config = config
         self._report = report
+        self._journal = journal
         self._path = folders.root / FILE
         self._wal = folders.root / f"{FILE}.wal"
         self._fresh = folders.root / f"{FILE}.rebuild"
 
-    def open(self, first_seq: int) -> Database:
-        """The database, current up to some sequence >= first_seq - 1."""
+    def open(self) -> Database:
+        """The database, current at least to where the journal begins."""
         try:
-            return self._open_current(first_seq)
+            return self._open_current()
         except duckdb.Error as error:
             _raise_unless_damage(error)
             reason = error
         if self._wal.exists():
             self._report.keep(self._wal, move=True)
-            self._report.add(f"database log damaged ({_first_line(reason)})", "")
             try:
-                return self._open_current(first_seq)
+                database = self._open_current()
+                self._report.add(f"database log damaged ({_first_line(reason)})", "")
+                return database
             except duckdb.Error as error:
                 reason = error
-        return self.rebuild(first_seq, reason)
+        return self.rebuild(reason)
 
-    def _open_current(self, first_seq: int) -> Database:
+    def _open_current(self) -> Database:
+        first_seq = self._journal.first_seq
         if not self._path.exists() and first_seq > 1:
-            return self.rebuild(first_seq, None)
+            return self.rebuild(None)
         database = self._database(self._path)
-        if database.applied_seq < first_seq - 1:
+        try:
+            if database.applied_seq < first_seq - 1:
+                raise duckdb.IOException(f"the database ends at {database.applied_seq}")
+            self._show_cursors(database)
+        except BaseException:
             database.close()
-            raise duckdb.Error(f"the database ends at {database.applied_seq}")
+            raise
         return database
 
-    def _database(self, path: Path) -> Database:
-        config = self._config
-        return Database(path, config.memory_bytes, config.threads, self._folders.temp)
+    def _show_cursors(self, database: Database) -> None:
+        try:
+            database.set_lanes(self._journal.ledger.figures())
+        except duckdb.Error as error:
+            if is_damage(error):
+                raise
+            # A full disk: the status column of `cloud_event` is old until it can be written.
 
-    def rebuild(self, first_seq: int, error: Exception | None) -> Database:
+    def _database(self, path: Path, *, external_access: bool = False) -> Database:
+        config, temp = self._config, self._folders.temp
+        return Database(
+            path, config.memory_bytes, config.threads, temp, external_access=external_access
+        )
+
+    def rebuild(self, error: Exception | None) -> Database:
         """A new database from everything that is intact; the old file is put aside."""
+        first_seq = self._journal.first_seq
         if self._wal.exists():
             self._report.keep(self._wal, move=True)
         self._remove_fresh()
-        fresh = self._database(self._fresh)
-        lost = self._salvage(fresh, first_seq)
-        lost += self._restore(fresh, lost)
+        fresh = self._database(self._fresh, external_access=True)
+        lost = self._restore(fresh, self._salvage(fresh, first_seq))
+        fresh.name_unknown_numbers()
+        fresh.set_lanes(self._journal.ledger.figures())
         fresh.connection.execute("UPDATE store.meta SET applied_seq = ?", [first_seq - 1])
         fresh.checkpoint()
         fresh.close()
@@ -98,11 +130,11 @@ class DatabaseOpener:
     def _salvage(self, fresh: Database, first_seq: int) -> list[str]:
         """Copy what can be read; returns what could not."""
         if not self._path.exists():
-            return [f"history and events before sequence {first_seq}"] if first_seq > 1 else []
+            return [_all_old(first_seq)] if first_seq > 1 else []
         try:
             fresh.connection.execute(f"ATTACH '{_quoted(self._path)}' AS old (READ_ONLY)")
         except duckdb.Error:
-            return [f"history and events before sequence {first_seq}"]
+            return [_all_old(first_seq)]
         lost = []
         try:
             for table in (*KEYED_TABLES, *GROWING_TABLES):
@@ -113,25 +145,36 @@ class DatabaseOpener:
         return lost
 
     def _restore(self, fresh: Database, lost: list[str]) -> list[str]:
-        """Fill the state from the snapshots where the old tables could not be read whole."""
+        """Fill the state from the snapshots where the old tables could not be read whole.
+
+        Returns what is still lost: a whole snapshot together with the journal is whole state.
+        """
         if not lost and self._path.exists():
             return []
         current = snapshot.read(self._folders.snapshot / snapshot.CURRENT)
         if current is not None:
             snapshot.restore(fresh, current)
         if current is not None and current.complete:
-            return []
+            return [words for words in lost if words.endswith(_NOT_IN_SNAPSHOTS)]
         previous = snapshot.read(self._folders.snapshot / snapshot.PREVIOUS)
         if previous is not None:
             snapshot.restore(fresh, previous)
-        damaged = current is not None
-        return ["state that only the damaged snapshot had"] if damaged else []
+        if current is not None:
+            lost = [*lost, "state that only the damaged snapshot had"]
+        return lost
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether DuckDB's words speak of the file rather than of its surroundings."""
+    """Whether DuckDB speaks of the file rather than of its surroundings."""
     words = str(error).lower()
-    return not any(phrase in words for phrase in _NOT_DAMAGE)
+    # A checksum that does not match comes as the bare base class.
+    speaks_of_file = isinstance(error, _DAMAGE) or "corrupt" in words
+    return speaks_of_file and not any(phrase in words for phrase in _NOT_DAMAGE)
+
+
+def is_dead(error: Exception) -> bool:
+    """Whether the connection is of no more use, whatever the reason; the file may be well."""
+    return isinstance(error, duckdb.FatalException | duckdb.ConnectionException)
 
 
 def _raise_unless_damage(error: duckdb.Error) -> None:
@@ -142,11 +185,15 @@ def _raise_unless_damage(error: duckdb.Error) -> None:
         ) from error
 
 
+def _all_old(first_seq: int) -> str:
+    return f"history and events before sequence {first_seq}, which were only in the database"
+
+
 def _copy_table(fresh: Database, table: str, limit: str) -> list[str]:
     try:
         ((last,),) = fresh.rows(f"SELECT max(rowid) FROM old.store.{table}")
     except duckdb.Error:
-        return [f"all of {table} that is not in the journal"]
+        return [f"all that the journal does not have of {table}"]
     lost = 0
     for start in range(0, (-1 if last is None else last) + 1, ROW_GROUP):
         if not _copy_rows(fresh, table, limit, start, start + ROW_GROUP):

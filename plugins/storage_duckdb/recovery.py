@@ -218,10 +218,11 @@ def _tell(found: Survey, notes: Sequence[DropNote], report: DamageReport) -> Non
     for first, last in found.holes:
         report.add_once("journal segment gone", f"records {first}..{last}")
     for wound in found.wounds:
-        report.add(*_words(wound, notes))
+        report.add(*wound_words(wound, notes))
 
 
-def _words(wound: Wound, notes: Sequence[DropNote]) -> tuple[str, str]:
+def wound_words(wound: Wound, notes: Sequence[DropNote]) -> tuple[str, str]:
+    """(what is damaged, what is missing) in words."""
     segment = wound.scan.segment
     name = segment.path.name
     damaged = sum(gap.end - gap.start for gap in wound.scan.gaps)

@@ -6,7 +6,8 @@ memory has it), and a snapshot covers the state it changed. Segments go from the
 
 Undelivered events are given up only where `outbox_s` or `outbox_bytes_max` says so, whole segments
 at a time, counted by reason. History goes by age and by size of the database; what still waits to
-be sent is left in it.
+be sent is left in it. A point's age counts from its time or its arrival, whichever is later: what
+a device with a wrong clock sent, or a backlog of last year, is kept as long as everything else.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 import trio
 
 from appliance.extension.hookspecs import Context
+from appliance.model.errors import Retryable
 from appliance.model.unit import Lane
 from plugins.storage_duckdb import snapshot
 from plugins.storage_duckdb.applier import Applier
@@ -34,7 +36,7 @@ _IDLE_BYTES_MIN = 1 << 20
 _HISTORY_INTERVAL_S = 600.0
 
 _EXPIRED = """
-DELETE FROM store.history WHERE (ts < $1 OR (ttl_s > 0 AND ts + ttl_s::BIGINT * 1000 < $2))
+DELETE FROM store.history WHERE (greatest(ts, committed_ms) < $1 OR (ttl_s > 0 AND ts + ttl_s::BIGINT * 1000 < $2))
     AND NOT (idx >= 0 AND seq > (SELECT coalesce(max(cursor_seq), 0) FROM store.lane
                                  WHERE outbox = 'cloud' AND lane = 2))
 """
@@ -75,7 +77,10 @@ class Retention:
         """Look every `retention_interval_s`, until cancelled."""
         while True:
             await trio.sleep(self._config.retention_interval_s)
-            await self.reclaim()
+            try:
+                await self.reclaim()
+            except (Retryable, OSError):
+                pass  # a full disk, which the refused commits have told; the next look will do
 
     async def reclaim(self) -> None:
         """Give back what can be given back now. Raises Retryable when the disk refuses."""
@@ -122,7 +127,7 @@ class Retention:
 
     def _secure(self, database: Database, last_seq: int, has_state: bool) -> int:
         """In the database's thread: what the segments hold is safe elsewhere afterwards."""
-        if database.checkpointed_seq < last_seq:
+        if database.checkpointed_seq < last_seq and database.has_room():
             database.checkpoint()
         known = max(self._snapshot_seq, 0)
         if (has_state and known < last_seq) or database.dictionary_seq > known:
@@ -177,4 +182,5 @@ class Retention:
             database.connection.execute(_OLD_EVENTS, [now - int(config.events_s * 1000)])
         if config.history_bytes_max and database.used_bytes() > config.history_bytes_max:
             database.connection.execute(_OLDEST_TENTH)
-        database.checkpoint()
+        if database.has_room():
+            database.checkpoint()

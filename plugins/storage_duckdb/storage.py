@@ -25,8 +25,8 @@ from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.damage import Damage, DamageReport
 from plugins.storage_duckdb.database import Database
 from plugins.storage_duckdb.events import DamageFound, StorageOpened
-from plugins.storage_duckdb.folders import FolderLock, Folders
-from plugins.storage_duckdb.journal import Journal, free_bytes
+from plugins.storage_duckdb.folders import FolderLock, Folders, free_bytes
+from plugins.storage_duckdb.journal import Journal
 from plugins.storage_duckdb.ledger import Position
 from plugins.storage_duckdb.outbox import Outboxes
 from plugins.storage_duckdb.rebuild import DatabaseOpener
@@ -86,8 +86,8 @@ class DuckdbStorage:
             journal = recover(
                 self._folders, report, config.segment_bytes, config.free_bytes_min, clock()
             )
-            opener = DatabaseOpener(self._folders, config, report)
-            database = opener.open(journal.first_seq)
+            opener = DatabaseOpener(self._folders, config, report, journal)
+            database = opener.open()
             if database.applied_seq > journal.durable_seq:
                 lost = f"records {journal.next_seq}..{database.applied_seq} of the journal"
                 report.add_once("the journal ends before the database", lost)
@@ -265,9 +265,11 @@ class DuckdbStorage:
     async def sql(self, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """See Storage.sql. Raises Permanent for anything but reading."""
         opened = await self._current()
-        rows_max = self._config.sql_rows_max
+        config = self._config
         return await opened.applier.query(
-            lambda database, _: select(database.connection, statement, rows_max)
+            lambda database, _: select(
+                database.connection, statement, config.sql_rows_max, config.sql_timeout_s
+            )
         )
 
     async def reclaim(self) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 from grpclib.config import Configuration
@@ -47,7 +47,9 @@ class Inbox:
     It stands where grpclib has its `Buffer` (add, eof, unacked_size) and its `Wrapper` (cancel).
     """
 
-    def __init__(self, on_end: Callable[[], None]) -> None:
+    def __init__(self) -> None:
+        self.on_end: Callable[[], None] = _nothing
+        """Called when the peer ends its side or the stream breaks; maybe twice."""
         self.ended = False
         self.orderly = False
         """The peer ended its side, and nothing had broken before."""
@@ -55,7 +57,6 @@ class Inbox:
         """What broke the stream, be it after an orderly end."""
         self._chunks: list[bytes] = []
         self._unacked = 0
-        self._on_end = on_end
         self._arrival = trio.Event()
 
     # --- grpclib's side ------------------------------------------------------------------------
@@ -97,28 +98,46 @@ class Inbox:
 
     def _end(self) -> None:
         self.ended = True
-        self._on_end()
+        self.on_end()
         self._arrival.set()
+
+
+def _nothing() -> None:
+    """Nobody waits for the end yet."""
+
+
+class Call(NamedTuple):
+    """An open stream: grpclib's Stream, what arrived on it, and what forgets it."""
+
+    stream: Any
+    inbox: Inbox
+    release: Callable[[], None]
+
+
+def take_over(stream: Any, release: Callable[[], None]) -> Call:
+    """Put our inbox under a stream. At once when it opens: data may follow in the same packet."""
+    inbox = Inbox()
+    stream.buffer = stream.wrapper = inbox
+    return Call(stream, inbox, release)
 
 
 class Accepting(AbstractHandler):
     """grpclib's handler: passes new streams on and forgets them."""
 
     def __init__(self) -> None:
-        self.send, self.streams = trio.open_memory_channel[
-            tuple[Stream, Headers, Callable[[], None]]
-        ](STREAMS_MAX)
+        self._opened, self.calls = trio.open_memory_channel[Call](STREAMS_MAX)
 
     def accept(self, stream: Stream, headers: Headers, release_stream: Callable[[], None]) -> None:
         """A peer opened a stream."""
-        self.send.send_nowait((stream, headers, release_stream))
+        stream.headers = headers
+        self._opened.send_nowait(take_over(stream, release_stream))
 
     def cancel(self, stream: Stream) -> None:
         """A stream was reset; its inbox knows."""
 
     def close(self) -> None:
         """The connection is over; no more streams."""
-        self.send.close()
+        self._opened.close()
 
 
 class Http2(H2Protocol):
@@ -185,6 +204,11 @@ class Http2(H2Protocol):
         self.processor.close(reason)
         self._transport.abort()
 
+    async def call_aio(self, headers: Headers) -> Call:
+        """Open a stream to the server, from inside the room."""
+        stream = self.connection.create_stream()
+        return take_over(stream, await stream.send_request(headers, _processor=self.processor))
+
     async def keep_alive(
         self, after_s: float, wait_s: float, on_silence: Callable[[str, float], None]
     ) -> None:
@@ -202,6 +226,8 @@ class Http2(H2Protocol):
             self.connection._connection.ping(struct.pack(">Q", int(asked_at * 1e6) & (1 << 63) - 1))
             self.connection.flush()
             await trio.sleep(wait_s)
+            # Had something else held the loop, an answer may wait in the socket: read it first.
+            await trio.lowlevel.checkpoint()
             if self.heard_at < asked_at:
                 silent_s = trio.current_time() - self.heard_at
                 on_silence(self.peer, silent_s)

@@ -3,31 +3,29 @@
 Trio meets asyncio once per batch: `send` writes all its frames in one coroutine of the room,
 `receive` takes whatever has arrived without entering the room at all.
 
-A batch written at once is cut at 1 MiB, so that what waits for the window beside the caller's own
-frames stays small; a batch read at once has at most 256 messages, so that decoding never holds
-the loop for more than some milliseconds.
+A batch is written in pieces of about 1 MiB, each one crossing into the room; a batch read at once
+has at most 256 messages, so that decoding never holds the loop for more than some milliseconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import trio
 from grpclib.const import Status
 from grpclib.metadata import decode_grpc_message, encode_grpc_message
-from grpclib.protocol import Stream
 from h2.errors import ErrorCodes
 from h2.exceptions import H2Error
-from trio_asyncio import TrioEventLoop
 
+from appliance import __version__
 from appliance.extension.ports import LinkClosed
 from appliance.model.errors import Retryable
 from appliance.sync.messages import Frame
 from appliance.sync.protobuf import MalformedWire
 from plugins.transport_grpc.framing import Deframer, StreamFault, frame
-from plugins.transport_grpc.http2 import Headers, Http2, Inbox
+from plugins.transport_grpc.http2 import Call, Headers, Http2
 from plugins.transport_grpc.mapping import CLOUD, EDGE, Codec
+from plugins.transport_grpc.session import Room
 
 PATH = "/edge.EdgeRpcService/handleMsgs"
 CONTENT_TYPE = "application/grpc"
@@ -44,39 +42,44 @@ Violated = Callable[[str, str], None]
 
 
 class GrpcLink:
-    """What both roles share. `failure` is set when we end the stream because of the peer."""
+    """What both roles share.
+
+    failure: set when we end the stream because of what the peer sent.
+    """
 
     codec: Codec
 
     def __init__(
-        self, room: TrioEventLoop, http2: Http2, inbound_bytes_max: int, violated: Violated
+        self,
+        room: Room,
+        http2: Http2,
+        call: Call,
+        inbound_bytes_max: int,
+        violated: Violated,
+        *,
+        compress: bool = False,
     ) -> None:
         self.peer = http2.peer
         self.failure: LinkClosed | None = None
         self._room = room
         self._http2 = http2
-        self._stream: Any  # grpclib's Stream, adopted before anything else happens
-        self._release: Callable[[], None]
-        self._inbox = Inbox(self._interrupt)
+        self._stream, self._inbox, self._release = call
+        self._inbox.on_end = self._interrupt
         self._deframer = Deframer(inbound_bytes_max + ENVELOPE_BYTES)
         self._violated = violated
-        self._compress = False
+        self._compress = compress
         self._torn = False
         self._writing = trio.Lock()
         self._write_scope: trio.CancelScope | None = None
 
-    def _adopt(self, stream: Any, release: Callable[[], None]) -> None:
-        """Take over a stream before anything can arrive on it."""
-        self._stream, self._release = stream, release
-        stream.buffer = stream.wrapper = self._inbox
-
     # --- the port ------------------------------------------------------------------------------
 
     async def send(self, frames: Sequence[Frame]) -> None:
-        """See `Link.send`."""
+        """See `Link.send`. Raises Permanent, with nothing sent, for a frame that cannot travel."""
         await trio.lowlevel.checkpoint()
+        chunks = list(self._chunks(frames))
         async with self._writing:
-            for chunk in self._chunks(frames):
+            for chunk in chunks:
                 await self._write(chunk)
 
     async def receive(self) -> Sequence[Frame]:
@@ -85,13 +88,13 @@ class GrpcLink:
         while True:
             if self.failure is not None:
                 raise self.failure
-            try:
-                frames = self._arrived()
-            except (StreamFault, MalformedWire) as fault:
-                raise self._fail(fault) from fault
+            messages = self._arrived()
+            frames = self._decoded(messages)
             if frames:
                 return frames
-            if self._inbox.ended and not self._take():
+            if messages or self.failure is not None:
+                continue
+            if self._inbox.ended:
                 raise self._end()
             await self._inbox.wait()
 
@@ -147,31 +150,41 @@ class GrpcLink:
 
     # --- reading -------------------------------------------------------------------------------
 
-    def _arrived(self) -> list[Frame]:
-        messages = self._deframer.take(_READ_MESSAGES)
-        if not messages and self._take():
+    def _arrived(self) -> list[bytes]:
+        try:
             messages = self._deframer.take(_READ_MESSAGES)
-        return [one for message in messages for one in self.codec.decode(message)]
+            if not messages and self._take():
+                messages = self._deframer.take(_READ_MESSAGES)
+        except StreamFault as fault:
+            self._fail(fault.status, str(fault))
+            return []
+        return messages
+
+    def _decoded(self, messages: list[bytes]) -> list[Frame]:
+        frames: list[Frame] = []
+        for message in messages:
+            try:
+                frames += self.codec.decode(message)
+            except MalformedWire as fault:
+                self._fail("INTERNAL", str(fault))
+                break
+        return frames
 
     def _take(self) -> bool:
         """Move what arrived into the deframer; whether there was anything."""
         data, size = self._inbox.take()
-        if data:
-            self._learn_encoding()
-            self._deframer.feed(data)
         self._http2.acknowledge(self._stream.id, size)
+        told = dict(self._stream.headers or ())
+        if told.get(":status", "200") != "200":
+            return False  # a page of some gateway; its status says enough
+        self._deframer.encoding = told.get("grpc-encoding", "identity")
+        self._deframer.feed(data)
         return bool(data)
 
-    def _learn_encoding(self) -> None:
-        for name, value in self._stream.headers or ():
-            if name == "grpc-encoding":
-                self._deframer.encoding = value
-
-    def _fail(self, fault: StreamFault | MalformedWire) -> LinkClosed:
-        status = fault.status if isinstance(fault, StreamFault) else "INTERNAL"
-        self.failure = LinkClosed(str(fault), status)
-        self._violated(status, str(fault))
-        return self.failure
+    def _fail(self, status: str, reason: str) -> None:
+        """Take nothing more from this peer; what came before is still handed out."""
+        self.failure = LinkClosed(reason, status)
+        self._violated(status, reason)
 
     # --- the end -------------------------------------------------------------------------------
 
@@ -189,38 +202,37 @@ class GrpcLink:
         release()
 
 
+async def call(room: Room, http2: Http2, authority: str, scheme: str, *, compress: bool) -> Call:
+    """Begin the one call that an edge makes.
+
+    Raises:
+        Retryable: the connection is closed already.
+    """
+    headers = [
+        (":method", "POST"),
+        (":scheme", scheme),
+        (":path", PATH),
+        (":authority", authority),
+        ("te", "trailers"),
+        ("content-type", CONTENT_TYPE),
+        ("user-agent", f"edge-appliance/{__version__}"),
+        ("grpc-accept-encoding", "identity,gzip"),
+    ]
+    if compress:
+        headers.append(("grpc-encoding", "gzip"))
+    if not http2.is_open:
+        raise Retryable(f"{http2.peer} closed the connection at once")
+    try:
+        begun: Call = await room.run_aio_coroutine(http2.call_aio(headers))
+    except H2Error as error:
+        raise Retryable(f"{http2.peer} takes no call: {error}") from error
+    return begun
+
+
 class ClientLink(GrpcLink):
-    """The edge's end."""
+    """The edge's end. compress: send gzip, which the call has announced."""
 
     codec = EDGE
-
-    async def open(self, authority: str, scheme: str, user_agent: str, compress: bool) -> None:
-        """Send the request's headers.
-
-        Raises:
-            Retryable: the connection is closed already.
-        """
-        self._compress = compress
-        headers = [
-            (":method", "POST"),
-            (":scheme", scheme),
-            (":path", PATH),
-            (":authority", authority),
-            ("te", "trailers"),
-            ("content-type", CONTENT_TYPE),
-            ("user-agent", user_agent),
-            ("grpc-accept-encoding", "identity,gzip"),
-        ]
-        if compress:
-            headers.append(("grpc-encoding", "gzip"))
-        await self._room.run_aio_coroutine(self._open_aio(headers))
-
-    async def _open_aio(self, headers: Headers) -> None:
-        if not self._http2.is_open:
-            raise Retryable(f"{self.peer} closed the connection at once")
-        stream = self._http2.connection.create_stream()
-        release = await stream.send_request(headers, _processor=self._http2.processor)
-        self._adopt(stream, release)
 
     async def close(self, wait_s: float) -> None:
         """End our side and give the server that long to end its own."""
@@ -256,22 +268,20 @@ class ServerLink(GrpcLink):
 
     codec = CLOUD
 
-    def adopt(self, stream: Stream, headers: Headers, release: Callable[[], None]) -> None:
-        """Take over a stream that a peer opened."""
-        stream.headers = headers
-        self._adopt(stream, release)
-
-    async def accept(self) -> str:
-        """Answer the request's headers; returns why it was refused, or nothing."""
+    @property
+    def refusal(self) -> str:
+        """Why the request is not for us, or nothing."""
         asked = dict(self._stream.headers or ())
-        refusal = _refusal(asked)
+        if asked.get(":path") != PATH or asked.get(":method") != "POST":
+            return "no such method"
+        if asked.get("content-type", "").partition("+")[0].partition(";")[0] != CONTENT_TYPE:
+            return "not a gRPC request"
+        return ""
+
+    async def accept(self) -> None:
+        """Answer the request's headers."""
         answer = [(":status", "200"), ("content-type", CONTENT_TYPE)]
-        if refusal:
-            answer += [("grpc-status", str(Status.UNIMPLEMENTED.value)), ("grpc-message", refusal)]
-        else:
-            answer.append(("grpc-accept-encoding", "identity,gzip"))
-        await self._headers(answer, end=bool(refusal))
-        return refusal
+        await self._headers([*answer, ("grpc-accept-encoding", "identity,gzip")], end=False)
 
     async def finish(self, status: str, reason: str) -> None:
         """Tell the client how its stream ended."""
@@ -296,14 +306,6 @@ class ServerLink(GrpcLink):
         if self._inbox.orderly:
             return LinkClosed("the client ended the stream", "OK")
         return super()._end()
-
-
-def _refusal(asked: dict[str, str]) -> str:
-    if asked.get(":path") != PATH or asked.get(":method") != "POST":
-        return "no such method"
-    if asked.get("content-type", "").partition("+")[0].partition(";")[0] != CONTENT_TYPE:
-        return "not a gRPC request"
-    return ""
 
 
 def _status(name: str) -> Status:

@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import trio
 import trio_asyncio
@@ -22,12 +22,14 @@ from appliance.model.errors import Retryable
 from plugins.transport_grpc.events import RoomFailed
 from plugins.transport_grpc.http2 import Http2
 
+Room: TypeAlias = TrioEventLoop
+
 CLOSE_S = 1.0
 """How long a closing connection may take to get its last bytes out."""
 
 
 @asynccontextmanager
-async def open_room(emit: Emit) -> AsyncIterator[TrioEventLoop]:
+async def open_room(emit: Emit) -> AsyncIterator[Room]:
     """An asyncio event loop.
 
     Errors in its callbacks are told, not raised: asyncio has closed the connection they belong
@@ -56,7 +58,7 @@ def _only(error: BaseException) -> BaseException:
 
 
 async def connected(
-    room: TrioEventLoop,
+    room: Room,
     sock: socket.socket,
     tls: ssl.SSLContext | None,
     host: str,
@@ -86,7 +88,7 @@ async def connected(
 
 
 async def accepted(
-    room: TrioEventLoop, sock: socket.socket, tls: ssl.SSLContext | None, wait_s: float
+    room: Room, sock: socket.socket, tls: ssl.SSLContext | None, wait_s: float
 ) -> Http2:
     """HTTP/2 over a socket that a peer connected.
 
@@ -104,7 +106,7 @@ async def accepted(
 
 
 async def _hand_over(
-    room: TrioEventLoop, sock: socket.socket, open_aio: Callable[[], Awaitable[None]]
+    room: Room, sock: socket.socket, open_aio: Callable[[], Awaitable[None]]
 ) -> None:
     """Run open_aio, which owns the socket once it has begun; before that it is ours to close."""
     begun = False

@@ -9,9 +9,7 @@ from functools import partial
 from typing import Any
 
 import trio
-from trio_asyncio import TrioEventLoop
 
-from appliance import __version__
 from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Emit
 from appliance.model.errors import Retryable
@@ -24,9 +22,10 @@ from plugins.transport_grpc.events import (
     ProtocolViolated,
 )
 from plugins.transport_grpc.http2 import Http2
-from plugins.transport_grpc.link import ClientLink, GrpcLink, ServerLink, Violated
+from plugins.transport_grpc.link import ClientLink, GrpcLink, ServerLink, Violated, call
 from plugins.transport_grpc.session import (
     CLOSE_S,
+    Room,
     accepted,
     connected,
     hang_up,
@@ -34,8 +33,6 @@ from plugins.transport_grpc.session import (
     peer_name,
 )
 from plugins.transport_grpc.tls import client_context, server_context
-
-_USER_AGENT = f"edge-appliance/{__version__}"
 
 Handle = Callable[[Link], Any]
 
@@ -70,21 +67,20 @@ class GrpcTransport:
                     await link.close(CLOSE_S)
                 await hang_up(http2, "closed by us")
 
-    async def _open(
-        self, room: TrioEventLoop, tls: ssl.SSLContext | None
-    ) -> tuple[Http2, ClientLink]:
+    async def _open(self, room: Room, tls: ssl.SSLContext | None) -> tuple[Http2, ClientLink]:
         config = self._config
         where = authority(config.host, config.port)
         with trio.move_on_after(config.connect_s_max):
             sock = await dial(config)
             http2 = await connected(room, sock, tls, config.host, config.connect_s_max)
-            link = ClientLink(room, http2, config.inbound_bytes_max, self._violated(http2))
             try:
-                await link.open(where, "https" if tls else "http", _USER_AGENT, config.compress)
+                scheme = "https" if tls else "http"
+                begun = await call(room, http2, where, scheme, compress=config.compress)
             except BaseException:
                 await hang_up(http2, "not opened")
                 raise
-            return http2, link
+            limits = (config.inbound_bytes_max, self._violated(http2))
+            return http2, ClientLink(room, http2, begun, *limits, compress=config.compress)
         raise Retryable(f"cannot connect to {where} within {config.connect_s_max:g} s")
 
     # --- the cloud's side ----------------------------------------------------------------------
@@ -128,22 +124,22 @@ class GrpcTransport:
     async def _serve_streams(self, served: _Served, http2: Http2) -> None:
         async with trio.open_nursery() as handlers, trio.open_nursery() as upkeep:
             upkeep.start_soon(self._keep_alive, http2)
-            async for opened in http2.accepting.streams:
-                link = ServerLink(
-                    served.room, http2, self._config.inbound_bytes_max, self._violated(http2)
-                )
-                link.adopt(*opened)
+            limits = (self._config.inbound_bytes_max, self._violated(http2))
+            async for accepted_call in http2.accepting.calls:
+                link = ServerLink(served.room, http2, accepted_call, *limits)
                 handlers.start_soon(self._serve_stream, link, served.handle)
             upkeep.cancel_scope.cancel()
 
     async def _serve_stream(self, link: ServerLink, handle: Handle) -> None:
         end = ("UNAVAILABLE", "the server stops")
         try:
-            if refusal := await link.accept():
-                self._emit(ConnectionRefused(peer=link.peer, reason=refusal))
-                return
-            self._emit(LinkOpened(peer=link.peer))
-            end = await _handled(link, handle)
+            await link.accept()
+            if link.refusal:
+                end = ("UNIMPLEMENTED", link.refusal)
+                self._emit(ConnectionRefused(peer=link.peer, reason=link.refusal))
+            else:
+                self._emit(LinkOpened(peer=link.peer))
+                end = await _handled(link, handle)
         finally:
             with trio.move_on_after(CLOSE_S, shield=True):
                 await link.finish(*end)
@@ -168,7 +164,7 @@ class GrpcTransport:
 class _Served:
     """What the connections of one server share."""
 
-    def __init__(self, room: TrioEventLoop, tls: ssl.SSLContext | None, handle: Handle) -> None:
+    def __init__(self, room: Room, tls: ssl.SSLContext | None, handle: Handle) -> None:
         self.room = room
         self.tls = tls
         self.handle = handle

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from appliance.model.ids import NULL_UUID, EntityId, new_uuid
 from appliance.model.telemetry import Scope
+from appliance.rules.alarms import Propagation, changed, new_alarm
 from appliance.testing.rules import RuleBench
+from tests.conftest import FIXTURES
 
 NOW_MS = 1_795_000_000_000
 GAPS_MS = {("CalculateDeltaNode", "no ts metadata, period"): 962}
@@ -155,7 +157,48 @@ def build_world(raw: dict[str, Any], bench: RuleBench, chain: str, node: str) ->
     bench.put_attributes(customer, Scope.SERVER, {"alarmThreshold": 30, "js": {"a": 1}})
     _relate(short, name, bench, device, asset)
     _originator_state(raw, bench, world, device)
+    _alarm(raw, bench, world, device)
+    _view(raw, bench, world, device)
     return world
+
+
+def _alarm(raw: dict[str, Any], bench: RuleBench, world: World, device: EntityId) -> None:
+    """The alarm `$alarm`, where a case has one before."""
+    name = raw["name"]
+    if not re.search(r"\$alarm\b", json.dumps([raw["in"], raw["out"], raw.get("effects")])):
+        return
+    severity = "CRITICAL" if name.startswith("existing CRITICAL") else "MAJOR"
+    if raw.get("deviceProfileAlarms"):
+        severity = "CRITICAL"
+    details: Any = {"n": 1, "o": {"q": [1]}} if "keeps old details" in name else {"old": 1}
+    start = bench.now_ms - 60_000
+    kind = "Temp" if raw.get("deviceProfileAlarms") else "General Alarm"
+    alarm = new_alarm(bench.state, device, kind, severity, start, start, details, Propagation())
+    is_cleared = "cleared" in name
+    alarm = changed(
+        alarm,
+        id={"entityType": "ALARM", "id": world.fill("$alarm")},
+        acknowledged=" ack" in name.replace("unack", ""),
+        cleared=is_cleared,
+        clearTs=start if is_cleared else 0,
+    )
+    bench.add("ALARM", alarm)
+
+
+def _view(raw: dict[str, Any], bench: RuleBench, world: World, device: EntityId) -> None:
+    over = raw["name"] == "view window over"
+    bench.add(
+        "ENTITY_VIEW",
+        {
+            "id": {"entityType": "ENTITY_VIEW", "id": world.fill("$ev")},
+            "name": "Node view",
+            "type": "default",
+            "entityId": device.to_json(),
+            "keys": {"attributes": {"cs": ["a"], "sh": ["a"], "ss": ["a"]}},
+            "startTimeMs": 0,
+            "endTimeMs": bench.now_ms - 1000 if over else 0,
+        },
+    )
 
 
 def _contact(name: str) -> dict[str, Any]:
@@ -186,7 +229,10 @@ def _owner(short: str, name: str, customer: EntityId) -> EntityId:
 
 
 def _rules(raw: dict[str, Any]) -> dict[str, Any]:
-    return {}
+    if not raw.get("deviceProfileAlarms"):
+        return {}
+    alarms = json.loads((FIXTURES / "corpus" / "profile-alarms.json").read_text())
+    return {"profileData": {"alarms": alarms}}
 
 
 def _relate(short: str, name: str, bench: RuleBench, device: EntityId, asset: EntityId) -> None:
@@ -202,6 +248,12 @@ def _relate(short: str, name: str, bench: RuleBench, device: EntityId, asset: En
         if "absent" not in name:
             bench.put_attributes(asset, Scope.SERVER, {"serialNumber": "SN1"})
         bench.put_series(asset, 1, {"serialNumber": 77})
+    elif short == "TbCreateRelationNode" and name == "FROM, already there":
+        bench.relate(device, asset)
+    elif short == "TbCreateRelationNode" and name == "remove current relations":
+        bench.relate(device, bench.add_device("related"))
+    elif short == "TbDeleteRelationNode" and not name.endswith("no relation"):
+        bench.relate(*((asset, device) if name.endswith("TO") else (device, asset)))
     elif short == "TbGetDeviceAttrNode" and name != "no related device":
         other = bench.add_device("related")
         bench.relate(device, other)

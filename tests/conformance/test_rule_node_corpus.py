@@ -23,8 +23,39 @@ CASES: list[dict[str, Any]] = [
 ]
 
 LENIENT = "unknown keys of a configuration are ignored: a newer server may send some"
+TOGETHER = "history and latest value are one; neither is saved without the other"
+LATE = "another chain or entity may arrive later, so it is looked for when it is needed"
+LOOP = "a chain that calls itself fails the message; the server lets it circle for ever"
+MAKES = "a rule node on an edge makes no other entities"
 DIFFERENT: dict[tuple[str, str], str] = {
     ("TbTransformMsgNode", "unknown extra key in the configuration"): LENIENT,
+    ("TbCopyKeysNode", "v0 config fromMetadata true at version 2"): LENIENT,
+    ("TbMsgTimeseriesNode", "older configuration with unknown key at version 1"): LENIENT,
+    ("TbMsgTimeseriesNode", "no processingSettings, version 1"): LENIENT,
+    ("TbCreateAlarmNode", "unknown extra key tbelScript in the configuration"): LENIENT,
+    ("TbMsgTimeseriesNode", "ADVANCED skip timeseries"): TOGETHER,
+    ("TbMsgTimeseriesNode", "ADVANCED skip latest (history read by key)"): TOGETHER,
+    ("TbMsgTimeseriesNode", "v0 skipLatestPersistence"): TOGETHER,
+    ("TbMsgTimeseriesNode", "v0 skipLatestPersistence (history read by key)"): TOGETHER,
+    ("TbRuleChainInputNode", "unknown chain id"): LATE,
+    ("TbMsgGeneratorNode", "missing originator entity id"): LATE,
+    ("TbRuleChainInputNode", "own chain = loop"): LOOP,
+    (
+        "TbRuleChainInputNode",
+        "forwardMsgToDefaultRuleChain, profile has own chain (this one)",
+    ): LOOP,
+    ("TbCreateRelationNode", "not found, create device"): MAKES,
+    ("TbAssignToCustomerNode", "not found, create"): MAKES,
+    ("TbJsFilterNode", "JS let/const/arrow (ES6)"): "JavaScript is what QuickJS takes, ES2020",
+    (
+        "TbMsgDeduplicationNode",
+        "interval 0",
+    ): "an interval of 0 is refused; the server never gets out of its tick",
+    (
+        "TbDeviceProfileNode",
+        "clear over REST between (ALARM_CLEAR message not shown to the node)",
+    ): "a cleared alarm is not updated; the next true value makes a new one",
+    ("TbMsgCountNode", "3 messages, 1 s"): "recorded in mid-run; see the node's unit test",
 }
 
 

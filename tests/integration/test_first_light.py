@@ -6,15 +6,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import trio
 
 from appliance.cloud.registry import attributes_deleted, attributes_updated
 from appliance.extension.ports import SeriesQuery
+from appliance.kernel.clock import wall_clock_ms
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import AttributeWrite, Scope, Value
 from appliance.model.unit import CLOUD, Lane, Unit
 from appliance.testing.fake_transport import FakeTransport
 from appliance.testing.memory_storage import MemoryStorage
+from appliance.web.commands import NotConnected, RpcCommand
 from tests.kit.pair import Pair, commit, running_pair, until
 
 
@@ -44,6 +47,11 @@ async def a_pair() -> AsyncIterator[tuple[Pair, FakeTransport]]:
     wire = FakeTransport()
     async with running_pair(MemoryStorage(), MemoryStorage(), wire, wire) as pair:
         yield pair, wire
+
+
+def command(method: str, params: Any, *, oneway: bool = False) -> RpcCommand:
+    expires_ms = wall_clock_ms() + 30_000
+    return RpcCommand(method=method, params=params, oneway=oneway, expires_ms=expires_ms)
 
 
 def drained(pair: Pair) -> bool:
@@ -98,11 +106,11 @@ async def test_a_request_of_the_cloud_is_answered_by_the_device() -> None:
             await pair.edge.gate.rpc_reply(phone.session, phone.requests[0][0], {"value": 7})
 
         nursery.start_soon(answer)
-        end = await pair.cloud.calls.call(
-            pair.edge_id, device, "getState", '{"pin":1}', 5.0, oneway=False
+        answer_of_device = await pair.cloud.commands.call_device(
+            device, command("getState", {"pin": 1})
         )
 
-        assert end.response == '{"value":7}'
+        assert answer_of_device == {"value": 7}
         assert phone.requests == [(0, "getState", {"pin": 1})]
 
 
@@ -110,10 +118,8 @@ async def test_a_oneway_request_without_a_session_is_answered_at_once() -> None:
     async with a_pair() as (pair, _):
         device = await pair.add_device("Pump 1", "T1")
 
-        with trio.fail_after(2):
-            end = await pair.cloud.calls.call(pair.edge_id, device, "x", "{}", 30.0, oneway=True)
-
-        assert end.error == "NO_ACTIVE_CONNECTION"
+        with trio.fail_after(2), pytest.raises(NotConnected):
+            await pair.cloud.commands.call_device(device, command("x", {}, oneway=True))
 
 
 async def test_values_taken_while_the_link_is_cut_arrive_in_order_once_it_is_back() -> None:

@@ -11,16 +11,15 @@ import trio
 
 from appliance.cloud.assembly import Cloud, assemble_cloud
 from appliance.edge.assembly import Edge, assemble_edge
-from appliance.edge.devices import credentials_body, store
 from appliance.edge.link import LinkSettings
 from appliance.extension.ports import Storage, Transport
 from appliance.kernel.clock import wall_clock_ms
 from appliance.kernel.events import Event, ignore
-from appliance.model.ids import EntityId, created_time_ms, new_uuid
 from appliance.model.unit import Unit
 from appliance.rules.node import NodeFactory
 from appliance.sync.outgoing import OutgoingLimits
 from plugins import rules_action, rules_filter
+from tests.kit.devices import device_unit
 
 KEY, SECRET = "edge-key", "edge-secret"
 QUICK = OutgoingLimits(retry_interval_s=0.05, retries_max=3, answer_timeout_s=20.0)
@@ -53,49 +52,18 @@ class Pair:
 
     async def add_device(self, name: str, token: str | None = None) -> UUID:
         """Make a device on the cloud and assign it; wait until the edge has it."""
-        device, unit = cloud_device(self.cloud, name, token or name)
+        device, unit = device_unit(self.cloud.state, name, token or name)
         await commit(self.cloud, self.cloud_store, unit)
-        unit = self.cloud.edges.assign(self.edge_id, EntityId("DEVICE", device))
+        unit = self.cloud.edges.assign(self.edge_id, device)
         await commit(self.cloud, self.cloud_store, unit)
         await until(lambda: self.edge.gate.authenticate_token(token or name) is not None)
-        return device
+        return device.id
 
 
 async def commit(role: Edge | Cloud, storage: Storage, unit: Unit) -> None:
     """Commit a unit and change the role's state by it."""
     await storage.commit([unit])
     role.state.apply(unit)
-
-
-def cloud_device(cloud: Cloud, name: str, token: str) -> tuple[UUID, Unit]:
-    """A device of the default profile with a token."""
-    unit, device = Unit(), new_uuid()
-    profile = cloud.state.by_name("DEVICE_PROFILE", "default")
-    assert profile is not None
-    store(
-        unit,
-        "DEVICE",
-        device,
-        {
-            "id": EntityId("DEVICE", device).to_json(),
-            "createdTime": created_time_ms(device),
-            "tenantId": EntityId("TENANT", cloud.state.tenant_id).to_json(),
-            "customerId": {"entityType": "CUSTOMER", "id": "13814000-1dd2-11b2-8080-808080808080"},
-            "name": name,
-            "type": "default",
-            "label": None,
-            "deviceProfileId": profile["id"],
-            "deviceData": {
-                "configuration": {"type": "DEFAULT"},
-                "transportConfiguration": {"type": "DEFAULT"},
-            },
-            "additionalInfo": None,
-            "version": 7,
-        },
-    )
-    credentials = credentials_body(device, {"credentialsId": token})
-    store(unit, "DEVICE_CREDENTIALS", device, credentials)
-    return device, unit
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:

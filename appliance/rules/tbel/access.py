@@ -15,7 +15,7 @@ from appliance.rules.tbel.signatures import (
     methods_of,
     no_method,
 )
-from appliance.rules.tbel.text import to_text
+from appliance.rules.tbel.text import text_at, text_length, to_text
 from appliance.rules.tbel.values import (
     Char,
     ClassRef,
@@ -95,10 +95,11 @@ def get_index(container: Any, index: Any) -> Any:
         raise TbelError(f"illegal use of []: unknown type: {type_of(container)}")
     if type(index) is not int:
         raise TbelError(f"{type_of(index)} cannot be cast to class java.lang.Integer")
-    if not 0 <= index < len(container):
-        raise TbelError(f"Index {index} out of bounds for length {len(container)}")
+    size = text_length(container) if isinstance(container, str) else len(container)
+    if not 0 <= index < size:
+        raise TbelError(f"Index {index} out of bounds for length {size}")
     if isinstance(container, str):
-        return Char(container[index])
+        return Char(text_at(container, index))
     return container.items[index] if isinstance(container, JavaArray) else container[index]
 
 

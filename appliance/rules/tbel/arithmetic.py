@@ -109,7 +109,7 @@ def is_number(value: Any) -> bool:
 
 
 def _as_double(value: Any, code: int) -> float:
-    if value is None:
+    if value is None or isinstance(value, Blank):
         return 0.0
     if code in (CHAR, W_CHAR, STRING):
         return parse_double(to_text(value))
@@ -119,7 +119,7 @@ def _as_double(value: Any, code: int) -> float:
         return 1.0 if value else 0.0
     if code == OBJECT and isinstance(value, str):
         return parse_double(value)
-    if isinstance(value, bool | str | Blank) or not isinstance(value, int | float | BigDecimal):
+    if isinstance(value, bool | str) or not isinstance(value, int | float | BigDecimal):
         raise TbelError(f"{type_of(value)} cannot be cast to Number")
     return float(value)
 

@@ -154,6 +154,14 @@ class Projection(Expression, frozen=True):
     condition: Expression | None
 
 
+class With(Expression, frozen=True):
+    """`target.{ name = value, call() }`: assignments and calls on one target."""
+
+    target: Expression
+    names: tuple[str, ...]
+    values: tuple[Expression, ...]
+
+
 class Statement(Node, frozen=True):
     """Something to do; its value may be the script's."""
 

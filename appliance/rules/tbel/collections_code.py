@@ -30,8 +30,7 @@ def list_code(items: list[Code], component: str) -> Code:
 def map_code(keys: list[Code], texts: tuple[str, ...], values: list[Code]) -> Code:
     """A key that is no literal stands for its own text, except where it is a longer expression."""
     pairs = [
-        (_key(key, text), value.run)
-        for key, text, value in zip(keys, texts, values, strict=True)
+        (_key(key, text), value.run) for key, text, value in zip(keys, texts, values, strict=True)
     ]
 
     def run(scope: Scope) -> Any:

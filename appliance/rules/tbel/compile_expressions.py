@@ -362,6 +362,19 @@ class ExpressionCompiler:
             return Code(lambda scope: False, "Boolean")
         return Code(lambda scope: scope.owner(name) is not None, "Boolean")
 
+    def with_(self, node: ast.With) -> Code:
+        target = self.compile(node.target).run
+        values = [code.run for code in self.compile_all(node.values)]
+        pairs = list(zip(node.names, values, strict=True))
+
+        def run(scope: Scope) -> Any:
+            holder = target(scope)
+            for name, value in pairs:
+                access.set_property(holder, name, value(scope), scope)
+            return holder
+
+        return Code(run)
+
     def projection(self, node: ast.Projection) -> Code:
         source = self.compile(node.source)
         if source.type != "Object" and not assignable("Collection", source.type):
@@ -371,6 +384,11 @@ class ExpressionCompiler:
         item = self.compile(node.item)
         condition = None if node.condition is None else self.compile(node.condition).run
         shape = node.item
+        if isinstance(shape, ast.Call) and shape.target is None and not is_helper(shape.name):
+            dollar = ast.Name(name="$", at=shape.at)
+            own = ast.Call(target=dollar, name=shape.name, arguments=shape.arguments, at=shape.at)
+            if shape.name not in self.context.functions:
+                item = self.compile(own)
         by_name = shape.name if isinstance(shape, ast.Name) and shape.name != "$" else None
         return Code(_projection_run(source.run, item.run, condition, by_name), "Collection")
 
@@ -466,6 +484,7 @@ def _function_call(name: str, runs: list[Run]) -> Run:
 def _negative(operand: Code) -> Code:
     known, inner = operand.type, operand.run
     if known != "Object" and box(known) not in _SIGNERS:
+
         def refuse(scope: Scope) -> Any:
             raise TbelError(f"illegal use of '-': cannot be applied to: {known}")
 
@@ -543,5 +562,6 @@ _COMPILERS: dict[type, Callable[[ExpressionCompiler, Any], Code]] = {
     ast.Assign: ExpressionCompiler.assign,
     ast.Step: ExpressionCompiler.step,
     ast.IsDefined: ExpressionCompiler.is_defined,
+    ast.With: ExpressionCompiler.with_,
     ast.Projection: ExpressionCompiler.projection,
 }

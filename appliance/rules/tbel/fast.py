@@ -116,5 +116,3 @@ def _calculation(op: str, left_code: int, left: Run, right_code: int, right: Run
         return value
 
     return run
-
-

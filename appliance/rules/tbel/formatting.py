@@ -112,8 +112,12 @@ def _radix(letter: str, flags: str, width: str | None, precision: int | None, va
         return "null"
     if isinstance(value, bool) or not isinstance(value, int):
         raise _mismatch(letter.lower(), value)
-    bits = 64 if isinstance(value, Long) else 16 if isinstance(value, Short) else (
-        8 if isinstance(value, Byte) else 32
+    bits = (
+        64
+        if isinstance(value, Long)
+        else 16
+        if isinstance(value, Short)
+        else (8 if isinstance(value, Byte) else 32)
     )
     number = value & ((1 << bits) - 1)
     hexadecimal = letter.lower() == "x"

@@ -109,7 +109,7 @@ _CONVERTIBLE: dict[str, frozenset[str]] = {
     "Byte": _FROM_ANY | {"Byte"},
     "Double": _FROM_ANY | {"BigInteger"},
     "Float": _FROM_ANY | {"BigInteger"},
-    "Boolean": _FROM_ANY | {"boolean"},
+    "Boolean": _FROM_ANY,
     "Character": frozenset(("String", "Object", "Integer", "Character", "BigDecimal")),
     "List": frozenset(("Object[]", "String[]", "Collection", "Iterable", "TbSet", "Set")),
     "Set": frozenset(("Object[]", "String[]", "Collection", "Iterable", "TbList", "List")),
@@ -124,9 +124,7 @@ def convertible(target: str, source: str) -> bool:
         return True
     if target.endswith("[]"):
         return source.endswith("[]") or source in ("TbList", "List", "ArrayList", "Collection")
-    return source in _CONVERTIBLE.get(box(target), frozenset()) or (
-        source in BOXES and source == target
-    )
+    return box(source) in _CONVERTIBLE.get(box(target), frozenset())
 
 
 def parse_int(text: str, radix: int = 10, bits: int = 32) -> int:
@@ -294,7 +292,7 @@ def from_json(value: Any) -> Any:
 
 
 def _big(value: int) -> Any:
-    return integer(value) if -(2**63) <= value < 2**63 else str(value)
+    return integer(value) if -(2**63) <= value < 2**63 else BigInteger(value)
 
 
 _STORABLE = (str, int, float, list, dict, TbSet, Entry, type(None))

@@ -128,7 +128,12 @@ def _unescape(source: Source, start: int, end: int) -> str:
         value, width = _escape(source, raw, at + 1, start)
         parts.append(value)
         at += 1 + width
-    return "".join(parts)
+    return _joined_surrogates("".join(parts))
+
+
+def _joined_surrogates(text: str) -> str:
+    """Two halves of a character, written as two escapes, are one character."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _escape(source: Source, raw: str, at: int, start: int) -> tuple[str, int]:

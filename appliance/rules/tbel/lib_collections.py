@@ -636,5 +636,3 @@ def _to_list(values: TbSet) -> TbList:
 @java("TbSet", "Set toUnmodifiable()")
 def _freeze_set(values: TbSet) -> FrozenSet:
     return FrozenSet(values.items)
-
-

@@ -36,7 +36,12 @@ def _both(name: str, *signatures: str) -> Callable[[Callable[..., Any]], Any]:
 
 def _overloads(name: str, count: int, function: Callable[..., Any]) -> None:
     """int, long, float, double versions of a function of one or two numbers."""
-    for kind, make in (("int", wrap_int), ("long", wrap_long), ("float", to_float), ("double", float)):
+    for kind, make in (
+        ("int", wrap_int),
+        ("long", wrap_long),
+        ("float", to_float),
+        ("double", float),
+    ):
         _register_kind(name, kind, count, function, make)
 
 
@@ -122,6 +127,12 @@ def _log1p(value: float) -> float:
     return math.nan if value < -1 else math.log1p(value)
 
 
+def _cbrt(value: float) -> float:
+    root = math.cbrt(value)
+    nearest = float(round(root)) if math.isfinite(root) else root
+    return nearest if nearest**3 == value else root
+
+
 def _exp(value: float) -> float:
     try:
         return math.exp(value)
@@ -130,7 +141,7 @@ def _exp(value: float) -> float:
 
 
 _OF_DOUBLE: dict[str, Callable[[float], float]] = {
-    "floor": _floor, "ceil": _ceil, "rint": _rint, "sqrt": _guard(math.sqrt), "cbrt": math.cbrt,
+    "floor": _floor, "ceil": _ceil, "rint": _rint, "sqrt": _guard(math.sqrt), "cbrt": _cbrt,
     "log": _logarithm(math.log), "log10": _logarithm(math.log10), "log1p": _log1p, "exp": _exp,
     "expm1": _guard(math.expm1), "sin": _guard(math.sin), "cos": _guard(math.cos),
     "tan": _guard(math.tan), "asin": _guard(math.asin), "acos": _guard(math.acos),
@@ -138,8 +149,6 @@ _OF_DOUBLE: dict[str, Callable[[float], float]] = {
     "toRadians": lambda v: v * 0.017453292519943295, "toDegrees": lambda v: v * 57.29577951308232,
     "ulp": math.ulp,
 }  # fmt: skip
-if not hasattr(math, "cbrt"):  # pragma: no cover - always there from Python 3.11
-    raise ImportError("math.cbrt is missing")
 for _name, _function in _OF_DOUBLE.items():
     _both(_name, f"double {_name}(double)")(_function)
 _both("pow", "double pow(double,double)")(power)

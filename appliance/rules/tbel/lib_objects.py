@@ -86,6 +86,12 @@ def _value(entry: Entry) -> Any:
     return entry.value
 
 
+@java("Entry", "Object setValue(Object)")
+def _set_value(entry: Entry, value: Any) -> Any:
+    old, entry.value = entry.value, value
+    return old
+
+
 java("Entry", "Object getKey()")(_key)
 java("Entry", "Object getValue()")(_value)
 
@@ -128,7 +134,7 @@ for _kind in ("Byte", "Short", "Boolean", "Character"):
     )
 
 
-def _digits(value: int, radix: int) -> str:
+def digits_of(value: int, radix: int) -> str:
     if radix < 2 or radix > 36:
         radix = 10
     digits, rest = "", abs(value)
@@ -149,11 +155,11 @@ def _whole_number_class(name: str, primitive: str, bits: int, make: Any) -> None
     java(name, f"static {name} valueOf(String)", f"static {name} valueOf(String,int)")(
         lambda text, radix=10: make(_parse(text, radix, bits))
     )
-    java(name, f"static {name} valueOf({primitive})", f"Integer <init>({primitive})")(make)
+    java(name, f"static {name} valueOf({primitive})", f"static {name} <init>({primitive})")(make)
     java(name, f"static String toString({primitive})")(to_text)
     if bits < 32:
         return
-    java(name, f"static String toString({primitive},int)")(_digits)
+    java(name, f"static String toString({primitive},int)")(digits_of)
     java(name, f"static String toHexString({primitive})")(lambda v: f"{v & mask:x}")
     java(name, f"static String toBinaryString({primitive})")(lambda v: f"{v & mask:b}")
     java(name, f"static String toOctalString({primitive})")(lambda v: f"{v & mask:o}")
@@ -174,9 +180,7 @@ def _whole_number_class(name: str, primitive: str, bits: int, make: Any) -> None
         lambda v: make(_signed(int(f"{v & mask:0{bits}b}"[::-1], 2), bits))
     )
     java(name, f"static {primitive} reverseBytes({primitive})")(
-        lambda v: make(
-            int.from_bytes((v & mask).to_bytes(bits // 8, "big"), "little", signed=True)
-        )
+        lambda v: make(int.from_bytes((v & mask).to_bytes(bits // 8, "big"), "little", signed=True))
     )
 
 
@@ -186,7 +190,7 @@ def _signed(value: int, bits: int) -> int:
 
 def _parse(text: str | None, radix: int, bits: int) -> int:
     if text is None:
-        raise TbelError('Cannot parse null string: null')
+        raise TbelError("Cannot parse null string: null")
     return parse_int(text, radix, bits)
 
 
@@ -211,7 +215,7 @@ def _checked_double(text: str | None) -> float:
 java("Double", "static double parseDouble(String)", "static Double valueOf(String)")(
     _checked_double
 )
-java("Double", "static Double valueOf(double)", "Double <init>(double)")(float)
+java("Double", "static Double valueOf(double)", "static Double <init>(double)")(float)
 java("Double", "static String toString(double)")(to_text)
 java("Float", "static float parseFloat(String)", "static Float valueOf(String)")(
     lambda text: to_float(_checked_double(text))
@@ -277,5 +281,3 @@ CONSTANTS.update({
     "Boolean": {"TRUE": True, "FALSE": False},
     "Math": {"PI": math.pi, "E": math.e},
 })  # fmt: skip
-
-

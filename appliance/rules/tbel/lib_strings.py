@@ -10,47 +10,30 @@ from appliance.rules.tbel.formatting import java_format
 from appliance.rules.tbel.limits import Budget
 from appliance.rules.tbel.regex import java_pattern, java_replacement
 from appliance.rules.tbel.signatures import java
-from appliance.rules.tbel.text import to_text
+from appliance.rules.tbel.text import text_at, text_length, text_slice, to_text, utf_16
 from appliance.rules.tbel.values import Char, JavaArray, wrap_byte
 
 _BIG = 4 * 1024 * 1024
 
 
-def _units(text: str) -> bytes:
-    return text.encode("utf-16-be", "surrogatepass")
-
-
-def _wide(text: str) -> bool:
-    return any(c > "\uffff" for c in text)
-
-
-def _text(units: bytes) -> str:
-    return units.decode("utf-16-be", "surrogatepass")
-
-
-@java("String", "int length()")
-def length(text: str) -> int:
-    return len(_units(text)) // 2 if _wide(text) else len(text)
+java("String", "int length()")(text_length)
 
 
 @java("String", "char charAt(int)")
 def _char_at(text: str, index: int) -> Char:
-    if not 0 <= index < length(text):
+    if not 0 <= index < text_length(text):
         raise TbelError(f"String index out of range: {index}")
-    return Char(_slice(text, index, index + 1))
-
-
-def _slice(text: str, begin: int, end: int) -> str:
-    return _text(_units(text)[begin * 2 : end * 2]) if _wide(text) else text[begin:end]
+    return Char(text_at(text, index))
 
 
 @java("String", "String substring(int)", "String substring(int,int)",
       "CharSequence subSequence(int,int)")  # fmt: skip
 def _substring(text: str, begin: int, end: int | None = None) -> str:
-    last = length(text) if end is None else end
-    if not 0 <= begin <= last <= length(text):
-        raise TbelError(f"begin {begin}, end {last}, length {length(text)}")
-    return _slice(text, begin, last)
+    size = text_length(text)
+    last = size if end is None else end
+    if not 0 <= begin <= last <= size:
+        raise TbelError(f"begin {begin}, end {last}, length {size}")
+    return text_slice(text, begin, last)
 
 
 @java("String", "int codePointAt(int)")
@@ -87,6 +70,18 @@ def _contains(text: str, what: Any) -> bool:
 @java("String", "boolean startsWith(String)", "boolean startsWith(String,int)")
 def _starts(text: str, prefix: str, at: int = 0) -> bool:
     return at >= 0 and text.startswith(prefix, at)
+
+
+@java("String", "boolean regionMatches(int,String,int,int)")
+def _region(text: str, at: int, other: str, start: int, count: int) -> bool:
+    return min(at, start) >= 0 and text[at : at + count] == other[start : start + count]
+
+
+@java("String", "boolean regionMatches(boolean,int,String,int,int)")
+def _region_case(text: str, ignore_case: bool, at: int, other: str, start: int, count: int) -> bool:
+    if ignore_case:
+        return _region(text.lower(), at, other.lower(), start, count)
+    return _region(text, at, other, start, count)
 
 
 @java("String", "boolean endsWith(String)")
@@ -189,7 +184,7 @@ def _equals_ignore_case(text: str, other: str | None) -> bool:
 @java("String", "int compareTo(String)")
 def compare(text: str, other: str) -> int:
     """compareTo: the first difference of UTF-16 units, else of lengths."""
-    a, b = _units(text), _units(other)
+    a, b = utf_16(text), utf_16(other)
     for index in range(0, min(len(a), len(b)), 2):
         x, y = a[index : index + 2], b[index : index + 2]
         if x != y:
@@ -244,5 +239,7 @@ def _formatted(pattern: str, *values: Any) -> str:
     return java_format(pattern, list(values))
 
 
-java("String", "String <init>()", "String <init>(String)")(lambda *text: text[-1] if text else "")
+java("String", "static String <init>()", "static String <init>(String)")(
+    lambda *text: text[-1] if text else ""
+)
 java("Character", "String toString()")(str)

@@ -69,8 +69,7 @@ def _octal(text: str) -> Any:
 
 
 def _whole(text: str) -> Any:
-    value = int(text)
-    return value if INT_MIN < value < INT_MAX else _long(value)
+    return int(text) if len(text) <= 9 else _long(int(text))
 
 
 def _long(value: int) -> Long:

@@ -330,6 +330,8 @@ class ExpressionParser:
         while True:
             if self.is_symbol(".", ".?"):
                 null_safe = self.next().text == ".?" or self.take("?")
+                if self.is_symbol("{"):
+                    return self.with_block(target)
                 target = self._member(target, null_safe)
             elif self.is_symbol("["):
                 target = self._index(target)
@@ -347,11 +349,24 @@ class ExpressionParser:
             )  # fmt: skip
         return ast.Property(target=target, name=token.text, null_safe=null_safe, at=target.at)
 
+    def with_block(self, target: ast.Expression) -> ast.Expression:
+        """`{ name = value, … }` after a target."""
+        opening = self.at
+        close = self.closing(opening)
+        self.at = close + 1
+        names, values = [], []
+        for part in self.split(opening + 1, close):
+            if not isinstance(part, ast.Assign) or not isinstance(part.target, ast.Name):
+                raise self.source.error("only assignments may stand here", part.at)
+            names.append(part.target.name)
+            values.append(part.value)
+        return ast.With(target=target, names=tuple(names), values=tuple(values), at=target.at)
+
     def _index(self, target: ast.Expression) -> ast.Expression:
         opening = self.at
         close = self.closing(opening)
         inside = self.tokens[opening + 1 : close]
-        if any(t.kind == SYMBOL and t.text in "[]" for t in inside):
+        if any("]" in t.text or t.text == "[" for t in inside):
             self.warn("nested-brackets", self.tokens[opening].start)
         self.at = close + 1
         index = self.part(opening + 1, close).whole()

@@ -204,6 +204,14 @@ class Parser(ExpressionParser):
         self._finish()
         return [ast.Break(at=token.start)]
 
+    def _with(self, token: Token) -> list[ast.Statement]:
+        target = self.condition()
+        if not self.is_symbol("{"):
+            raise self.error(f"expected '{{' but found {self.found()}")
+        block = self.with_block(target)
+        self._finish()
+        return [ast.Evaluate(expression=block, at=token.start)]
+
     def _assert(self, token: Token) -> list[ast.Statement]:
         condition = self.expression()
         self._finish()
@@ -256,6 +264,7 @@ _STATEMENTS = {
     "switch": Parser._switch,
     "return": Parser._return,
     "break": Parser._break,
+    "with": Parser._with,
     "assert": Parser._assert,
     "import": Parser._import,
     "function": Parser._function,

@@ -32,7 +32,7 @@ from appliance.rules.tbel.kinds import (
 )
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_SIGNATURE = re.compile(r"(static )?([\w\[\].]+) (\w+)\(([^)]*)\)")
+_SIGNATURE = re.compile(r"(static )?([\w\[\].]+) ([\w<>]+)\(([^)]*)\)")
 _WIDENINGS = frozenset((
     ("Float", "double"), ("Long", "float"), ("Integer", "long"), ("Character", "int"),
     ("Short", "int"), ("Byte", "short"),

@@ -27,6 +27,28 @@ CLASS_NAMES = {
 }
 
 
+def utf_16(text: str) -> bytes:
+    """The UTF-16 units of a text: Java counts and compares these."""
+    return text.encode("utf-16-be", "surrogatepass")
+
+
+def text_length(text: str) -> int:
+    """String.length."""
+    return len(text) if text.isascii() else len(utf_16(text)) // 2
+
+
+def text_slice(text: str, begin: int, end: int) -> str:
+    """Part of a text, by UTF-16 units."""
+    if text.isascii():
+        return text[begin:end]
+    return utf_16(text)[begin * 2 : end * 2].decode("utf-16-be", "surrogatepass")
+
+
+def text_at(text: str, index: int) -> str:
+    """One UTF-16 unit of a text."""
+    return text_slice(text, index, index + 1)
+
+
 def _java_digits(digits: str, exponent: int, negative: bool) -> str:
     """Digits d1d2… worth d1.d2… × 10^exponent, in Java's notation."""
     sign = "-" if negative else ""
@@ -46,21 +68,43 @@ def double_text(value: float) -> str:
         return "Infinity" if value > 0 else "-Infinity"
     if value == 0:
         return "-0.0" if str(value)[0] == "-" else "0.0"
-    sign, digits, exponent = Decimal(repr(float(value))).as_tuple()
-    text = "".join(map(str, digits)).rstrip("0") or "0"
-    return _java_digits(text, len(digits) - 1 + int(exponent), bool(sign))
+    if abs(value) < 2.0**63 and value == int(value):
+        return _whole_text(int(value), 53)
+    return _shortest_text(float(value))
+
+
+def _shortest_text(value: float) -> str:
+    text = repr(value)
+    sign, digits, exponent = Decimal(text).as_tuple()
+    if len(digits) == 1:
+        # Java 17 looks at two digits at least: the smallest double is 4.9E-324
+        sign, digits, exponent = Decimal(f"{value:.1e}").as_tuple()
+    body = "".join(map(str, digits)).rstrip("0") or "0"
+    return _java_digits(body, len(digits) - 1 + int(exponent), bool(sign))
+
+
+def _whole_text(value: int, significant_bits: int) -> str:
+    """Whole numbers below 2^63: Java 17 prints their digits, less those that mean nothing."""
+    spare = abs(value).bit_length() - 1 - significant_bits - 1
+    dropped = int(spare * 0.30102999566398120) if spare > 1 else 0
+    unit = 10**dropped
+    rounded = (abs(value) + unit // 2) // unit
+    digits = str(rounded)
+    return _java_digits(digits.rstrip("0") or "0", len(digits) - 1 + dropped, value < 0)
 
 
 def float_text(value: float) -> str:
     """Float.toString: the shortest digits that give the same 32-bit number."""
     if value != value or value in (0.0, float("inf"), float("-inf")):
         return double_text(value)
+    if abs(value) < 2.0**63 and value == int(value):
+        return _whole_text(int(value), 24)
     packed = struct.pack("<f", value)
     for precision in range(1, 10):
         short = float(f"{value:.{precision}g}")
         try:
             if struct.pack("<f", short) == packed:
-                return double_text(short)
+                return _shortest_text(short)
         except OverflowError:
             continue
     return double_text(value)

@@ -1,5 +1,6 @@
 """Events become counters; figures of the moment are read when asked."""
 
+import threading
 from typing import ClassVar
 
 from appliance.kernel.events import Event
@@ -102,4 +103,23 @@ def test_an_event_that_cannot_be_counted_is_counted_as_such():
 
     assert values(registry, "appliance_events_malformed") == {
         ("appliance_events_malformed_total", "Crooked"): 1.0
+    }
+
+
+def test_counts_from_many_threads_are_all_there():
+    """A storage's worker emits beside the Trio thread."""
+    registry = Registry()
+
+    def work():
+        for _ in range(5_000):
+            registry.count(PointsTaken(source="x", count=1))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert values(registry, "appliance_test_posts") == {
+        ("appliance_test_posts_total", "x"): 20_000.0
     }

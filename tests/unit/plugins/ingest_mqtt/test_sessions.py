@@ -50,6 +50,43 @@ def test_a_device_that_connects_again_takes_over(run: Run, version: Version) -> 
     run(scenario)
 
 
+def test_a_connection_may_become_another_device(run: Run) -> None:
+    async def scenario(bench: Any) -> None:
+        client = await bench.connect("A")
+        bench.gate.add_device("B")
+        assert await client.send(p.Connect("c", "B"), client.telemetry(1)) == [
+            p.ConnAck(),
+            p.PubAck(1),
+        ]
+        assert bench.gate.telemetry == [("B", None, {"n": 1})]
+        assert bench.gate.disconnects == ["Device A"]
+        other = await bench.connect("A")
+        assert await client.send(p.PingReq()) == [p.PingResp()]
+        assert [s.session.name for s in bench.gate.subscriptions] == ["B", "Device A"]
+        assert not other.closed
+
+    run(scenario)
+
+
+@BOTH
+def test_at_stop_a_device_is_told_and_what_is_not_durable_is_not_acknowledged(
+    run: Run, version: Version
+) -> None:
+    async def scenario(bench: Any) -> None:
+        async with trio.open_nursery() as stopping:
+            bench.nursery, outer = stopping, bench.nursery
+            client = await bench.connect(version=version)
+            bench.nursery = outer
+            bench.gate.hold = trio.Event()
+            assert await client.send(client.telemetry(1)) == []
+            stopping.cancel_scope.cancel()
+        assert await client.answer() == _bye(version, Reason.SERVER_STOPPING)
+        assert client.closed
+        assert bench.gate.disconnects == ["Device T"]
+
+    run(scenario)
+
+
 @BOTH
 def test_the_core_can_end_a_session(run: Run, version: Version) -> None:
     async def scenario(bench: Any) -> None:

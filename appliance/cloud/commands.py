@@ -1,0 +1,216 @@
+"""What the cloud does when somebody changes something over REST (implements web.commands.Commands).
+
+One unit per call: the change and an event for every edge that has the entity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import trio
+
+from appliance.access.tokens import Principal
+from appliance.cloud.calls import Calls
+from appliance.cloud.registry import (
+    Edges,
+    attributes_deleted,
+    attributes_updated,
+    contains,
+    event_for,
+    relation_event,
+)
+from appliance.cloud.service import EdgeService
+from appliance.extension.ports import Storage
+from appliance.kernel.clock import Clock
+from appliance.model.errors import Permanent
+from appliance.model.ids import EntityId, new_uuid
+from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
+from appliance.model.unit import EntityWrite, Lane, Unit
+from appliance.state.kinds import entity_id_of, id_of, relation_key
+from appliance.state.store import State
+from appliance.sync.incoming import cascade
+from appliance.web.commands import Change, EdgeNotReady, NotConnected, RpcCommand
+from appliance.web.rpc_forms import rpc_call
+
+_OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
+_ABOUT_ORIGINATOR = {"ALARM": "originator", "ALARM_COMMENT": "alarmId"}
+
+
+class CloudCommands:
+    """See Commands for each method."""
+
+    def __init__(
+        self,
+        state: State,
+        storage: Storage,
+        edges: Edges,
+        service: EdgeService,
+        calls: Calls,
+        clock: Clock,
+    ) -> None:
+        self._state = state
+        self._storage = storage
+        self._edges = edges
+        self._service = service
+        self._calls = calls
+        self._clock = clock
+
+    async def change(self, changes: Sequence[Change], actor: Principal) -> None:
+        """See Commands."""
+        unit = Unit()
+        for change in changes:
+            self._tell_edges(change, unit)
+            self._write(change, unit)
+        await self._commit(unit)
+
+    def _write(self, change: Change, unit: Unit) -> None:
+        body = None if change.body is None else msgspec.json.encode(change.body)
+        unit.entities.append(EntityWrite(change.kind, change.id, body))
+        if change.kind == "EDGE":
+            self._root_chain(change, unit)
+        if change.body is None:
+            companions = ("DEVICE_CREDENTIALS",) if change.kind == "DEVICE" else ()
+            cascade(EntityId(change.kind, change.id), self._state, unit, companions)
+
+    def _root_chain(self, change: Change, unit: Unit) -> None:
+        """An edge's root chain is assigned to it, and it learns which one it is (§8.4)."""
+        chain = id_of((change.body or {}).get("rootRuleChainId"))
+        before = id_of((self._state.entity("EDGE", change.id) or {}).get("rootRuleChainId"))
+        if chain is None or chain == before:
+            return
+        entity = EntityId("RULE_CHAIN", chain)
+        relation = contains(change.id, entity)
+        encoded = msgspec.json.encode(relation)
+        unit.entities.append(EntityWrite("RELATION", relation_key(relation), encoded))
+        if before is not None:
+            unit.events.append(event_for(change.id, entity, "UPDATED"))
+
+    def _tell_edges(self, change: Change, unit: Unit) -> None:
+        if change.kind in _ABOUT_ORIGINATOR:
+            self._tell_about_alarm(change, unit)
+        elif change.kind == "RELATION":
+            self._tell_about_relation(change, unit)
+        elif change.kind != "EDGE" and change.action != "ADDED":
+            entity = EntityId(_OWNERS.get(change.kind, change.kind), change.id)
+            self._edges.fan_out(unit, entity, change.action)
+        elif change.action == "ADDED" and change.kind not in _OWNERS:
+            self._edges.fan_out(unit, EntityId(change.kind, change.id), "ADDED")
+
+    def _tell_about_alarm(self, change: Change, unit: Unit) -> None:
+        stored = change.body or self._state.entity(change.kind, change.id) or {}
+        alarm = stored
+        if change.kind == "ALARM_COMMENT":
+            alarm = self._state.entity("ALARM", id_of(stored.get("alarmId")) or change.id) or {}
+        originator = entity_id_of(alarm.get("originator"))
+        gone = change.body is None or change.kind == "ALARM_COMMENT"
+        body = msgspec.json.encode(stored) if gone else b""
+        for edge in self._edges.edges_with(originator) if originator else ():
+            entity = EntityId(change.kind, change.id)
+            unit.events.append(event_for(edge, entity, change.action, body, Lane.PRIORITY))
+
+    def _tell_about_relation(self, change: Change, unit: Unit) -> None:
+        stored = change.body or self._state.entity("RELATION", change.id) or {}
+        if (stored.get("typeGroup") or "COMMON") != "COMMON":
+            return
+        ends = [entity_id_of(stored.get(end)) for end in ("from", "to")]
+        edges = {edge for end in ends if end for edge in self._edges.edges_with(end)}
+        body = msgspec.json.encode(stored)
+        for edge in sorted(edges):
+            assert ends[0] is not None
+            unit.events.append(relation_event(edge, ends[0], change.action, body))
+
+    # --- data ---------------------------------------------------------------------------------
+
+    async def save_attributes(
+        self, entity: EntityId, scope: Scope, values: dict[str, Value], actor: Principal
+    ) -> None:
+        """See Commands."""
+        now_ms = self._clock()
+        unit = Unit(attributes=[AttributeWrite(entity, scope, now_ms, values)])
+        for edge in self._edges.edges_with(entity):
+            unit.events.append(attributes_updated(edge, entity, scope, now_ms, values))
+        await self._commit(unit)
+
+    async def delete_attributes(
+        self, entity: EntityId, scope: Scope, keys: Sequence[str], actor: Principal
+    ) -> None:
+        """See Commands."""
+        now_ms = self._clock()
+        unit = Unit(attributes=[AttributeDelete(entity, scope, tuple(keys), now_ms)])
+        for edge in self._edges.edges_with(entity):
+            unit.events.append(attributes_deleted(edge, entity, scope, now_ms, list(keys)))
+        await self._commit(unit)
+
+    async def save_telemetry(
+        self,
+        entity: EntityId,
+        posts: Sequence[tuple[int | None, dict[str, Value]]],
+        ttl_s: int,
+        actor: Principal,
+    ) -> None:
+        """See Commands. Stays here, as on the reference without a push-to-edge node."""
+        now_ms = self._clock()
+        series = [
+            Series(entity, now_ms if ts is None else ts, values, ttl_s) for ts, values in posts
+        ]
+        await self._commit(Unit(series=series))
+
+    # --- requests -----------------------------------------------------------------------------
+
+    async def call_device(self, device: UUID, command: RpcCommand) -> Any:
+        """See Commands."""
+        edge = self._connected_edge(device)
+        if edge is None:
+            raise NotConnected
+        uuid = command.request_uuid or new_uuid()
+        call = rpc_call(device, msgspec.structs.replace(command, request_uuid=uuid))
+        end = await self._calls.call(edge, call)
+        match end.error:
+            case None:
+                return msgspec.json.decode(end.response) if end.response else None
+            case "NO_ACTIVE_CONNECTION":
+                raise NotConnected
+            case "TIMEOUT":
+                raise trio.TooSlowError
+        raise Permanent(f"RPC failed on the edge: {end.error}")
+
+    async def queue_rpc(self, device: UUID, command: RpcCommand) -> UUID:
+        """See Commands."""
+        edges = self._edges.edges_with(EntityId("DEVICE", device))
+        if not edges:
+            raise Permanent("the device is not assigned to an edge")
+        uuid = command.request_uuid or new_uuid()
+        call = rpc_call(device, msgspec.structs.replace(command, request_uuid=uuid))
+        await self._calls.keep(edges[0], call)
+        return uuid
+
+    def _connected_edge(self, device: UUID) -> UUID | None:
+        edges = self._edges.edges_with(EntityId("DEVICE", device))
+        return next((edge for edge in edges if edge in self._service.sessions), None)
+
+    # --- edges --------------------------------------------------------------------------------
+
+    async def assign(self, edge: UUID, entity: EntityId, actor: Principal) -> None:
+        """See Commands."""
+        await self._commit(self._edges.assign(edge, entity))
+
+    async def unassign(self, edge: UUID, entity: EntityId, actor: Principal) -> None:
+        """See Commands."""
+        await self._commit(self._edges.unassign(edge, entity))
+
+    async def sync_edge(self, edge: UUID) -> None:
+        """See Commands."""
+        session = self._service.sessions.get(edge)
+        if session is None:
+            raise EdgeNotReady("Edge is not connected")
+        if not await session.sync(full=True):
+            raise EdgeNotReady("Sync process is active at the moment")
+
+    async def _commit(self, unit: Unit) -> None:
+        """The state follows the disk here: nobody reads it between the two."""
+        with trio.CancelScope(shield=True):
+            await self._storage.commit([unit])
+            self._state.apply(unit)

@@ -1,0 +1,239 @@
+"""What the edge does when somebody changes something over REST (implements web.commands.Commands).
+
+One unit per call: the change, the event that sends it up, and what the rule chain makes of it.
+Attributes and alarms go up by themselves, also where the chain has no push node for them
+(rule-engine §6.4 names that as a trap); where the chain pushed already, nothing is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import trio
+
+from appliance.access.tokens import Principal
+from appliance.edge.policy import EdgePolicy
+from appliance.edge.processor import Processor
+from appliance.edge.services import EdgeServices
+from appliance.edge.sessions import Sessions
+from appliance.extension.ports import Storage
+from appliance.kernel.clock import Clock
+from appliance.model.errors import Permanent
+from appliance.model.ids import EntityId, new_uuid
+from appliance.model.message import Message
+from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
+from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
+from appliance.rules.ports import RpcOutcome
+from appliance.state.kinds import BY_NAME, entity_id_of
+from appliance.state.store import State
+from appliance.sync.incoming import Applied, source_metadata
+from appliance.sync.messages import RpcCall
+from appliance.web.commands import Change, NotConnected, RpcCommand
+from appliance.web.rpc_forms import rpc_body, rpc_call
+
+_OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
+_NOT_SENT = frozenset({"RPC", "EDGE", "CUSTOMER", "RULE_CHAIN_METADATA"})
+"""Kinds whose changes stay here, or travel with another kind."""
+_CREATED = {"ADDED": "ENTITY_CREATED", "UPDATED": "ENTITY_UPDATED", "DELETED": "ENTITY_DELETED"}
+_ALARM_MESSAGES = {"ALARM_ACK", "ALARM_CLEAR"}
+
+
+class EdgeCommands:
+    """See Commands for each method."""
+
+    def __init__(
+        self,
+        state: State,
+        storage: Storage,
+        processor: Processor,
+        services: EdgeServices,
+        sessions: Sessions,
+        clock: Clock,
+    ) -> None:
+        self._state = state
+        self._storage = storage
+        self._processor = processor
+        self._services = services
+        self._sessions = sessions
+        self._clock = clock
+        self._policy = EdgePolicy(state, clock)
+
+    async def change(self, changes: Sequence[Change], actor: Principal) -> None:
+        """See Commands."""
+        unit = Unit()
+        messages: list[Message] = []
+        for change in changes:
+            self._write(change, unit)
+            event = self._event(change)
+            if event is not None:
+                unit.events.append(event)
+            messages += self._messages(change, actor)
+        await self._processor.commit(unit, messages)
+        for change in changes:
+            if change.kind == "DEVICE_CREDENTIALS" and change.action == "CREDENTIALS_UPDATED":
+                self._sessions.close(change.id, "credentials")
+            elif change.kind == "DEVICE" and change.body is None:
+                self._sessions.close(change.id, "deleted")
+
+    def _write(self, change: Change, unit: Unit) -> None:
+        if change.body is not None:
+            body = msgspec.json.encode(change.body)
+            unit.entities.append(EntityWrite(change.kind, change.id, body))
+            return
+        applied = Applied(unit=unit)
+        if change.kind in BY_NAME:
+            self._policy.remove(BY_NAME[change.kind], change.id, None, applied)
+        else:
+            unit.entities.append(EntityWrite(change.kind, change.id, None))
+
+    def _event(self, change: Change) -> OutboxEvent | None:
+        """The cloud event of a change (edge-protocol §5.2), or None where nothing goes up."""
+        owner = _OWNERS.get(change.kind)
+        if change.kind in _NOT_SENT or (owner and change.action == "ADDED"):
+            return None  # credentials of a new device travel with it
+        entity = EntityId(owner or change.kind, change.id)
+        lane = Lane.PRIORITY if change.kind == "ALARM" else Lane.ENTITY
+        body = b""
+        if change.kind in ("RELATION", "ALARM_COMMENT") or (
+            change.kind == "ALARM" and change.body is None
+        ):
+            stored = change.body or self._state.entity(change.kind, change.id)
+            body = msgspec.json.encode(stored)
+            ends = entity_id_of((stored or {}).get("from"))
+            entity = ends or entity
+        return OutboxEvent(CLOUD, lane, owner or change.kind, change.action, entity, body)
+
+    def _messages(self, change: Change, actor: Principal) -> Iterable[Message]:
+        """What the rule chain hears of a change (rule-engine §2.3)."""
+        stored = change.body or self._state.entity(change.kind, change.id)
+        if change.kind in ("DEVICE", "ASSET") and change.action in _CREATED:
+            entity = EntityId(change.kind, change.id)
+            yield self._message(_CREATED[change.action], entity, stored, actor)
+        elif change.kind == "ALARM" and change.action in _ALARM_MESSAGES and stored:
+            originator = entity_id_of(stored.get("originator"))
+            if originator is not None:
+                yield self._message(change.action, originator, stored, actor)
+
+    # --- data ---------------------------------------------------------------------------------
+
+    async def save_attributes(
+        self, entity: EntityId, scope: Scope, values: dict[str, Value], actor: Principal
+    ) -> None:
+        """See Commands."""
+        now_ms = self._clock()
+        unit = Unit(attributes=[AttributeWrite(entity, scope, now_ms, values)])
+        message = self._message("ATTRIBUTES_UPDATED", entity, values, actor, scope)
+        body = {"kv": values, "ts": now_ms, "scope": scope.value}
+        await self._commit_data(unit, message, "ATTRIBUTES_UPDATED", entity, body)
+        if scope is Scope.SHARED:
+            self._sessions.notify_attributes(entity.id, values, ())
+
+    async def delete_attributes(
+        self, entity: EntityId, scope: Scope, keys: Sequence[str], actor: Principal
+    ) -> None:
+        """See Commands."""
+        now_ms = self._clock()
+        unit = Unit(attributes=[AttributeDelete(entity, scope, tuple(keys), now_ms)])
+        message = self._message(
+            "ATTRIBUTES_DELETED", entity, {"attributes": list(keys)}, actor, scope
+        )
+        body = {"keys": list(keys), "ts": now_ms, "scope": scope.value}
+        await self._commit_data(unit, message, "ATTRIBUTES_DELETED", entity, body)
+        if scope is Scope.SHARED:
+            self._sessions.notify_attributes(entity.id, {}, keys)
+
+    async def _commit_data(
+        self, unit: Unit, message: Message, action: str, entity: EntityId, body: Any
+    ) -> None:
+        """Commit with the chain's doing; the event is ours only where the chain made none."""
+        own = OutboxEvent(CLOUD, Lane.DATA, entity.type, action, entity, msgspec.json.encode(body))
+        await self._processor.commit(unit, [message], unless_pushed=own)
+
+    async def save_telemetry(
+        self,
+        entity: EntityId,
+        posts: Sequence[tuple[int | None, dict[str, Value]]],
+        ttl_s: int,
+        actor: Principal,
+    ) -> None:
+        """See Commands. Goes up if the chain pushes "Timeseries Updated", as on the reference."""
+        now_ms = self._clock()
+        series = [
+            Series(entity, now_ms if ts is None else ts, values, ttl_s) for ts, values in posts
+        ]
+        told = [{"ts": each.ts, "values": each.values} for each in series]
+        message = self._message("TIMESERIES_UPDATED", entity, {"timeseries": told}, actor)
+        await self._processor.commit(Unit(series=series), [message])
+
+    # --- requests -----------------------------------------------------------------------------
+
+    async def call_device(self, device: UUID, command: RpcCommand) -> Any:
+        """See Commands."""
+        outcome = await self._services.call_device(rpc_call(device, command))
+        return outcome_or_error(outcome)
+
+    async def queue_rpc(self, device: UUID, command: RpcCommand) -> UUID:
+        """See Commands: kept, sent through the chain, its end written to it."""
+        uuid = command.request_uuid or new_uuid()
+        call = rpc_call(device, msgspec.structs.replace(command, request_uuid=uuid))
+        await self._processor.commit(self._rpc_unit(uuid, call, "QUEUED", None))
+
+        async def follow() -> None:
+            outcome = await self._services.call_device(call)
+            status = {None: "SUCCESSFUL", "TIMEOUT": "TIMEOUT"}.get(outcome.error, "EXPIRED")
+            await self._processor.commit(self._rpc_unit(uuid, call, status, outcome.reply))
+
+        self._services.spawn(follow)
+        return uuid
+
+    def _rpc_unit(self, uuid: UUID, call: RpcCall, status: str, response: Any) -> Unit:
+        assert call.device_id is not None
+        body = rpc_body(uuid, self._state.tenant_id, call, status, response)
+        return Unit(entities=[EntityWrite("RPC", uuid, msgspec.json.encode(body))])
+
+    # --- not here -----------------------------------------------------------------------------
+
+    async def assign(self, edge: UUID, entity: EntityId, actor: Principal) -> None:
+        """See Commands."""
+        raise Permanent("Edges support disabled")
+
+    async def unassign(self, edge: UUID, entity: EntityId, actor: Principal) -> None:
+        """See Commands."""
+        raise Permanent("Edges support disabled")
+
+    async def sync_edge(self, edge: UUID) -> None:
+        """See Commands."""
+        raise Permanent("Edges support disabled")
+
+    def _message(
+        self,
+        type: str,
+        entity: EntityId,
+        data: Any,
+        actor: Principal,
+        scope: Scope | None = None,
+    ) -> Message:
+        metadata = source_metadata(entity, self._state, "rest") | {
+            "userId": str(actor.user_id),
+            "userName": actor.email,
+            "userEmail": actor.email,
+        }
+        del metadata["source"]
+        if scope is not None:
+            metadata["scope"] = scope.value
+        return Message(new_uuid(), self._clock(), type, entity, data, metadata)
+
+
+def outcome_or_error(outcome: RpcOutcome) -> Any:
+    """The device's answer. Raises NotConnected, trio.TooSlowError, Permanent."""
+    match outcome.error:
+        case None:
+            return outcome.reply
+        case "NO_ACTIVE_CONNECTION":
+            raise NotConnected
+        case "TIMEOUT":
+            raise trio.TooSlowError
+    raise Permanent(f"RPC failed: {outcome.error}", hint="does the chain have an RPC node?")

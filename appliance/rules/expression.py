@@ -1,0 +1,176 @@
+"""Arithmetic expressions as the reference's library reads them (spec/rule-engine.md §7, §9.5).
+
+Operators + - * / % ^ (right to left, before a leading minus), implied multiplication (`2x`,
+`2(x+1)`), constants pi, e, φ, and the functions of `FUNCTIONS`. An expression is parsed once into
+nested calls; evaluation takes the values of its variables. Division by zero is an error.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection, Mapping
+
+Evaluate = Callable[[Mapping[str, float]], float]
+
+LENGTH_MAX = 256
+DEPTH_MAX = 64
+"""Nesting; keeps a hostile expression from exhausting the stack."""
+
+
+class BadExpression(ValueError):
+    """The text is no expression, or a value cannot be computed."""
+
+
+def _logab(base: float, x: float) -> float:
+    return math.log(x) / math.log(base)
+
+
+FUNCTIONS: dict[str, tuple[int, Callable[..., float]]] = {
+    "sin": (1, math.sin),
+    "cos": (1, math.cos),
+    "tan": (1, math.tan),
+    "cot": (1, lambda x: 1 / math.tan(x)),
+    "sec": (1, lambda x: 1 / math.cos(x)),
+    "csc": (1, lambda x: 1 / math.sin(x)),
+    "asin": (1, math.asin),
+    "acos": (1, math.acos),
+    "atan": (1, math.atan),
+    "sinh": (1, math.sinh),
+    "cosh": (1, math.cosh),
+    "tanh": (1, math.tanh),
+    "abs": (1, abs),
+    "log": (1, math.log),
+    "ln": (1, math.log),
+    "lg": (1, math.log10),
+    "log10": (1, math.log10),
+    "log2": (1, math.log2),
+    "log1p": (1, math.log1p),
+    "logab": (2, _logab),
+    "ceil": (1, lambda x: float(math.ceil(x))),
+    "floor": (1, lambda x: float(math.floor(x))),
+    "sqrt": (1, math.sqrt),
+    "cbrt": (1, math.cbrt),
+    "pow": (2, math.pow),
+    "exp": (1, math.exp),
+    "expm1": (1, math.expm1),
+    "signum": (1, lambda x: 0.0 if x == 0 else math.copysign(1.0, x)),
+}
+CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e, "φ": (1 + math.sqrt(5)) / 2}
+
+_TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|([^\W\d]\w*)|([-+*/%^(),]))")
+_SUM, _PRODUCT, _SIGN, _POWER = 1, 2, 3, 4
+_BINARY = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT, "%": _PRODUCT, "^": _POWER}
+
+
+class Expression:
+    """A parsed expression over named variables. Raises BadExpression."""
+
+    def __init__(self, text: str, variables: Collection[str]) -> None:
+        if len(text) > LENGTH_MAX:
+            raise BadExpression(f"the expression is longer than {LENGTH_MAX} characters")
+        self._tokens = _tokens(text)
+        self._at = 0
+        self._depth = 0
+        self._variables = frozenset(variables)
+        self._evaluate = self._parse(0)
+        if self._at < len(self._tokens):
+            raise BadExpression(f"unexpected {self._tokens[self._at]!r}")
+
+    def evaluate(self, values: Mapping[str, float]) -> float:
+        """The value. Raises BadExpression where there is none (log of 0, 1/0, overflow)."""
+        try:
+            return self._evaluate(values)
+        except (ArithmeticError, ValueError) as error:
+            raise BadExpression(str(error)) from None
+
+    def _peek(self) -> str:
+        return self._tokens[self._at] if self._at < len(self._tokens) else ""
+
+    def _next(self) -> str:
+        token = self._peek()
+        self._at += 1
+        return token
+
+    def _parse(self, floor: int) -> Evaluate:
+        self._depth += 1
+        if self._depth > DEPTH_MAX:
+            raise BadExpression("the expression is nested too deeply")
+        left = self._operand()
+        while token := self._peek():
+            operator = token if token in _BINARY else "*"
+            if token in "),":
+                break
+            level = _BINARY[operator]
+            if level <= floor and not (operator == "^" and level == floor):
+                break
+            if token in _BINARY:
+                self._next()
+            left = _binary(operator, left, self._parse(level))
+        self._depth -= 1
+        return left
+
+    def _operand(self) -> Evaluate:
+        token = self._next()
+        if token in ("-", "+"):
+            inner = self._parse(_SIGN)
+            return inner if token == "+" else lambda values: -inner(values)
+        if token == "(":
+            inner = self._parse(0)
+            self._expect(")")
+            return inner
+        if token[:1].isdigit() or token[:1] == ".":
+            number = float(token)
+            return lambda values: number
+        if token in FUNCTIONS and self._peek() == "(":
+            return self._call(token)
+        if token in self._variables:
+            return lambda values: values[token]
+        if token in CONSTANTS:
+            constant = CONSTANTS[token]
+            return lambda values: constant
+        raise BadExpression(f"unknown function or variable {token!r}")
+
+    def _call(self, name: str) -> Evaluate:
+        count, function = FUNCTIONS[name]
+        self._expect("(")
+        arguments = [self._parse(0)]
+        while self._peek() == ",":
+            self._next()
+            arguments.append(self._parse(0))
+        self._expect(")")
+        if len(arguments) != count:
+            raise BadExpression(f"{name} takes {count} arguments")
+        return lambda values: function(*(argument(values) for argument in arguments))
+
+    def _expect(self, token: str) -> None:
+        if self._next() != token:
+            raise BadExpression(f"{token!r} is missing")
+
+
+def _tokens(text: str) -> list[str]:
+    tokens, at = [], 0
+    while at < len(text.rstrip()):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise BadExpression(f"unexpected {text[at]!r}")
+        tokens.append(match[1] or match[2] or match[3])
+        at = match.end()
+    if not tokens:
+        raise BadExpression("the expression is empty")
+    return tokens
+
+
+def _binary(operator: str, a: Evaluate, b: Evaluate) -> Evaluate:
+    match operator:
+        case "+":
+            return lambda values: a(values) + b(values)
+        case "-":
+            return lambda values: a(values) - b(values)
+        case "*":
+            return lambda values: a(values) * b(values)
+        case "/":
+            return lambda values: a(values) / b(values)
+        case "%":
+            return lambda values: math.fmod(a(values), b(values))
+    return lambda values: math.pow(a(values), b(values))

@@ -1,0 +1,86 @@
+"""Write the pages that come from code, or tell which of them have drifted.
+
+python build/docs.py            write docs/configuration.md, docs/appliance.example.toml,
+                                docs/cli.md
+python build/docs.py --check    compare only; ends with 1 when one is old
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from appliance.__main__ import built_in
+from appliance.cli import entry, exits
+from appliance.cli.house import House
+from appliance.config import describe
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page with its text."""
+    sections = House(built_in, {}).built_in().sections()
+    return {
+        DOCS / "configuration.md": describe.reference(sections),
+        DOCS / "appliance.example.toml": describe.example(sections),
+        DOCS / "cli.md": "".join(command_line()),
+    }
+
+
+def command_line() -> Iterator[str]:
+    """The page docs/cli.md; written out here because argparse's own layout changes by version."""
+    yield "# The command line\n\nGenerated from the command line itself (`make docs`).\n"
+    yield "\n| exit code | meaning |\n| --- | --- |\n"
+    yield from (f"| {code} | {text} |\n" for code, text in exits.MEANING.items())
+    yield "\nA verb that a plugin adds has its own codes; 130 is an interrupted verb.\n"
+    parser = entry.make_parser(entry.VERBS)
+    for verb in entry.VERBS:
+        module = importlib.import_module(f"appliance.cli.{verb}")
+        made = entry.add_verb(parser, verb, module)
+        yield f"\n## appliance {verb}\n\n{(module.__doc__ or '').strip()}\n"
+        yield from arguments(made)
+
+
+def arguments(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """A verb's arguments as a table."""
+    actions = [each for each in parser._actions if each.dest != "help"]
+    if actions:
+        yield "\n| argument | meaning |\n| --- | --- |\n"
+    for action in actions:
+        name = ", ".join(action.option_strings) or str(action.metavar or action.dest)
+        value = "" if action.nargs == 0 or not action.option_strings else _value(action)
+        yield f"| `{name}{value}` | {action.help or ''} |\n"
+
+
+def _value(action: argparse.Action) -> str:
+    if action.choices:
+        return " " + "|".join(map(str, action.choices)).replace("|", "\\|")
+    return f" {action.metavar or action.dest.upper()}"
+
+
+def main() -> int:
+    """The command line."""
+    written = pages()
+    if "--check" not in sys.argv[1:]:
+        for page, text in written.items():
+            page.parent.mkdir(exist_ok=True)
+            page.write_text(text, "utf-8")
+        return 0
+    old = [page for page, text in written.items() if not same(page, text)]
+    for page in old:
+        print(f"{page.relative_to(ROOT)} is older than the code; run `make docs`")
+    return 1 if old else 0
+
+
+def same(page: Path, text: str) -> bool:
+    """Whether the page has just this text."""
+    return page.is_file() and page.read_text("utf-8") == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
