@@ -16,7 +16,7 @@ class Family(msgspec.Struct, frozen=True):
     example: str
 
 
-class Warning_(msgspec.Struct, frozen=True):  # noqa: N801 - "Warning" is a builtin
+class Warning_(msgspec.Struct, frozen=True):
     """A place in a script that belongs to a family."""
 
     family: str

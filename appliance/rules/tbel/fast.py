@@ -34,8 +34,8 @@ def binary_code(op: str, left_code: int, left: Code, right_code: int, right: Cod
     plain = (0, W_INTEGER, W_DOUBLE)
     if op in _COMPARE and left_code in (0, STRING) and right_code in (0, STRING) and op in "==!=":
         return _equality(op, left_code, left.run, right_code, right.run)
-    if op in _COMPARE and left_code == 0 and right_code in plain:
-        return _comparison(op, left.run, right_code, right)
+    if op in _COMPARE and left_code in (0, W_INTEGER) and right_code in plain:
+        return _comparison(op, left_code, left.run, right_code, right)
     if op in _CALCULATE and left_code in plain and right_code in plain:
         return _calculation(op, left_code, left.run, right_code, right.run)
     return _general(op, left_code, left.run, right_code, right.run)
@@ -59,7 +59,7 @@ def count_text(scope: Scope, value: str) -> None:
         scope.state.budget.grow(len(value))
 
 
-def _comparison(op: str, left: Run, right_code: int, right: Code) -> Run:
+def _comparison(op: str, left_code: int, left: Run, right_code: int, right: Code) -> Run:
     compare, right_run = _COMPARE[op], right.run
     if right.literal and type(right.value) in (int, float):
         constant = right.value
@@ -67,17 +67,20 @@ def _comparison(op: str, left: Run, right_code: int, right: Code) -> Run:
         def against_constant(scope: Scope) -> Any:
             a = left(scope)
             kind = type(a)
-            if kind is float or kind is int:
+            if kind is int or (kind is float and left_code == 0):
                 return compare(a, constant)
-            return operate(0, a, op, right_code, constant)
+            return operate(left_code, a, op, right_code, constant)
 
         return against_constant
 
     def run(scope: Scope) -> Any:
         a, b = left(scope), right_run(scope)
-        if type(a) in _PLAIN and type(b) in _PLAIN and right_code == 0:
+        kind, other = type(a), type(b)
+        if kind is int and other is int and right_code != W_DOUBLE:
             return compare(a, b)
-        return operate(0, a, op, right_code, b)
+        if kind in _PLAIN and other in _PLAIN and left_code == 0 == right_code:
+            return compare(a, b)
+        return operate(left_code, a, op, right_code, b)
 
     return run
 
@@ -97,6 +100,19 @@ def _equality(op: str, left_code: int, left: Run, right_code: int, right: Run) -
 
 
 _PLAIN = frozenset((int, float))
+
+
+def quick_operate(op: str, left: Any, right: Any) -> Any:
+    """`operate` without compile-time types, with the short way for two ints or two doubles."""
+    calculate = _CALCULATE.get(op)
+    if calculate is not None:
+        kind = type(left)
+        if kind is type(right):
+            if kind is int:
+                return integer(calculate(left, right))
+            if kind is float:
+                return calculate(left, right)
+    return operate(0, left, op, 0, right)
 
 
 def _calculation(op: str, left_code: int, left: Run, right_code: int, right: Run) -> Run:

@@ -254,14 +254,20 @@ _CONVERTERS = {
 }  # fmt: skip
 
 
+_EXACT: dict[str, type] = {
+    "int": int, "Integer": int, "double": float, "Double": float, "String": str, "boolean": bool,
+    "Boolean": bool, "long": Long, "Long": Long, "List": TbList, "Map": TbMap,
+}  # fmt: skip
+
+
 def convert(value: Any, target: str) -> Any:
     """Turn a value into the type a method or a cast wants.
 
     Raises:
         TbelError: the value cannot be converted.
     """
-    if value is None:
-        return None
+    if value is None or target == "Object" or _EXACT.get(target) is type(value):
+        return value
     source = type_of(value)
     if source == target or BOXES.get(target) == source or assignable(target, source):
         return value
@@ -295,6 +301,7 @@ def _big(value: int) -> Any:
     return integer(value) if -(2**63) <= value < 2**63 else BigInteger(value)
 
 
+PLAIN_TYPES = frozenset((int, float, str, bool, type(None), TbList, TbMap, Long))
 _STORABLE = (str, int, float, list, dict, TbSet, Entry, type(None))
 
 
@@ -304,6 +311,8 @@ def check_storable(value: Any) -> None:
     Raises:
         TbelError: the value cannot be put in a variable or collection.
     """
+    if type(value) in PLAIN_TYPES:
+        return
     if isinstance(value, _STORABLE) and not isinstance(value, PlainList | BigInteger):
         return
     if isinstance(value, JavaArray):

@@ -65,7 +65,7 @@ _PARENTS: dict[str, tuple[str, ...]] = {
     "TbList": ("List",), "FrozenList": ("List",), "ArrayList": ("List",), "List": ("Collection",),
     "TbSet": ("Set",), "FrozenSet": ("Set",), "Set": ("Collection",), "Collection": ("Object",),
     "TbMap": ("Map",), "FrozenMap": ("Map",), "Map": ("Object",), "Object": (),
-    **{n: ("Number",) for n in ("Integer", "Long", "Double", "Float", "Short", "Byte")},
+    **dict.fromkeys(("Integer", "Long", "Double", "Float", "Short", "Byte"), ("Number",)),
 }  # fmt: skip
 _METHODS: dict[str, dict[str, list[Method]]] = {}
 CONSTANTS: dict[str, dict[str, Any]] = {}
@@ -155,7 +155,7 @@ def _fit(argument: str, parameter: str) -> int:
 def _score(method: Method, arguments: tuple[str, ...]) -> int:
     """How well the arguments fit the method; 0: not at all."""
     count, fixed = len(arguments), len(method.parameters)
-    if method.varargs and fixed - 1 > count or not method.varargs and fixed != count:
+    if (method.varargs and fixed - 1 > count) or (not method.varargs and fixed != count):
         return 0
     if not method.parameters:
         return 1
