@@ -26,6 +26,9 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 _CALCULATE: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul,
 }  # fmt: skip
+_KINDS: dict[int, frozenset[type]] = {
+    0: frozenset((int, float)), W_INTEGER: frozenset((int,)), W_DOUBLE: frozenset((float,)),
+}  # fmt: skip
 _TEXT_MAX = 4 * 1024 * 1024
 
 
@@ -38,6 +41,8 @@ def binary_code(op: str, left_code: int, left: Code, right_code: int, right: Cod
         return _comparison(op, left_code, left.run, right_code, right)
     if op in _CALCULATE and left_code in plain and right_code in plain:
         return _calculation(op, left_code, left.run, right_code, right.run)
+    if op == "/" and left_code in plain and right_code in plain:
+        return _division(left_code, left.run, right_code, right.run)
     return _general(op, left_code, left.run, right_code, right.run)
 
 
@@ -117,18 +122,30 @@ def quick_operate(op: str, left: Any, right: Any) -> Any:
 
 def _calculation(op: str, left_code: int, left: Run, right_code: int, right: Run) -> Run:
     calculate = _CALCULATE[op]
+    left_kinds, right_kinds = _KINDS[left_code], _KINDS[right_code]
 
     def run(scope: Scope) -> Any:
         a, b = left(scope), right(scope)
         kind, other = type(a), type(b)
-        if kind is float and other is float:
-            if left_code != W_INTEGER and right_code != W_INTEGER:
-                return calculate(a, b)
-        elif kind is int and other is int and left_code != W_DOUBLE and right_code != W_DOUBLE:
-            return integer(calculate(a, b))
+        if kind in left_kinds and other in right_kinds:
+            if kind is int and other is int:
+                return integer(calculate(a, b))
+            return calculate(a, b)
         value = operate(left_code, a, op, right_code, b)
         if type(value) is str:
             count_text(scope, value)
         return value
+
+    return run
+
+
+def _division(left_code: int, left: Run, right_code: int, right: Run) -> Run:
+    left_kinds, right_kinds = _KINDS[left_code], _KINDS[right_code]
+
+    def run(scope: Scope) -> Any:
+        a, b = left(scope), right(scope)
+        if b and type(a) in left_kinds and type(b) in right_kinds:
+            return a / b
+        return operate(left_code, a, "/", right_code, b)
 
     return run
