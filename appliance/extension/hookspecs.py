@@ -19,6 +19,7 @@ from appliance.extension.ports import (
     Gate,
     HttpMount,
     RequestHandler,
+    Selector,
     Storage,
     Transport,
 )
@@ -98,15 +99,14 @@ class IngestSpec(msgspec.Struct, frozen=True):
 
 
 class ProcessorSpec(msgspec.Struct, frozen=True):
-    """A stage between rules and outbox (selective sync, aggregation), `[process.<name>]`.
+    """Selective sync: what of the data goes up, section `[process.<name>]`.
 
-    stage: "select" or "aggregate".
+    build gives None where its configuration asks for nothing, so that no value pays for it.
     """
 
     name: str
-    stage: str
     config_type: type[msgspec.Struct]
-    build: Callable[[Any, Context], Any]
+    build: Callable[[Any, Context], Selector | None]
 
 
 class RuleNodesSpec(msgspec.Struct, frozen=True):
@@ -148,7 +148,7 @@ def register_ingest() -> IngestSpec | list[IngestSpec] | None:
 
 @hookspec
 def register_processor() -> ProcessorSpec | list[ProcessorSpec] | None:
-    """Offer stages between rules and outbox. Called once at start."""
+    """Offer selective sync, between rules and outbox. Called once at start."""
 
 
 @hookspec
