@@ -22,12 +22,13 @@ from appliance.web.rest import (
     entities,
     relations,
     rpc,
+    rule_chains,
     telemetry,
 )
 from appliance.web.rest.call import Services, error_answer, routes
 from appliance.web.status import StatusSource
 
-TABLES = (auth, devices, entities, telemetry, rpc, alarms, relations, edges)
+TABLES = (auth, devices, entities, telemetry, rpc, alarms, relations, edges, rule_chains)
 
 
 def build_app(

@@ -24,6 +24,18 @@ from plugins.storage_duckdb.config import DuckdbStorageConfig
 
 NOW = 1_800_000_000_000
 TENANT = new_uuid()
+RECORDED_EDGE_EVENT = {
+    "id",
+    "createdTime",
+    "seqId",
+    "tenantId",
+    "edgeId",
+    "action",
+    "entityId",
+    "uid",
+    "type",
+    "body",
+}
 DEVICE = EntityId("DEVICE", new_uuid())
 
 
@@ -96,3 +108,17 @@ async def test_the_time_window_is_inclusive_and_the_order_is_one_we_know(tmp_pat
         assert await count(None, NOW - 1) == 0
         with pytest.raises(ApiError, match="Cannot sort"):
             await events.page(TENANT, PageLink(9, 0, sort="id; DROP"), telemetry=False)
+
+
+async def test_the_cloud_shows_what_it_has_for_each_edge(tmp_path: Path) -> None:
+    edge, other = new_uuid(), new_uuid()
+    async with filled(tmp_path) as storage:
+        for outbox in (edge, other):
+            event = OutboxEvent(str(outbox), Lane.ENTITY, "DEVICE", "ASSIGNED_TO_EDGE", DEVICE)
+            await storage.commit([Unit(events=[event])])
+        page = await CloudEvents(storage).edge_page(TENANT, edge, PageLink(9, 0))
+        assert page["totalElements"] == 1
+        (event_body,) = page["data"]
+        assert event_body["edgeId"] == {"entityType": "EDGE", "id": str(edge)}
+        assert event_body["action"] == "ASSIGNED_TO_EDGE"
+        assert event_body.keys() == RECORDED_EDGE_EVENT

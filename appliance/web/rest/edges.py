@@ -70,6 +70,15 @@ async def _events(call: Call, *, telemetry: bool) -> Any:
     )
 
 
+@table.on("GET", "/api/edge/{id}/events", roles=ADMIN)
+async def edge_events(call: Call) -> Any:
+    """A page of what the cloud has sent and will send to the edge."""
+    _cloud_only(call)
+    edge = call.path_id()
+    call.entity("EDGE", edge)
+    return await call.services.events.edge_page(call.view.tenant_id, edge, page_link(call))
+
+
 @table.on("GET", "/api/edges/enabled", roles=ALL)
 async def edges_enabled(call: Call) -> Any:
     """Whether edges can be managed here."""

@@ -40,6 +40,7 @@ _LISTS = {
     "/api/tenant/edges": "EDGE",
     "/api/edges": "EDGE",
     "/api/customers": "CUSTOMER",
+    "/api/tenant/customers": "CUSTOMER",
     "/api/users": "USER",
     "/api/ruleChains": "RULE_CHAIN",
     "/api/deviceProfiles": "DEVICE_PROFILE",
@@ -54,12 +55,19 @@ _INFO_LISTS = {
 _BY_NAME = {
     "/api/tenant/devices": "deviceName",
     "/api/tenant/assets": "assetName",
-    "/api/tenant/edge": "edgeName",
+    "/api/tenant/edges": "edgeName",
     "/api/tenant/entityViews": "entityViewName",
     "/api/tenant/customers": "customerTitle",
 }
 _ASSIGNABLE = ("DEVICE", "ASSET", "ENTITY_VIEW", "EDGE")
-_SAVED_HERE = ("ENTITY_VIEW", "CUSTOMER", "RULE_CHAIN", "DASHBOARD")
+_SAVED_HERE = (
+    "ENTITY_VIEW",
+    "CUSTOMER",
+    "RULE_CHAIN",
+    "DASHBOARD",
+    "DEVICE_PROFILE",
+    "ASSET_PROFILE",
+)
 
 
 def info(view: StateView, kind: str, body: dict[str, Any]) -> dict[str, Any]:

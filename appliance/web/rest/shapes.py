@@ -106,6 +106,42 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "externalId": None,
         "version": None,
     },
+    "DEVICE_PROFILE": {
+        "name": None,
+        "description": None,
+        "image": None,
+        "type": "DEFAULT",
+        "transportType": "DEFAULT",
+        "provisionType": "DISABLED",
+        "defaultRuleChainId": None,
+        "defaultDashboardId": None,
+        "defaultQueueName": None,
+        "provisionDeviceKey": None,
+        "firmwareId": None,
+        "softwareId": None,
+        "defaultEdgeRuleChainId": None,
+        "default": False,
+        "externalId": None,
+        "version": None,
+        "profileData": {
+            "configuration": {"type": "DEFAULT"},
+            "transportConfiguration": {"type": "DEFAULT"},
+            "provisionConfiguration": {"type": "DISABLED", "provisionDeviceSecret": None},
+            "alarms": None,
+        },
+    },
+    "ASSET_PROFILE": {
+        "name": None,
+        "description": None,
+        "image": None,
+        "defaultRuleChainId": None,
+        "defaultDashboardId": None,
+        "defaultQueueName": None,
+        "defaultEdgeRuleChainId": None,
+        "default": False,
+        "externalId": None,
+        "version": None,
+    },
 }
 """Objects that can be made here: every member that a caller may set, with what it is otherwise."""
 
@@ -134,9 +170,9 @@ def compose(
         **{name: given.get(name, value) for name, value in known.items() if name not in _OURS},
         "version": _version(kind, stored, given) if versioned else None,
     }
-    body["customerId"] = body.get("customerId") or NO_CUSTOMER
-    if kind in ("CUSTOMER", "RULE_CHAIN", "DASHBOARD"):
-        del body["customerId"]
+    body |= {name: known[name] for name in _SET_ELSEWHERE if name in known}
+    if kind not in _WITHOUT_CUSTOMER:
+        body["customerId"] = body.get("customerId") or NO_CUSTOMER
     _check_name(view, kind, id, body)
     return id, body, stored is None
 
@@ -151,7 +187,10 @@ def _version(kind: str, stored: dict[str, Any] | None, given: dict[str, Any]) ->
     return int(present) + 1
 
 
-_OURS = ("id", "createdTime", "tenantId", "version")
+# Which profile is the default, which chain is root and where it begins has calls of its own.
+_SET_ELSEWHERE = ("default", "root", "firstRuleNodeId")
+_OURS = ("id", "createdTime", "tenantId", "version", *_SET_ELSEWHERE)
+_WITHOUT_CUSTOMER = ("CUSTOMER", "RULE_CHAIN", "DASHBOARD", "DEVICE_PROFILE", "ASSET_PROFILE")
 
 
 def _check_name(view: StateView, kind: str, id: UUID, body: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from tests.kit.rest_site import NOW, TENANT, USER, USER_BODY, Site
 
 CUSTOMER = UUID("26ab50e0-e597-11f1-aa1f-f1f52a346aed")
 CUSTOMER_USER = UUID("26efd3b0-e597-11f1-aa1f-f1f52a346aed")
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "traces" / "api"
 NOWHERE = "00000000-0000-0000-0000-000000000001"
 
 
@@ -541,6 +543,80 @@ async def test_an_edge_that_never_connected_has_no_settings() -> None:
     assert (await admin.ask("GET", "/api/edge/settings"))[1]["name"] == "hall"
 
 
+# --- rule chains -------------------------------------------------------------------------------
+
+NODES = [
+    {"type": "org.thingsboard.rule.engine.filter.TbMsgTypeSwitchNode", "name": "Switch"},
+    {"type": "org.thingsboard.rule.engine.telemetry.TbMsgTimeseriesNode", "name": "Save"},
+]
+
+
+async def new_chain(admin: Client, name: str, type: str = "CORE") -> str:
+    _, chain = await admin.ask("POST", "/api/ruleChain", {"name": name, "type": type})
+    return str(chain["id"]["id"])
+
+
+async def test_a_chains_nodes_get_ids_and_its_first_node_is_known() -> None:
+    admin = Client(Site("edge"))
+    id = await new_chain(admin, "line")
+    _, empty = await admin.ask("GET", f"/api/ruleChain/{id}/metadata")
+    assert (empty["nodes"], empty["firstNodeIndex"], empty["connections"]) == ([], None, None)
+    links = [{"fromIndex": 0, "toIndex": 1, "type": "Post telemetry"}]
+    given = {**empty, "firstNodeIndex": 0, "nodes": NODES, "connections": links}
+    status, saved = await admin.ask("POST", "/api/ruleChain/metadata", given)
+    assert status == 200
+    assert len({node["id"]["id"] for node in saved["nodes"]}) == 2
+    assert (await admin.ask("GET", f"/api/ruleChain/{id}/metadata"))[1] == saved
+    _, chain = await admin.ask("GET", f"/api/ruleChain/{id}")
+    assert chain["firstRuleNodeId"] == saved["nodes"][0]["id"]
+    _, again = await admin.ask("POST", "/api/ruleChain/metadata", saved)
+    assert again["nodes"] == saved["nodes"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"firstNodeIndex": 2},
+        {"firstNodeIndex": True},
+        {"nodes": [{"name": "x"}]},
+        {"nodes": ["x"]},
+        {"nodes": {"0": NODES[0]}},
+        {"connections": [{"fromIndex": 0, "toIndex": 2, "type": "x"}]},
+        {"connections": [{"fromIndex": 0, "toIndex": 1}]},
+        {"ruleChainId": None},
+    ],
+)
+async def test_metadata_that_holds_together_badly_is_refused(wrong: dict[str, Any]) -> None:
+    admin = Client(Site("edge"))
+    id = await new_chain(admin, "line")
+    given = {"ruleChainId": {"id": id}, "firstNodeIndex": 0, "nodes": NODES, **wrong}
+    assert (await admin.ask("POST", "/api/ruleChain/metadata", given))[0] == 400
+
+
+async def test_there_is_one_root_of_each_type() -> None:
+    admin = Client(Site("cloud"))
+    one, two = await new_chain(admin, "one"), await new_chain(admin, "two")
+    edge = await new_chain(admin, "edge", "EDGE")
+    for id in (one, two):
+        assert (await admin.ask("POST", f"/api/ruleChain/{id}/root"))[1]["root"] is True
+    assert (await admin.ask("POST", f"/api/ruleChain/{edge}/edgeTemplateRoot"))[0] == 200
+    assert (await admin.ask("POST", f"/api/ruleChain/{edge}/root"))[0] == 400
+    _, page = await admin.ask("GET", "/api/ruleChains?pageSize=9&page=0")
+    assert {chain["name"] for chain in page["data"] if chain["root"]} == {"two", "edge"}
+    _, made = await admin.ask("POST", "/api/edge", {"name": "hall"})
+    assert made["rootRuleChainId"]["id"] == edge
+
+
+async def test_chains_for_every_new_edge_are_kept_as_relations() -> None:
+    admin = Client(Site("cloud"))
+    id = await new_chain(admin, "edge", "EDGE")
+    listed = "/api/ruleChain/autoAssignToEdgeRuleChains"
+    await admin.ask("POST", f"/api/ruleChain/{id}/autoAssignToEdge")
+    assert [chain["name"] for chain in (await admin.ask("GET", listed))[1]] == ["edge"]
+    await admin.ask("DELETE", f"/api/ruleChain/{id}/autoAssignToEdge")
+    assert (await admin.ask("GET", listed))[1] == []
+
+
 # --- passwords ---------------------------------------------------------------------------------
 
 
@@ -559,11 +635,28 @@ async def test_a_changed_password_is_the_one_that_counts() -> None:
     assert stored["password"].startswith("$2a$10$")
 
 
+def test_every_path_is_one_of_thingsboards() -> None:
+    recorded = json.loads((FIXTURES / "edge-openapi-shapes.json").read_text())["paths"]
+    theirs = {(method, _shape(path)) for path, methods in recorded.items() for method in methods}
+    ours = {
+        (method.lower(), _shape(route.path))
+        for route in api_routes(Site("edge").services)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert ours - theirs == set()
+    assert len(ours) > 140
+
+
+def _shape(path: str) -> str:
+    """The path without names of its variables and without its query."""
+    return re.sub(r"{\w+}", "{}", re.sub(r"{\?.*}", "", path))
+
+
 def test_no_path_is_answered_twice() -> None:
     seen: set[tuple[str, str]] = set()
     site = Site("edge")
     for route in api_routes(site.services):
         for method in route.methods or ():
-            shape = re.sub(r"{\w+}", "{}", route.path)
+            shape = _shape(route.path)
             assert (method, shape) not in seen, route.path
             seen.add((method, shape))
