@@ -16,6 +16,7 @@ from plugins import (
     rules_flow,
     rules_transform,
     storage_duckdb,
+    sync_select,
     transport_grpc,
 )
 
@@ -29,4 +30,5 @@ BUILT_IN: tuple[Any, ...] = (
     rules_transform,
     rules_action,
     rules_flow,
+    sync_select,
 )

@@ -10,7 +10,6 @@ import argparse
 from appliance.cli import exits
 from appliance.cli.house import House
 from appliance.cli.storage import chosen_storage
-from appliance.cli.table import FORMATS, write_table
 from appliance.kernel.data_dir import held
 from appliance.model.errors import ConfigError
 
@@ -20,17 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repair", action="store_true", help="put aside or rebuild what is damaged"
     )
-    parser.add_argument("--format", choices=sorted(FORMATS), default="table")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:
     """See the module."""
     settings, spec = chosen_storage(arguments, house)
-    if spec.fsck is None or settings.storage is None:
+    if spec.fsck is None:
         raise ConfigError(f"the storage {spec.name} has no check of its folder")
     with held(settings.data_dir):
-        findings = spec.fsck(settings.storage.config, settings.data_dir, arguments.repair)
-    rows = [(finding.where, finding.state, finding.what) for finding in findings]
-    write_table(["where", "state", "what"], rows, arguments.format)
-    damaged = any(finding.state == "damaged" for finding in findings)
-    return exits.FATAL if damaged else exits.DONE
+        report = spec.fsck(settings.data_dir, arguments.repair)
+    print(report.to_json() if arguments.json else report.to_text())
+    return exits.FATAL if report.exit_code else exits.DONE

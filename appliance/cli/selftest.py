@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, house: House) -> int:
     """See the module. The last line tells the result."""
     began = time.monotonic()
-    failed, skipped = [], 0
+    failed: list[str] = []
+    skipped = 0
     with tempfile.TemporaryDirectory(prefix="appliance-selftest-") as folder:
         bench = Bench(house, Path(folder))
         for check in CHECKS:

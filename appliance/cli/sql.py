@@ -13,6 +13,9 @@ from appliance.cli import exits
 from appliance.cli.house import House
 from appliance.cli.storage import ask_storage, chosen_storage
 from appliance.cli.table import FORMATS, write_table
+from appliance.config.loader import Settings
+from appliance.extension.hookspecs import Rows, StorageSpec
+from appliance.kernel.data_dir import held
 from appliance.model.errors import ConfigError
 
 
@@ -32,7 +35,7 @@ def run(arguments: argparse.Namespace, house: House) -> int:
     settings, spec = chosen_storage(arguments, house)
     if parquet and spec.write_parquet is None:
         raise ConfigError(f"the storage {spec.name} cannot write Parquet")
-    columns, rows = ask_storage(settings, spec, lambda storage: storage.sql(arguments.statement))
+    columns, rows = _ask(settings, spec, arguments.statement)
     if spec.write_parquet is not None and parquet:
         spec.write_parquet(columns, rows, arguments.output)
     elif arguments.output is not None:
@@ -41,3 +44,10 @@ def run(arguments: argparse.Namespace, house: House) -> int:
     else:
         write_table(columns, rows, arguments.format)
     return exits.DONE
+
+
+def _ask(settings: Settings, spec: StorageSpec, statement: str) -> Rows:
+    if spec.sql is None:
+        return ask_storage(settings, spec, lambda storage: storage.sql(statement))
+    with held(settings.data_dir):
+        return spec.sql(settings.data_dir, statement)

@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol
 
 import trio
 
+from appliance.edge.selection import Selection
 from appliance.extension.ports import Storage
 from appliance.kernel.events import Emit, Event
 from appliance.kernel.wakeup import Wakeup
@@ -65,6 +66,8 @@ class Processor:
     def __init__(self, storage: Storage, state: State, emit: Emit) -> None:
         self.engine: Engine | None = None
         """Set once by the composition, which needs the processor to make the engine."""
+        self.selection: Selection | None = None
+        """What thins out the data that goes up; None lets everything through."""
         self._storage = storage
         self._state = state
         self._emit = emit
@@ -193,6 +196,9 @@ class Processor:
 
     async def _commit(self, works: Sequence[Work]) -> None:
         units = [work.unit for work in works if work.unit]
+        if self.selection is not None:
+            for unit in units:
+                self.selection.thin(unit)
         if units:
             try:
                 with trio.CancelScope(shield=True):

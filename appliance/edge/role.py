@@ -6,6 +6,7 @@ from appliance.config.loader import Settings
 from appliance.config.sections import CloudConfig, UplinkConfig
 from appliance.edge.assembly import Edge, assemble_edge
 from appliance.edge.link import LinkSettings
+from appliance.edge.selection import Selection
 from appliance.extension.registry import Registry
 from appliance.frame import Frame, make_frame
 from appliance.kernel.core import Kernel
@@ -31,6 +32,13 @@ async def run_edge(
         kernel.clock,
         kernel.emit,
     )
+    selectors = [
+        selector
+        for name, config in settings.process.items()
+        if (selector := registry.processors[name].build(config, frame.context)) is not None
+    ]
+    if selectors:
+        edge.processor.selection = Selection(selectors, edge.state, kernel.emit)
     access = frame.show(
         edge.state,
         edge.commands,

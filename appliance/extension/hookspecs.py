@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import pluggy
@@ -19,6 +19,7 @@ from appliance.extension.ports import (
     Gate,
     HttpMount,
     RequestHandler,
+    Selector,
     Storage,
     Transport,
 )
@@ -28,6 +29,9 @@ from appliance.kernel.events import Emit
 PROJECT = "edge_appliance"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Rows = tuple[list[str], list[tuple[Any, ...]]]
+"""(column names, rows) of a query."""
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -44,26 +48,37 @@ class Context(msgspec.Struct, frozen=True):
     http: HttpMount | None = None
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One thing `appliance fsck` saw. state: "sound", "damaged" or "repaired"."""
+class CheckReport(Protocol):
+    """What `appliance fsck` found in a data folder."""
 
-    where: str
-    state: str
-    what: str
+    @property
+    def exit_code(self) -> int:
+        """0 when everything is sound or was repaired; otherwise damage remains."""
+        ...
+
+    def to_text(self) -> str:
+        """For people."""
+        ...
+
+    def to_json(self) -> str:
+        """For programs."""
+        ...
 
 
 class StorageSpec(msgspec.Struct, frozen=True):
     """A storage. config_type: frozen msgspec struct, section `[storage]` of the TOML.
 
-    Optional, for the command line, called while nobody else holds the data folder; both block:
-    fsck(config, data_dir, repair) looks over every file, changes nothing unless repair is set.
-    write_parquet(columns, rows, file) writes rows such as `Storage.sql` gives.
+    Optional, for the command line; called while nobody else uses the data folder; all block:
+    fsck(data_dir, repair) looks over every file and changes nothing unless repair is set.
+    sql(data_dir, statement) gives (column names, rows) and changes nothing.
+    write_parquet(columns, rows, file) writes such rows.
     """
 
     name: str
     config_type: type[msgspec.Struct]
     build: Callable[[Any, Context], Storage]
-    fsck: Callable[[Any, Path, bool], Sequence[Finding]] | None = None
+    fsck: Callable[[Path, bool], CheckReport] | None = None
+    sql: Callable[[Path, str], Rows] | None = None
     write_parquet: Callable[[Sequence[str], Sequence[tuple[Any, ...]], Path], None] | None = None
 
 
@@ -84,15 +99,14 @@ class IngestSpec(msgspec.Struct, frozen=True):
 
 
 class ProcessorSpec(msgspec.Struct, frozen=True):
-    """A stage between rules and outbox (selective sync, aggregation), `[process.<name>]`.
+    """Selective sync: what of the data goes up, section `[process.<name>]`.
 
-    stage: "select" or "aggregate".
+    build gives None where its configuration asks for nothing, so that no value pays for it.
     """
 
     name: str
-    stage: str
     config_type: type[msgspec.Struct]
-    build: Callable[[Any, Context], Any]
+    build: Callable[[Any, Context], Selector | None]
 
 
 class RuleNodesSpec(msgspec.Struct, frozen=True):
@@ -134,7 +148,7 @@ def register_ingest() -> IngestSpec | list[IngestSpec] | None:
 
 @hookspec
 def register_processor() -> ProcessorSpec | list[ProcessorSpec] | None:
-    """Offer stages between rules and outbox. Called once at start."""
+    """Offer selective sync, between rules and outbox. Called once at start."""
 
 
 @hookspec

@@ -378,6 +378,24 @@ class Gate(Protocol):
         ...
 
 
+# --- selective sync ------------------------------------------------------------------------------
+
+
+class Selector(Protocol):
+    """Decides what of the data goes up. Built by `register_processor`.
+
+    History and state are not touched: what is held back stays here and can be asked for here.
+    """
+
+    def select(self, device: str, key: str, ts: int, value: Value) -> bool:
+        """Whether this value of a device (its name) goes to the cloud. Plain call, no waiting.
+
+        Called once per value, in the order of the device's messages, also after a restart, when
+        the selector has forgotten what it saw: then it must let the first value through.
+        """
+        ...
+
+
 # --- http --------------------------------------------------------------------------------------
 
 

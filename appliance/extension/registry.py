@@ -31,7 +31,6 @@ from appliance.kernel.status import told
 from appliance.model.errors import Fatal
 
 BUILT_IN = "built-in"
-_STAGES = ("select", "aggregate")
 
 
 class Plugin(msgspec.Struct, frozen=True):
@@ -174,8 +173,6 @@ class Registry:
         if not isinstance(spec, port.kind):
             kind = type(spec).__name__
             raise Fatal(f"plugin {name}: {port.hook} gave a {kind}, not a {port.kind.__name__}")
-        if isinstance(spec, ProcessorSpec) and spec.stage not in _STAGES:
-            raise Fatal(f"plugin {name}: stage {spec.stage!r} is not one of {', '.join(_STAGES)}")
         _refuse_reserved_field(spec, name)
         pairs = port.pairs(spec)
         for key, _ in pairs:

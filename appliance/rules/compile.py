@@ -27,6 +27,7 @@ from appliance.rules.debug import DebugLog
 from appliance.rules.events import RuleNodeRefused
 from appliance.rules.node import PACKAGE, NodeFactory, RuleNode
 from appliance.rules.ports import History, RuleServices
+from appliance.rules.support import UNSUPPORTED
 from appliance.state.view import StateView
 
 if TYPE_CHECKING:
@@ -171,11 +172,13 @@ class CompiledNode:
         factory = factories.get(self.spec.type)
         try:
             if factory is None:
-                raise ConfigError(f"not supported on this edge: {self.spec.type}")
+                reason = UNSUPPORTED.get(self.spec.type)
+                name = self.spec.type + (f" ({reason})" if reason else "")
+                raise ConfigError(f"not supported on this edge: {name}")
             configuration = msgspec.json.decode(self.spec.configuration)
             self.impl = factory.make(configuration, self.spec.version, self)
-        except ConfigError as error:
-            self.refusal = str(error)
+        except Exception as error:  # noqa: BLE001 - a foreign node must not stop a chain (§2.4)
+            self.refusal = str(error) or type(error).__name__
             self.engine.emit(
                 RuleNodeRefused(chain=self.chain.name, node=self.name, reason=self.refusal)
             )

@@ -14,7 +14,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -31,10 +31,14 @@ from appliance.rules.debug import DebugEvent
 from appliance.rules.events import RuleChainLoaded
 from appliance.rules.node import NodeFactory
 from appliance.rules.ports import History, RuleServices
+from appliance.rules.retry import Retries
 from appliance.rules.run import Branch, Run
 from appliance.rules.timers import Timers
 from appliance.rules.work import Work
 from appliance.state.view import StateView
+
+EXECUTIONS_MAX = 500
+"""Visits on one path where the tenant profile sets no limit; a loop is stopped within 10 ms."""
 
 
 class RuleLimits(msgspec.Struct, frozen=True):
@@ -43,8 +47,57 @@ class RuleLimits(msgspec.Struct, frozen=True):
     message_timeout_s: time for all waiting nodes of one message together.
     """
 
-    executions_max: int = 50
+    executions_max: int = EXECUTIONS_MAX
     message_timeout_s: float = 20.0
+
+
+class Flight:
+    """A message that is still under way; the next of its originator is behind it.
+
+    Await it to finish it. One that nobody will await any more (its caller was cancelled) lets the
+    next one go when it is dropped.
+    """
+
+    __slots__ = ("_before", "_done", "_engine", "_enter", "_originator", "_run")
+
+    def __init__(
+        self,
+        engine: RuleEngine,
+        run: Run,
+        originator: UUID,
+        enter: Callable[[], None] | None = None,
+        before: trio.Event | None = None,
+    ) -> None:
+        self._engine = engine
+        self._run = run
+        self._originator = originator
+        self._enter = enter
+        self._before = before
+        self._done = engine.tails()[originator] = trio.Event()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._finish().__await__()
+
+    async def _finish(self) -> None:
+        try:
+            if self._before is not None:
+                await self._before.wait()
+            if self._enter is not None:
+                self._enter()
+            await self._engine.finish_in_time(self._run)
+        finally:
+            self._land()
+
+    def _land(self) -> None:
+        self._done.set()
+        tails = self._engine.tails()
+        if tails.get(self._originator) is self._done:
+            del tails[self._originator]
+
+    def __del__(self) -> None:
+        if not self._done.is_set():
+            self._run.abandon("given up")
+            self._land()
 
 
 class RuleEngine:
@@ -76,12 +129,14 @@ class RuleEngine:
         self._chains: dict[str, CompiledChain] = {}
         self._root: CompiledChain | None = None
         self._tails: dict[UUID, trio.Event] = {}
+        self._retries = Retries(self)
 
     async def restore(self) -> None:
         """Read what nodes kept over the restart; once, before the first `load_chain`."""
         for key, body in (await self.storage.load_states(STATE_OWNER)).items():
             node, _, name = key.rpartition("/")
             self.restored.setdefault(node, {})[name] = body
+        await self._retries.restore()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Fire timers until cancelled."""
@@ -99,6 +154,7 @@ class RuleEngine:
         old = self._chains.get(chain_id)
         if old is not None and not metadata.get("nodes"):
             return
+        self._follow_tenant_profile()
         compiled, new = compile_chain(self, chain, metadata, old, self._factories)
         self._chains[chain_id] = compiled
         if chain.get("root") or (old is not None and self._root is old):
@@ -117,6 +173,13 @@ class RuleEngine:
                 refused=sum(node.refusal is not None for node in compiled.nodes),
             )
         )
+
+    def _follow_tenant_profile(self) -> None:
+        """Take the tenant profile's limit on executions; 0 there leaves ours, the loop guard."""
+        for profile in self.state.entities("TENANT_PROFILE"):
+            configuration = (profile.get("profileData") or {}).get("configuration") or {}
+            limit = configuration.get("maxRuleNodeExecutionsPerMessage") or EXECUTIONS_MAX
+            self.limits = msgspec.structs.replace(self.limits, executions_max=limit)
 
     def remove_chain(self, chain_id: UUID) -> None:
         """Stop and forget a chain; unknown ids are ignored."""
@@ -176,14 +239,18 @@ class RuleEngine:
         `work.unit` and makes the calls in `work.after`. Never raises for what a node does:
         `work.failure` says what went wrong.
         """
+        return self._begin(message, work, 0)
+
+    def _begin(self, message: Message, work: Work, attempt: int) -> Awaitable[None] | None:
         tail = self._tails.get(message.originator.id)
         run = Run(self, work)
         if tail is None:
-            run.enter(message)
+            run.enter(message, attempt)
             run.drain()
             if not run.waits:
                 return None
-        return self._in_order(run, message, tail)
+            return Flight(self, run, message.originator.id)
+        return Flight(self, run, message.originator.id, lambda: run.enter(message, attempt), tail)
 
     def process_at(
         self, node: CompiledNode, message: Message, work: Work, attempt: int = 0
@@ -192,7 +259,7 @@ class RuleEngine:
         run = Run(self, work)
         run.enter_at(node, message, attempt)
         run.drain()
-        return self._in_time(run) if run.waits else None
+        return self.finish_in_time(run) if run.waits else None
 
     def resume(
         self,
@@ -204,30 +271,28 @@ class RuleEngine:
         run = Run(self, work)
         run.visit(node, action)
         run.drain()
-        return self._in_time(run) if run.waits else None
+        return self.finish_in_time(run) if run.waits else None
 
-    def _in_order(self, run: Run, message: Message, tail: trio.Event | None) -> Awaitable[None]:
-        done = self._tails[message.originator.id] = trio.Event()
-        return self._after(run, message, tail, done)
+    def tails(self) -> dict[UUID, trio.Event]:
+        """Originators with a message under way, and the end of their last one."""
+        return self._tails
 
-    async def _after(
-        self, run: Run, message: Message, tail: trio.Event | None, done: trio.Event
-    ) -> None:
-        try:
-            if tail is not None:
-                await tail.wait()
-                run.enter(message)
-            await self._in_time(run)
-        finally:
-            done.set()
-            if self._tails.get(message.originator.id) is done:
-                del self._tails[message.originator.id]
-
-    async def _in_time(self, run: Run) -> None:
+    async def finish_in_time(self, run: Run) -> None:
+        """Let what waits come to its end, or give it up."""
         with trio.move_on_after(self.limits.message_timeout_s) as scope:
             await run.finish()
         if scope.cancelled_caught:
             run.abandon(f"took longer than {self.limits.message_timeout_s:g} s")
 
+    def process_again(
+        self, message: Message, node_key: str, attempt: int, work: Work
+    ) -> Awaitable[None] | None:
+        """A retry: from the node of that key, or from the originator's chain; see retry.py."""
+        node = next((one for one in self.nodes() if node_key and one.key == node_key), None)
+        if node is not None:
+            return self.process_at(node, message, work, attempt)
+        return self._begin(message, work, attempt)
+
     def failed(self, branch: Branch, work: Work) -> None:
         """A branch of a message has failed; queues that retry take it from here (§2.5)."""
+        self._retries.failed(branch, work)

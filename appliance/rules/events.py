@@ -31,9 +31,9 @@ class RuleNodeRefused(Event, frozen=True, kw_only=True):
 
 
 class RuleMessageFailed(Event, frozen=True, kw_only=True):
-    """A message failed at a node that has no Failure link."""
+    """A message failed at a node that has no Failure link; whoever runs it says so once more."""
 
-    level: ClassVar[str] = "warning"
+    level: ClassVar[str] = "debug"
     text: ClassVar[str] = "rule chain {chain}: message {type} failed at {node}: {error}"
     counters: ClassVar[dict[str, str]] = {"rule_messages_failed": ""}
 

@@ -238,7 +238,7 @@ class Run:
         self, node: CompiledNode | None, message: Message | None, branch: Branch, error: str
     ) -> None:
         if self.work.failure is None:
-            self.work.failure = error
+            self.work.failure = f"{node.chain.name} / {node.name}: {error}" if node else error
         self.engine.emit(
             RuleMessageFailed(
                 chain=node.chain.name if node else "",
@@ -247,7 +247,8 @@ class Run:
                 error=error,
             )
         )
-        self.engine.failed(branch, self.work)
+        if branch.message is not _NOTHING:
+            self.engine.failed(branch, self.work)
 
 
 def _chains(caller: CompiledNode, stack: Frame) -> Iterator[CompiledChain]:

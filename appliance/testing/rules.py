@@ -142,15 +142,25 @@ class RuleBench:
         self.services = BenchServices()
         self.events: list[Event] = []
         self.now_ms = START_MS
-        self.engine = RuleEngine(
+        self._factories = factories
+        self.engine = self._new_engine()
+        self.tenant = self.add("TENANT", {"title": "Tenant"})
+
+    def _new_engine(self) -> RuleEngine:
+        return RuleEngine(
             self.state,
             self.history,
             lambda: self.now_ms,
             self.events.append,
             self.services,
-            factories,
+            self._factories,
         )
-        self.tenant = self.add("TENANT", {"title": "Tenant"})
+
+    async def restart(self) -> None:
+        """A new engine over what is durable; chains are to be loaded again."""
+        self.services.tasks.clear()
+        self.engine = self._new_engine()
+        await self.engine.restore()
 
     # what is there -------------------------------------------------------------------------------
     def add(self, kind: str, body: dict[str, Any]) -> EntityId:

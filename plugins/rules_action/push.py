@@ -17,7 +17,7 @@ from appliance.model.unit import CLOUD, Lane, OutboxEvent
 from appliance.rules.context import Context
 from appliance.rules.messages import with_data
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle
-from appliance.rules.values import encode_json, telemetry_of, typed_values
+from appliance.rules.values import encode_json, telemetry_of, typed_values, whole_number
 from appliance.sync.wire import encode_entry
 
 TELEMETRY = frozenset(("POST_TELEMETRY_REQUEST", "TIMESERIES_UPDATED"))
@@ -95,7 +95,7 @@ def events_of(message: Message, scope: str, outbox: str) -> Iterator[OutboxEvent
             return _attributes(message, scope, outbox)
         return _telemetry(message, outbox)
     if kind == "ATTRIBUTES_DELETED":
-        body = {"keys": message.data["attributes"], "scope": scope}
+        body = {"keys": _object(message).get("attributes") or [], "scope": scope}
         return _one(message, outbox, Lane.DATA, kind, body)
     if kind in ALARM_CHANGES or kind in ALARM_ACTIONS:
         return _alarm(message, outbox)
@@ -135,7 +135,10 @@ def _attributes(message: Message, scope: str, outbox: str) -> Iterator[OutboxEve
 
 def _alarm(message: Message, outbox: str) -> Iterator[OutboxEvent]:
     """The alarm's body is read when it is sent; two quick changes may become one message."""
-    alarm = EntityId("ALARM", UUID(message.data["id"]["id"]))
+    try:
+        alarm = EntityId("ALARM", UUID(message.data["id"]["id"]))
+    except (TypeError, KeyError, ValueError):
+        raise NodeError("the message holds no alarm") from None
     action = message.type
     if action in ALARM_CHANGES:
         metadata = message.metadata
@@ -148,10 +151,10 @@ def _alarm(message: Message, outbox: str) -> Iterator[OutboxEvent]:
 
 
 def _rpc_body(message: Message) -> dict[str, Any]:
-    metadata, data = message.metadata, message.data
+    metadata, data = message.metadata, _object(message)
     params = data.get("params")
     return {
-        "requestId": int(metadata.get("requestId") or 0),
+        "requestId": whole_number(metadata.get("requestId") or 0),
         "serviceId": metadata.get("serviceId"),
         "sessionId": metadata.get("sessionId"),
         "method": data.get("method"),
@@ -164,6 +167,12 @@ def _one(
 ) -> Iterator[OutboxEvent]:
     originator = _pushable(message)
     yield OutboxEvent(outbox, lane, originator.type, action, originator, encode_json(body))
+
+
+def _object(message: Message) -> dict[str, Any]:
+    if not isinstance(message.data, dict):
+        raise NodeError("Message body is not a JSON object!")
+    return message.data
 
 
 def _pushable(message: Message) -> EntityId:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from appliance.model.ids import EntityId
+from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.message import Message
 from appliance.rules.alarms import status_of
 from appliance.rules.context import Context
@@ -79,7 +79,7 @@ class CheckRelationConfig(NodeConfig, frozen=True, kw_only=True):
 
     direction: Literal["FROM", "TO"] = "FROM"
     entity_type: str | None = None
-    entity_id: str | None = None
+    entity_id: UUID | None = None
     relation_type: str = ""
     check_for_single_entity: bool = False
 
@@ -93,7 +93,7 @@ class CheckRelation:
         self._only: EntityId | None = None
         if config.check_for_single_entity:
             require(config.entity_type and config.entity_id, "Entity should be specified!")
-            self._only = EntityId(config.entity_type or "", UUID(config.entity_id))
+            self._only = EntityId(config.entity_type or "", config.entity_id or NULL_UUID)
 
     def process(self, message: Message, ctx: Context) -> None:
         """True when there is such a relation."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from appliance.model.ids import NULL_UUID
 from appliance.model.message import Message
 from appliance.rules.context import Context
 from appliance.rules.messages import copied
@@ -13,7 +14,7 @@ from appliance.rules.node import PACKAGE, SUCCESS, NodeConfig, NodeFactory, Node
 class ChainInputConfig(NodeConfig, frozen=True, kw_only=True):
     """forward_msg_to_default_rule_chain: the originator profile's chain where it has one."""
 
-    rule_chain_id: str | None = None
+    rule_chain_id: UUID | None = None
     forward_msg_to_default_rule_chain: bool = False
 
 
@@ -22,7 +23,7 @@ class ChainInput:
 
     def __init__(self, config: ChainInputConfig, node: NodeHandle) -> None:
         require(config.rule_chain_id, "Rule chain must be set!")
-        self._target = UUID(config.rule_chain_id)
+        self._target = config.rule_chain_id or NULL_UUID
         self._forward = config.forward_msg_to_default_rule_chain
 
     def process(self, message: Message, ctx: Context) -> None:

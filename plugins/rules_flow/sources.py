@@ -35,7 +35,7 @@ class GeneratorConfig(ScriptConfig, frozen=True, kw_only=True):
 
     msg_count: int = 0
     period_in_seconds: int = 1
-    originator_id: str | None = None
+    originator_id: UUID | None = None
     originator_type: str | None = None
 
 
@@ -50,7 +50,7 @@ class Generator:
         self._left = config.msg_count or None
         self._originator = EntityId("RULE_NODE", node.id)
         if config.originator_id and config.originator_type not in (None, "RULE_NODE"):
-            self._originator = EntityId(config.originator_type or "", UUID(config.originator_id))
+            self._originator = EntityId(config.originator_type or "", config.originator_id)
         elif config.originator_type == "TENANT":
             self._originator = EntityId("TENANT", node.state.tenant_id)
         self._previous: tuple[Any, Any, str] = ({}, {}, "")

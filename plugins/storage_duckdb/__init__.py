@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from appliance.extension.hookspecs import Context, StorageSpec, hookimpl
 from plugins.storage_duckdb.config import DuckdbStorageConfig
+from plugins.storage_duckdb.fsck import fsck
+from plugins.storage_duckdb.parquet import write_parquet
+from plugins.storage_duckdb.sql import read_only_sql
 from plugins.storage_duckdb.storage import DuckdbStorage
 
 
@@ -15,4 +18,11 @@ def build(config: DuckdbStorageConfig, context: Context) -> DuckdbStorage:
 @hookimpl
 def register_storage() -> StorageSpec:
     """`[storage]` with `plugin = "duckdb"`, the built-in one."""
-    return StorageSpec("duckdb", DuckdbStorageConfig, build)
+    return StorageSpec(
+        "duckdb",
+        DuckdbStorageConfig,
+        build,
+        fsck=lambda data_dir, repair: fsck(data_dir, repair=repair),
+        sql=read_only_sql,
+        write_parquet=write_parquet,
+    )

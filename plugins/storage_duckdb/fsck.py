@@ -1,8 +1,7 @@
 """Looking at a data folder without changing it, and on request putting it right. Blocking.
 
-Exit codes, as file system checkers have them: 0 nothing wrong; 1 damage, which a start or
-`--repair` puts right as far as it can be (the report says what is missing); 2 it could not be
-checked, because it is in use or is no data folder.
+A report's exit code is 0 when nothing is wrong and 1 for damage, which a start or `--repair` puts
+right as far as it can be (the report says what is missing).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import duckdb
 import msgspec
 
 from appliance.kernel.clock import wall_clock_ms
-from appliance.model.errors import ApplianceError, ConfigError
+from appliance.model.errors import ConfigError
 from appliance.model.unit import Lane
 from plugins.storage_duckdb import snapshot
 from plugins.storage_duckdb.config import DuckdbStorageConfig
@@ -27,7 +26,7 @@ from plugins.storage_duckdb.rebuild import DatabaseOpener
 from plugins.storage_duckdb.recovery import Survey, drop_notes, recover, survey, wound_words
 from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
 
-OK, DAMAGED, UNCHECKED = 0, 1, 2
+OK, DAMAGED = 0, 1
 
 
 class LaneLine(msgspec.Struct, frozen=True):
@@ -107,17 +106,6 @@ def fsck(data_dir: Path, *, repair: bool = False) -> FsckReport:
         return report
     finally:
         lock.release()
-
-
-def run(data_dir: Path, *, repair: bool = False, as_json: bool = False) -> int:
-    """The verb `appliance fsck`: print the report, return the exit code."""
-    try:
-        report = fsck(data_dir, repair=repair)
-    except (ApplianceError, OSError) as error:
-        print(f"cannot check: {error}")
-        return UNCHECKED
-    print(report.to_json() if as_json else report.to_text())
-    return report.exit_code
 
 
 def _examine(folders: Folders) -> FsckReport:

@@ -36,7 +36,8 @@ _IDLE_BYTES_MIN = 1 << 20
 _HISTORY_INTERVAL_S = 600.0
 
 _EXPIRED = """
-DELETE FROM store.history WHERE (greatest(ts, committed_ms) < $1 OR (ttl_s > 0 AND ts + ttl_s::BIGINT * 1000 < $2))
+DELETE FROM store.history
+WHERE (greatest(ts, committed_ms) < $1 OR (ttl_s > 0 AND ts + ttl_s::BIGINT * 1000 < $2))
     AND NOT (idx >= 0 AND seq > (SELECT coalesce(max(cursor_seq), 0) FROM store.lane
                                  WHERE outbox = 'cloud' AND lane = 2))
 """

@@ -25,7 +25,9 @@ class GrpcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: encrypt. tls_ca: PEM file an edge trusts; empty trusts what the system does.
     tls_certificate, tls_key: PEM files of a cloud; the key may stand in the certificate's file,
     and may be encrypted with tls_key_password.
+    tls_key_password: for an encrypted tls_key.
     proxy_host, proxy_port: HTTP CONNECT proxy of an edge, used if both are set (§1.3).
+    proxy_username, proxy_password: for the proxy, if it asks.
     """
 
     host: str = "localhost"
@@ -33,7 +35,7 @@ class GrpcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = ""
     connect_s_max: Seconds = 5.0
     inbound_bytes_max: Annotated[int, Meta(ge=65_536, le=1_073_741_824)] = 4_194_304
-    keepalive_s: Annotated[float, Meta(ge=2, le=3_600)] = 10.0
+    keepalive_s: Annotated[float, Meta(ge=2, le=3_600)] = 30.0
     keepalive_wait_s: Seconds = 5.0
     compress: bool = False
     connections_max: Annotated[int, Meta(ge=1, le=100_000)] = 1_000

@@ -51,6 +51,7 @@ MAY_CALL = {
     },
     "uuid.uuid4": {
         "appliance/access/tokens.py": "a session is no entity; its name is random on purpose",
+        "appliance/rules/tbel/": "what a script calls UUID.randomUUID must be random",
         "appliance/cli/cloud.py": "a routing key is no entity; it must not be guessed",
     },
 }
@@ -224,7 +225,7 @@ def test_a_library_stays_in_its_plugin(library, home):
 
 def test_unfinished_work_is_not_committed():
     """A missing part is missing; it does not pretend."""
-    marks = ("TO" + "DO", "FIX" + "ME", "XX" + "X", "NotImplemented" + "Error")
+    marks = ("TO" + "DO", "FIX" + "ME", "# XX" + "X", "NotImplemented" + "Error")
     found = [
         f"{name_of(path)}:{number}"
         for path in sources()

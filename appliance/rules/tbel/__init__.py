@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from appliance.rules.tbel import (
     lib_bytes,
-    lib_collections,
     lib_date,
     lib_geo,
+    lib_lists,
+    lib_maps,
     lib_math,
     lib_misc,
     lib_objects,
     lib_parse,
+    lib_sets,
     lib_strings,
 )
 from appliance.rules.tbel.errors import LimitError, TbelError, TbelSyntaxError
@@ -26,8 +28,8 @@ from appliance.rules.tbel.limits import DEFAULT, Limits
 from appliance.rules.tbel.script import Script, compile_script, plain
 
 LIBRARIES = (
-    lib_objects, lib_math, lib_strings, lib_collections, lib_parse, lib_bytes, lib_misc, lib_geo,
-    lib_date,
+    lib_objects, lib_math, lib_strings, lib_lists, lib_maps, lib_sets, lib_parse, lib_bytes,
+    lib_misc, lib_geo, lib_date,
 )  # fmt: skip
 
 __all__ = [

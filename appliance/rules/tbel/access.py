@@ -155,7 +155,11 @@ def call(
 
 def runtime_types(arguments: list[Any], types: tuple[str, ...]) -> tuple[str, ...]:
     """Types for choosing an overload: the compile-time type, else the value's."""
+    if "Object" not in types:
+        return types
     return tuple(
-        type_of(value) if known == "Object" else known
-        for value, known in zip(arguments, types, strict=True)
+        [
+            type_of(value) if known == "Object" else known
+            for value, known in zip(arguments, types, strict=True)
+        ]
     )

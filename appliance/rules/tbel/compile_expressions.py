@@ -6,43 +6,47 @@ from collections.abc import Callable
 from typing import Any
 
 from appliance.rules.tbel import access, ast
-from appliance.rules.tbel.arithmetic import operate
+from appliance.rules.tbel.closures import (
+    dotted_name,
+    function_call,
+    getter_type,
+    inverted,
+    joined,
+    known_type,
+    negative,
+    null_safe,
+    projection_run,
+    property_run,
+    put_back,
+    static_type,
+    store_run,
+)
 from appliance.rules.tbel.collections_code import list_code, map_code
 from appliance.rules.tbel.context import Context
 from appliance.rules.tbel.errors import TbelError
-from appliance.rules.tbel.fast import count_text
-from appliance.rules.tbel.functions import FunctionValue
+from appliance.rules.tbel.fast import count_text, quick_operate
 from appliance.rules.tbel.grouping import Code, Run, group, literal, truth
 from appliance.rules.tbel.kinds import assignable, box, convert, convertible, type_of
 from appliance.rules.tbel.limits import Limits
+from appliance.rules.tbel.names import CLASSES, CONSTANTS
 from appliance.rules.tbel.numerals import number
-from appliance.rules.tbel.parse_expressions import CLASSES, CONSTANTS
-from appliance.rules.tbel.scope import Scope, storable
+from appliance.rules.tbel.scope import Scope
 from appliance.rules.tbel.signatures import (
     CONSTANTS as STATIC_VALUES,
 )
 from appliance.rules.tbel.signatures import (
     HELPERS,
     choose,
-    getter_of,
     is_helper,
     methods_of,
 )
 from appliance.rules.tbel.values import (
-    BigDecimal,
-    BigInteger,
-    ClassRef,
     EMPTY,
+    ClassRef,
     Float,
     JavaArray,
     Long,
-    PlainList,
     Short,
-    TbList,
-    TbMap,
-    TbSet,
-    wrap_int,
-    wrap_long,
 )
 
 _CONSTANT_VALUES = {"true": True, "false": False, "null": None, "nil": None, "empty": EMPTY}
@@ -118,7 +122,7 @@ class ExpressionCompiler:
     # access
 
     def property(self, node: ast.Property) -> Code:
-        dotted = _dotted(node)
+        dotted = dotted_name(node)
         if dotted is not None and dotted in _UTIL_CLASSES:
             return literal(ClassRef(dotted), "Class")
         if dotted is not None and dotted.startswith("java.lang.") and dotted[10:] in CLASSES:
@@ -126,21 +130,20 @@ class ExpressionCompiler:
         target = self.compile(node.target)
         if target.literal and isinstance(target.value, ClassRef):
             return self._static(target.value, node)
-        type_name = _getter_type(target.type, node.name)
-        run = _property_run(target.run, node.name, _null_safe(node))
+        type_name = getter_type(target.type, node.name)
+        run = property_run(target.run, node.name, null_safe(node))
         return Code(run, type_name)
 
     def _static(self, owner: ClassRef, node: ast.Property) -> Code:
         constants = STATIC_VALUES.get(owner.name, {})
         if node.name in constants:
             value = constants[node.name]
-            code = Code(lambda scope: value, _static_type(owner.name, value))
-            return code
+            return Code(lambda scope: value, static_type(owner.name, value))
         return Code(lambda scope: access.get_property(owner, node.name, scope))
 
     def index(self, node: ast.Index) -> Code:
         target, index = self.compile(node.target).run, self.compile(node.index).run
-        safe = _null_safe(node)
+        safe = null_safe(node)
 
         def run(scope: Scope) -> Any:
             container = target(scope)
@@ -160,7 +163,7 @@ class ExpressionCompiler:
             return self._method(node, runs, types)
         if is_helper(node.name):
             return self._helper(node, arguments)
-        return Code(_function_call(node.name, runs))
+        return Code(function_call(node.name, runs))
 
     def _method(self, node: ast.Call, runs: list[Run], types: tuple[str, ...]) -> Code:
         assert node.target is not None
@@ -169,7 +172,7 @@ class ExpressionCompiler:
         owner = target.value.name if static else target.type
         method = choose(owner, node.name, types, static)
         type_name = method.returns if method is not None else "Object"
-        name, receiver, safe = node.name, target.run, _null_safe(node)
+        name, receiver, safe = node.name, target.run, null_safe(node)
 
         def run(scope: Scope) -> Any:
             value = receiver(scope)
@@ -180,7 +183,7 @@ class ExpressionCompiler:
                 count_text(scope, result)
             return result
 
-        return Code(run, _known(type_name))
+        return Code(run, known_type(type_name))
 
     def _helper(self, node: ast.Call, arguments: list[Code]) -> Code:
         types = tuple(code.type for code in arguments)
@@ -193,14 +196,14 @@ class ExpressionCompiler:
         def run(scope: Scope) -> Any:
             return access.call(receiver, name, [run(scope) for run in runs], types, scope)
 
-        return Code(run, _known(type_name))
+        return Code(run, known_type(type_name))
 
     # literals of collections
 
-    def list(self, node: ast.ListLiteral) -> Code:
+    def list_literal(self, node: ast.ListLiteral) -> Code:
         return self._collection(node, None)
 
-    def map(self, node: ast.MapLiteral) -> Code:
+    def map_literal(self, node: ast.MapLiteral) -> Code:
         return self._collection(node, None)
 
     def _collection(self, node: ast.Expression, component: str | None) -> Code:
@@ -234,7 +237,7 @@ class ExpressionCompiler:
     def unary(self, node: ast.Unary) -> Code:
         operand = self.compile(node.operand)
         if node.operator == "-":
-            return _negative(operand)
+            return negative(operand)
         if node.operator == "!":
             if box(operand.type) not in ("Object", "Boolean"):
                 raise self.context.source.error("'!' needs true or false", node.at)
@@ -242,7 +245,7 @@ class ExpressionCompiler:
             return Code(lambda scope: not truth(inner(scope)), "Boolean")
         if box(operand.type) not in ("Object", "Integer"):
             raise self.context.source.error("'~' needs an Integer", node.at)
-        return Code(_inverted(operand.run))
+        return Code(inverted(operand.run))
 
     def cast(self, node: ast.Cast) -> Code:
         operand = self.compile(node.operand)
@@ -295,7 +298,7 @@ class ExpressionCompiler:
     def _assign_name(self, name: str, operator: str, value: ast.Expression) -> Code:
         local = self.context.locals is not None and name in self.context.locals
         if operator == "+" and local:
-            code = self.compile(_joined(ast.Name(name=name, at=value.at), "+", value))
+            code = self.compile(joined(ast.Name(name=name, at=value.at), "+", value))
             return Code(store_run(name, code.run, True))
         code = self.compile(value)
         if not operator:
@@ -305,16 +308,16 @@ class ExpressionCompiler:
         inner = code.run
 
         def run(scope: Scope) -> Any:
-            new = operate(0, scope.load(name), operator, 0, inner(scope))
+            new = quick_operate(operator, scope.load(name), inner(scope))
             if type(new) is str:
                 count_text(scope, new)
-            return _put_back(scope, name, new)
+            return put_back(scope, name, new)
 
         return Code(run, code.type)
 
     def _assign_deep(self, target: ast.Expression, operator: str, value: ast.Expression) -> Code:
         if operator:
-            code = self.compile(_joined(target, operator, value))
+            code = self.compile(joined(target, operator, value))
         else:
             code = self.compile(value)
         inner = code.run
@@ -348,8 +351,8 @@ class ExpressionCompiler:
 
         def run(scope: Scope) -> Any:
             old = scope.load(name)
-            new = operate(0, old, operator, 0, 1)
-            _put_back(scope, name, new)
+            new = quick_operate(operator, old, 1)
+            put_back(scope, name, new)
             return new if prefix else old
 
         return Code(run)
@@ -390,158 +393,7 @@ class ExpressionCompiler:
             if shape.name not in self.context.functions:
                 item = self.compile(own)
         by_name = shape.name if isinstance(shape, ast.Name) and shape.name != "$" else None
-        return Code(_projection_run(source.run, item.run, condition, by_name), "Collection")
-
-
-def _put_back(scope: Scope, name: str, value: Any) -> Any:
-    owner = scope.owner(name)
-    assert owner is not None
-    owner.vars[name] = storable(value)
-    return value
-
-
-def store_run(name: str, run: Run, local: bool) -> Run:
-    """Assign a variable; a function's local stays in the function's scope."""
-    if local:
-
-        def store_local(scope: Scope) -> Any:
-            value = storable(run(scope))
-            scope.home.vars[name] = value
-            return value
-
-        return store_local
-    return lambda scope: scope.store(name, run(scope))
-
-
-def _joined(target: ast.Expression, operator: str, value: ast.Expression) -> ast.Expression:
-    """`x += a ? b : c` means `x = x + a ? b : c`: the reference joins the texts."""
-    if isinstance(value, ast.Chain):
-        return ast.Chain(
-            operands=(target, *value.operands), operators=(operator, *value.operators), at=value.at
-        )
-    return ast.Chain(operands=(target, value), operators=(operator,), at=value.at)
-
-
-def _known(type_name: str) -> str:
-    return "Object" if type_name in ("void", "T") else type_name
-
-
-def _dotted(node: ast.Expression) -> str | None:
-    if isinstance(node, ast.Name):
-        return node.name
-    if isinstance(node, ast.Property):
-        head = _dotted(node.target)
-        return None if head is None else f"{head}.{node.name}"
-    return None
-
-
-def _getter_type(owner: str, name: str) -> str:
-    if owner.endswith("[]") and name == "length":
-        return "Integer"
-    method = getter_of(owner, name)
-    return "Object" if method is None else _known(method.returns)
-
-
-def _static_type(owner: str, value: Any) -> str:
-    primitive = {"Integer": "int", "Double": "double", "Long": "long", "Float": "float",
-                 "Short": "short", "Byte": "byte", "Math": "double"}.get(owner)  # fmt: skip
-    return primitive or type_of(value)
-
-
-def _null_safe(node: ast.Expression) -> bool:
-    inner = getattr(node, "target", None)
-    if getattr(node, "null_safe", False):
-        return True
-    return isinstance(inner, ast.Property | ast.Call | ast.Index) and _null_safe(inner)
-
-
-def _property_run(target: Run, name: str, safe: bool) -> Run:
-    shadowed = getter_of("TbMap", name) is not None
-    get = access.get_property
-
-    def run(scope: Scope) -> Any:
-        value = target(scope)
-        if type(value) is TbMap and not shadowed:
-            return value.get(name)
-        if value is None and safe:
-            return None
-        return get(value, name, scope)
-
-    return run
-
-
-def _function_call(name: str, runs: list[Run]) -> Run:
-    def run(scope: Scope) -> Any:
-        owner = scope.owner(name)
-        function = owner.vars[name] if owner is not None else None
-        if not isinstance(function, FunctionValue):
-            raise TbelError(f"null pointer or function not found: {name}")
-        return function.call([run(scope) for run in runs])
-
-    return run
-
-
-def _negative(operand: Code) -> Code:
-    known, inner = operand.type, operand.run
-    if known != "Object" and box(known) not in _SIGNERS:
-
-        def refuse(scope: Scope) -> Any:
-            raise TbelError(f"illegal use of '-': cannot be applied to: {known}")
-
-        return Code(refuse, known)
-
-    def run(scope: Scope) -> Any:
-        value = inner(scope)
-        if value is None:
-            return None
-        kind = type_of(value)
-        signer = _SIGNERS.get(kind)
-        if signer is None or (known != "Object" and kind != box(known)):
-            raise TbelError(f"illegal use of '-': cannot be applied to: {kind}")
-        return signer(value)
-
-    return Code(run, known)
-
-
-_SIGNERS: dict[str, Callable[[Any], Any]] = {
-    "Integer": lambda v: wrap_int(-v),
-    "Long": lambda v: wrap_long(-v),
-    "Double": lambda v: -v,
-    "Float": lambda v: Float(-v),
-    "Short": lambda v: -int(v),
-    "BigInteger": lambda v: BigInteger(-v),
-    "BigDecimal": lambda v: BigDecimal(-v),
-}
-
-
-def _inverted(inner: Run) -> Run:
-    def run(scope: Scope) -> Any:
-        value = inner(scope)
-        if type(value) is not int:
-            raise TbelError(f"{type_of(value)} cannot be cast to class java.lang.Integer")
-        return ~value
-
-    return run
-
-
-def _projection_run(source: Run, item: Run, condition: Run | None, by_name: str | None) -> Run:
-    def run(scope: Scope) -> Any:
-        values = source(scope)
-        if not isinstance(values, list | TbSet):
-            raise TbelError(f"was expecting a collection; but found {type_of(values)}")
-        found, inner = PlainList(), Scope({}, scope, scope.state)
-        for value in values:
-            scope.state.budget.step()
-            inner.vars["$"] = value
-            if condition is not None and not truth(condition(inner)):
-                continue
-            if by_name is not None and scope.owner(by_name) is None:
-                found.append(access.get_property(value, by_name, inner))
-            else:
-                found.append(item(inner))
-        return found
-
-    return run
+        return Code(projection_run(source.run, item.run, condition, by_name), "Collection")
 
 
 _COMPILERS: dict[type, Callable[[ExpressionCompiler, Any], Code]] = {
@@ -553,8 +405,8 @@ _COMPILERS: dict[type, Callable[[ExpressionCompiler, Any], Code]] = {
     ast.Property: ExpressionCompiler.property,
     ast.Index: ExpressionCompiler.index,
     ast.Call: ExpressionCompiler.call,
-    ast.ListLiteral: ExpressionCompiler.list,
-    ast.MapLiteral: ExpressionCompiler.map,
+    ast.ListLiteral: ExpressionCompiler.list_literal,
+    ast.MapLiteral: ExpressionCompiler.map_literal,
     ast.Unary: ExpressionCompiler.unary,
     ast.Cast: ExpressionCompiler.cast,
     ast.New: ExpressionCompiler.new,

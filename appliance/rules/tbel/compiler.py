@@ -7,8 +7,9 @@ from typing import Any
 
 from appliance.rules.tbel import ast
 from appliance.rules.tbel.arithmetic import operate
-from appliance.rules.tbel.compile_expressions import ExpressionCompiler, store_run
-from appliance.rules.tbel.context import Context
+from appliance.rules.tbel.closures import store_run
+from appliance.rules.tbel.compile_expressions import ExpressionCompiler
+from appliance.rules.tbel.context import assigned_names
 from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.functions import FunctionValue
 from appliance.rules.tbel.grouping import Code, Run, truth
@@ -239,8 +240,6 @@ class StatementCompiler(ExpressionCompiler):
 
 
 def _makes_names(block: ast.Block) -> bool:
-    from appliance.rules.tbel.context import assigned_names
-
     return bool(assigned_names(block.statements)) or any(
         isinstance(s, ast.Function) for s in block.statements
     )
@@ -292,19 +291,22 @@ def _single(run: Run, position: tuple[int, int]) -> Run:
 
 
 def _several(runs: list[Run], functions: list[Run], positions: list[tuple[int, int]]) -> Run:
+    steps = list(zip(runs, positions, strict=True))
+    positions = positions or [(0, 0)]
+
     def all_of_them(scope: Scope) -> Any:
-        value, index, state = None, 0, scope.state
+        value, state, at = None, scope.state, positions[0]
         try:
             for define in functions:
                 define(scope)
-            for index, run in enumerate(runs):
+            for run, at in steps:  # noqa: B007 - the place of a failure, read below
                 value = run(scope)
                 if state.flow:
                     return value
         except TbelError as error:
-            raise _located(error, positions[index]) from None
+            raise _located(error, at) from None
         except _FAULTS as fault:
-            raise TbelError(f"{type(fault).__name__}: {fault}", *positions[index]) from fault
+            raise TbelError(f"{type(fault).__name__}: {fault}", *at) from fault
         return value
 
     return all_of_them

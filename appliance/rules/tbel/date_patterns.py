@@ -130,7 +130,10 @@ _DIGITS = {
     "y": "year", "u": "year", "M": "month", "L": "month", "d": "day", "H": "hour", "h": "hour12",
     "k": "hour24", "K": "hour11", "m": "minute", "s": "second", "n": "nano",
 }  # fmt: skip
-_ZONE_TEXT = r"(?:Z|[+-]\d{2}(?::?\d{2})?(?::?\d{2})?|[A-Za-z]+(?:[/_][A-Za-z_+\-0-9]+)*(?:[+-]\d{1,2}(?::?\d{2})?)?)"
+_OFFSET_TEXT = r"[+-]\d{1,2}(?::?\d{2})?"
+_ZONE_TEXT = (
+    rf"(?:Z|{_OFFSET_TEXT}(?::?\d{{2}})?|[A-Za-z]+(?:[/_][A-Za-z_+\-0-9]+)*(?:{_OFFSET_TEXT})?)"
+)
 
 
 class Found:
@@ -149,8 +152,9 @@ class Found:
         if hour is None:
             return None
         try:
-            base = datetime(fields["year"], fields["month"], fields["day"], hour,
-                            fields.get("minute", 0), fields.get("second", 0), tzinfo=tz)  # fmt: skip
+            minute, second = fields.get("minute", 0), fields.get("second", 0)
+            day = fields["year"], fields["month"], fields["day"]
+            base = datetime(*day, hour, minute, second, tzinfo=tz)
         except ValueError as error:
             raise TbelError(str(error)) from None
         return base + timedelta(microseconds=fields.get("nano", 0) // 1000)

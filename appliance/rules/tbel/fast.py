@@ -26,6 +26,9 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 _CALCULATE: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul,
 }  # fmt: skip
+_KINDS: dict[int, frozenset[type]] = {
+    0: frozenset((int, float)), W_INTEGER: frozenset((int,)), W_DOUBLE: frozenset((float,)),
+}  # fmt: skip
 _TEXT_MAX = 4 * 1024 * 1024
 
 
@@ -34,10 +37,12 @@ def binary_code(op: str, left_code: int, left: Code, right_code: int, right: Cod
     plain = (0, W_INTEGER, W_DOUBLE)
     if op in _COMPARE and left_code in (0, STRING) and right_code in (0, STRING) and op in "==!=":
         return _equality(op, left_code, left.run, right_code, right.run)
-    if op in _COMPARE and left_code == 0 and right_code in plain:
-        return _comparison(op, left.run, right_code, right)
+    if op in _COMPARE and left_code in (0, W_INTEGER) and right_code in plain:
+        return _comparison(op, left_code, left.run, right_code, right)
     if op in _CALCULATE and left_code in plain and right_code in plain:
         return _calculation(op, left_code, left.run, right_code, right.run)
+    if op == "/" and left_code in plain and right_code in plain:
+        return _division(left_code, left.run, right_code, right.run)
     return _general(op, left_code, left.run, right_code, right.run)
 
 
@@ -59,7 +64,7 @@ def count_text(scope: Scope, value: str) -> None:
         scope.state.budget.grow(len(value))
 
 
-def _comparison(op: str, left: Run, right_code: int, right: Code) -> Run:
+def _comparison(op: str, left_code: int, left: Run, right_code: int, right: Code) -> Run:
     compare, right_run = _COMPARE[op], right.run
     if right.literal and type(right.value) in (int, float):
         constant = right.value
@@ -67,17 +72,20 @@ def _comparison(op: str, left: Run, right_code: int, right: Code) -> Run:
         def against_constant(scope: Scope) -> Any:
             a = left(scope)
             kind = type(a)
-            if kind is float or kind is int:
+            if kind is int or (kind is float and left_code == 0):
                 return compare(a, constant)
-            return operate(0, a, op, right_code, constant)
+            return operate(left_code, a, op, right_code, constant)
 
         return against_constant
 
     def run(scope: Scope) -> Any:
         a, b = left(scope), right_run(scope)
-        if type(a) in _PLAIN and type(b) in _PLAIN and right_code == 0:
+        kind, other = type(a), type(b)
+        if kind is int and other is int and right_code != W_DOUBLE:
             return compare(a, b)
-        return operate(0, a, op, right_code, b)
+        if kind in _PLAIN and other in _PLAIN and left_code == 0 == right_code:
+            return compare(a, b)
+        return operate(left_code, a, op, right_code, b)
 
     return run
 
@@ -99,20 +107,45 @@ def _equality(op: str, left_code: int, left: Run, right_code: int, right: Run) -
 _PLAIN = frozenset((int, float))
 
 
+def quick_operate(op: str, left: Any, right: Any) -> Any:
+    """`operate` without compile-time types, with the short way for two ints or two doubles."""
+    calculate = _CALCULATE.get(op)
+    if calculate is not None:
+        kind = type(left)
+        if kind is type(right):
+            if kind is int:
+                return integer(calculate(left, right))
+            if kind is float:
+                return calculate(left, right)
+    return operate(0, left, op, 0, right)
+
+
 def _calculation(op: str, left_code: int, left: Run, right_code: int, right: Run) -> Run:
     calculate = _CALCULATE[op]
+    left_kinds, right_kinds = _KINDS[left_code], _KINDS[right_code]
 
     def run(scope: Scope) -> Any:
         a, b = left(scope), right(scope)
         kind, other = type(a), type(b)
-        if kind is float and other is float:
-            if left_code != W_INTEGER and right_code != W_INTEGER:
-                return calculate(a, b)
-        elif kind is int and other is int and left_code != W_DOUBLE and right_code != W_DOUBLE:
-            return integer(calculate(a, b))
+        if kind in left_kinds and other in right_kinds:
+            if kind is int and other is int:
+                return integer(calculate(a, b))
+            return calculate(a, b)
         value = operate(left_code, a, op, right_code, b)
         if type(value) is str:
             count_text(scope, value)
         return value
+
+    return run
+
+
+def _division(left_code: int, left: Run, right_code: int, right: Run) -> Run:
+    left_kinds, right_kinds = _KINDS[left_code], _KINDS[right_code]
+
+    def run(scope: Scope) -> Any:
+        a, b = left(scope), right(scope)
+        if b and type(a) in left_kinds and type(b) in right_kinds:
+            return a / b
+        return operate(left_code, a, "/", right_code, b)
 
     return run

@@ -24,7 +24,7 @@ from appliance.rules.tbel.arithmetic import (
 )
 from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.fast import binary_code
-from appliance.rules.tbel.kinds import box
+from appliance.rules.tbel.kinds import box, type_of
 from appliance.rules.tbel.scope import Scope
 from appliance.rules.tbel.text import to_text
 from appliance.rules.tbel.values import JavaArray, TbSet
@@ -234,8 +234,6 @@ def _settle(values: list[Any], pending: list[str], following: str | None) -> Non
 
 
 def _as_literal(value: Any) -> Code:
-    from appliance.rules.tbel.kinds import type_of
-
     return literal(value, "Object" if value is None else type_of(value))
 
 

@@ -254,14 +254,20 @@ _CONVERTERS = {
 }  # fmt: skip
 
 
+_EXACT: dict[str, type] = {
+    "int": int, "Integer": int, "double": float, "Double": float, "String": str, "boolean": bool,
+    "Boolean": bool, "long": Long, "Long": Long, "List": TbList, "Map": TbMap,
+}  # fmt: skip
+
+
 def convert(value: Any, target: str) -> Any:
     """Turn a value into the type a method or a cast wants.
 
     Raises:
         TbelError: the value cannot be converted.
     """
-    if value is None:
-        return None
+    if value is None or target == "Object" or _EXACT.get(target) is type(value):
+        return value
     source = type_of(value)
     if source == target or BOXES.get(target) == source or assignable(target, source):
         return value
@@ -285,16 +291,31 @@ def from_json(value: Any) -> Any:
     if kind is int:
         return value if -0x80000000 <= value <= 0x7FFFFFFF else _big(value)
     if kind is dict:
-        return TbMap([(k, from_json(v)) for k, v in value.items() if v is not None])
+        return _map_from_json(value)
     if kind is list:
         return TbList([from_json(v) for v in value])
     return value
+
+
+def _map_from_json(values: dict[Any, Any]) -> TbMap:
+    """A copy at C speed, then a second look at what cannot stay as it is."""
+    made = TbMap(values)
+    for key, value in values.items():
+        kind = type(value)
+        if kind is float or kind is str or kind is bool:
+            continue
+        if value is None:
+            del made[key]
+        elif kind is not int or not -0x80000000 <= value <= 0x7FFFFFFF:
+            made[key] = from_json(value)
+    return made
 
 
 def _big(value: int) -> Any:
     return integer(value) if -(2**63) <= value < 2**63 else BigInteger(value)
 
 
+PLAIN_TYPES = frozenset((int, float, str, bool, type(None), TbList, TbMap, Long))
 _STORABLE = (str, int, float, list, dict, TbSet, Entry, type(None))
 
 
@@ -304,6 +325,8 @@ def check_storable(value: Any) -> None:
     Raises:
         TbelError: the value cannot be put in a variable or collection.
     """
+    if type(value) in PLAIN_TYPES:
+        return
     if isinstance(value, _STORABLE) and not isinstance(value, PlainList | BigInteger):
         return
     if isinstance(value, JavaArray):

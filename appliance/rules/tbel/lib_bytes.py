@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.json_text import parse_top
@@ -16,6 +17,7 @@ from appliance.rules.tbel.signatures import helper
 from appliance.rules.tbel.text import to_text
 from appliance.rules.tbel.values import Byte, Float, JavaArray, Long, TbList, to_float, wrap_byte
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 Data = TbList | JavaArray | None
 
 
@@ -200,7 +202,7 @@ def _number(raw: bytes, size: int, big_endian: bool) -> int:
     return int.from_bytes(padded, order, signed=True)  # type: ignore[arg-type]  # one of two
 
 
-def _bytes_helper(name: str, returns: str) -> Any:
+def _bytes_helper(name: str, returns: str) -> Callable[[Function], Function]:
     signatures = []
     for kind in ("List", "byte[]"):
         for extra in ("", ",int", ",int,int", ",int,int,boolean"):

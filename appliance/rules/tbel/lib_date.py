@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, TypeVar
 
 from appliance.rules.tbel.date_locales import Locale, locale_of
 from appliance.rules.tbel.date_patterns import read, write, zone
@@ -17,6 +18,7 @@ from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.signatures import java
 from appliance.rules.tbel.values import Long
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS = 1_000_000_000
 _ISO = "yyyy-MM-dd[[ ]['T']HH:mm[:ss[.SSS]][ ][XXX]]"
@@ -310,23 +312,23 @@ def _pattern(locale: Locale, day: int | None, clock: int | None) -> str:
     return joint.replace("{1}", locale.dates[day]).replace("{0}", locale.times[clock])
 
 
-def _texts(name: str, default: str | None) -> Any:
+def _texts(name: str) -> Callable[[Function], Function]:
     return java(
         "Date", f"String {name}()", f"String {name}(String)", f"String {name}(String,String)"
     )
 
 
-@_texts("toString", "en")
+@_texts("toString")
 def _to_string(date: TbDate, locale: str = "en", options: str | None = None) -> str:
     return _styled(date, locale, options, 0, 0)
 
 
-@_texts("toDateString", "utc")
+@_texts("toDateString")
 def _to_date_string(date: TbDate, locale: str = "utc", options: str | None = None) -> str:
     return _styled(date, locale, options, 0, None)
 
 
-@_texts("toTimeString", "en")
+@_texts("toTimeString")
 def _to_time_string(date: TbDate, locale: str = "en", options: str | None = None) -> str:
     return _styled(date, locale, options, None, 0)
 
@@ -336,7 +338,7 @@ def _to_utc_string(date: TbDate, locale: str = "utc") -> str:
     return _styled(date, locale, None, 0, 2)
 
 
-@_texts("toLocaleString", "utc")
+@_texts("toLocaleString")
 def _to_locale_string(date: TbDate, locale: str = "utc", options: str | None = None) -> str:
     chosen = _options(options)
     return _styled(
@@ -354,7 +356,7 @@ def _to_locale_date(date: TbDate, locale: str, options: str) -> str:
     return _styled(date, locale, options, _style(_options(options), "dateStyle", 3), None)
 
 
-@_texts("toLocaleTimeString", "en")
+@_texts("toLocaleTimeString")
 def _to_locale_time_string(date: TbDate, locale: str = "en", options: str | None = None) -> str:
     return _styled(date, locale, options, None, _style(_options(options), "timeStyle", 2))
 

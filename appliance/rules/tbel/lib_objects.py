@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from appliance.rules.tbel.errors import TbelError
@@ -97,7 +98,7 @@ java("Entry", "Object getValue()")(_value)
 
 for _kind in ("Integer", "Long", "Double", "Float", "Short", "Byte"):
     java(_kind, "int intValue()")(
-        lambda v: saturate(v, INT_MIN, INT_MAX) if isinstance(v, float) else wrap_int(int(v))
+        lambda v: saturate(float(v), INT_MIN, INT_MAX) if isinstance(v, float) else wrap_int(int(v))
     )
     java(_kind, "long longValue()")(
         lambda v: Long(saturate(v, LONG_MIN, LONG_MAX)) if isinstance(v, float) else Long(v)
@@ -112,20 +113,22 @@ for _kind in ("Integer", "Long", "Double", "Float", "Short", "Byte"):
 
 def _compare(left: Any, right: Any) -> int:
     if left != left or right != right:
-        return (left != left) - (right != right)
-    return (left > right) - (left < right)
+        return int(left != left) - int(right != right)
+    return int(left > right) - int(left < right)
 
 
+_SUMS: dict[str, Callable[[Any, Any], Any]] = {
+    "Integer": lambda a, b: wrap_int(a + b),
+    "Long": lambda a, b: wrap_long(a + b),
+    "Double": lambda a, b: a + b,
+    "Float": lambda a, b: to_float(a + b),
+}
 for _kind, _primitive in (
     ("Integer", "int"), ("Long", "long"), ("Double", "double"), ("Float", "float"),
 ):  # fmt: skip
     java(_kind, f"int compareTo({_kind})")(_compare)
     java(_kind, f"static int compare({_primitive},{_primitive})")(_compare)
-    java(_kind, f"static {_primitive} sum({_primitive},{_primitive})")(
-        {"Integer": lambda a, b: wrap_int(a + b), "Long": lambda a, b: wrap_long(a + b)}.get(
-            _kind, lambda a, b: a + b
-        )
-    )
+    java(_kind, f"static {_primitive} sum({_primitive},{_primitive})")(_SUMS[_kind])
     java(_kind, f"static {_primitive} max({_primitive},{_primitive})")(max)
     java(_kind, f"static {_primitive} min({_primitive},{_primitive})")(min)
 for _kind in ("Byte", "Short", "Boolean", "Character"):

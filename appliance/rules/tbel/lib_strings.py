@@ -142,7 +142,8 @@ def _matches(text: str, pattern: str) -> bool:
 @java("String", "String[] split(String)", "String[] split(String,int)")
 def split(text: str, pattern: str, limit: int = 0) -> JavaArray:
     """Split as Java does: no empty first part for an empty match, no empty parts at the end."""
-    parts, last = [], 0
+    parts: list[str] = []
+    last = 0
     for match in java_pattern(pattern).finditer(text):
         if 0 < limit <= len(parts) + 1:
             break

@@ -15,33 +15,9 @@ from appliance.rules.tbel.errors import TbelError, TbelSyntaxError
 from appliance.rules.tbel.families import FAMILIES, Warning_
 from appliance.rules.tbel.lexer import END, NAME, NUMBER, SYMBOL, TEXT, Source, Token
 from appliance.rules.tbel.limits import Limits
+from appliance.rules.tbel.names import CLASSES, CONSTANTS, KEYWORDS, RESERVED, WORD_OPERATORS
 from appliance.rules.tbel.numerals import number
 
-CLASSES = frozenset((
-    "String", "CharSequence", "Integer", "int", "Long", "long", "Boolean", "boolean", "Short",
-    "short", "Character", "char", "Double", "double", "Float", "float", "Byte", "byte", "Math",
-    "Void", "Object", "Number", "StrictMath", "Exception", "JSON", "Date", "Random", "Calendar",
-))  # fmt: skip
-WORD_OPERATORS = frozenset(
-    ("contains", "instanceof", "is", "strsim", "soundslike", "convertable_to", "and", "or")
-)
-_KEYWORDS = frozenset((
-    "if", "else", "switch", "case", "default", "function", "def", "stacklang", "var", "foreach",
-    "while", "until", "for", "do", "return", "break", "isdef", "new", "in", "with", "assert",
-    "import", "import_static",
-))  # fmt: skip
-_HIDDEN_CLASSES = frozenset(
-    ("System", "Class", "ClassLoader", "Runtime", "Thread", "StringBuffer", "ThreadLocal",
-     "SecurityManager", "Array", "StringBuilder")
-)  # fmt: skip
-RESERVED = (
-    _KEYWORDS
-    | WORD_OPERATORS
-    | _HIDDEN_CLASSES
-    | (CLASSES - {"JSON", "Date", "Random", "Calendar"})
-    | {"true", "false", "null", "nil", "empty"}
-)
-CONSTANTS = frozenset(("true", "false", "null", "nil", "empty"))
 ASSIGNMENTS = frozenset(("=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", ">>>="))
 _BINARY = frozenset((
     "+", "-", "*", "/", "%", "**", "==", "===", "!=", "<", ">", "<=", ">=", "&&", "||", "&", "|",
@@ -235,7 +211,7 @@ class ExpressionParser:
         if word in CONSTANTS:
             self.at += 1
             return self._postfix(ast.Constant(name=word, at=token.start))
-        if word in _KEYWORDS or word in WORD_OPERATORS:
+        if word in KEYWORDS or word in WORD_OPERATORS:
             raise self.error(f"{word!r} cannot stand here")
         self.at += 1
         target: ast.Expression = ast.Name(name=word, at=token.start)

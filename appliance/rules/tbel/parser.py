@@ -6,7 +6,8 @@ from appliance.rules.tbel import ast
 from appliance.rules.tbel.families import Warning_
 from appliance.rules.tbel.lexer import END, NAME, SYMBOL, Source, Token, tokenize
 from appliance.rules.tbel.limits import DEFAULT, Limits
-from appliance.rules.tbel.parse_expressions import CLASSES, RESERVED, ExpressionParser
+from appliance.rules.tbel.names import CLASSES, RESERVED
+from appliance.rules.tbel.parse_expressions import ExpressionParser
 from appliance.rules.tbel.parse_switch import read_switch
 
 _NAMES_OF_TYPES = CLASSES - {"Math", "JSON", "StrictMath"}

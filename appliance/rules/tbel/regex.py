@@ -55,8 +55,7 @@ def _class(name: str, negated: bool, inside: bool) -> str:
     if chars is None:
         raise TbelError(f"unknown character class {name!r}")
     if chars[0] == "^":
-        inner = f"(?:[{chars}])" if not negated else f"(?:[{chars[1:]}])"
-        return inner
+        return f"(?:[{chars}])" if not negated else f"(?:[{chars[1:]}])"
     if inside:
         return chars
     return f"[^{chars}]" if negated else f"[{chars}]"

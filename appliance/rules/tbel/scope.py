@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from appliance.rules.tbel.errors import TbelError
-from appliance.rules.tbel.kinds import BOXES, check_storable
+from appliance.rules.tbel.kinds import BOXES, PLAIN_TYPES, check_storable
 from appliance.rules.tbel.limits import Budget
 from appliance.rules.tbel.values import JavaArray, TbList
 
@@ -65,16 +65,13 @@ class Scope:
 
     def store(self, name: str, value: Any) -> Any:
         """Set the visible variable or make one here; returns what was stored."""
-        if type(value) not in _PLAIN:
+        if type(value) not in PLAIN_TYPES:
             value = storable(value)
         if name in self.vars:
             self.vars[name] = value
         else:
             (self.owner(name) or self).vars[name] = value
         return value
-
-
-_PLAIN = frozenset((int, float, str, bool, type(None), TbList))
 
 
 def storable(value: Any) -> Any:

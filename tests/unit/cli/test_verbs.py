@@ -12,7 +12,7 @@ import trio
 
 from appliance.cli import exits
 from appliance.cli.entry import VERBS, enter
-from appliance.extension.hookspecs import CommandSpec, Finding, StorageSpec, hookimpl
+from appliance.extension.hookspecs import CommandSpec, StorageSpec, hookimpl
 from appliance.kernel.data_dir import held
 from appliance.model.errors import Fatal, Retryable
 from appliance.model.ids import EntityId, new_uuid
@@ -24,18 +24,31 @@ class MemoryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Nothing to set."""
 
 
+class Report(msgspec.Struct):
+    """What fsck gives."""
+
+    exit_code: int
+
+    def to_text(self):
+        return "damaged" if self.exit_code else "clean"
+
+    def to_json(self):
+        return json.dumps({"exit_code": self.exit_code})
+
+
 class World:
     """A command line with a storage in memory; `run` gives the exit code."""
 
     def __init__(self, tmp_path):
         self.data_dir = tmp_path / "data"
         self.disk = MemoryDisk()
-        self.findings = []
+        self.damage = 0
         self.plugin = types.ModuleType("memory")
         self.environ = {"APPLIANCE_DATA_DIR": str(self.data_dir)}
         self.offer(register_storage=lambda: StorageSpec(
             "memory", MemoryConfig, lambda config, context: MemoryStorage(self.disk),
-            fsck=lambda config, data_dir, repair: self.findings,
+            fsck=lambda data_dir, repair: Report(0 if repair else self.damage),
+            sql=lambda data_dir, statement: (["n", "said"], [(1, statement)]),
             write_parquet=lambda columns, rows, file: file.write_bytes(b"PAR1"),
         ))  # fmt: skip  # the spec reads better whole
 
@@ -230,15 +243,26 @@ def test_quarantine_retry_puts_the_chosen_back(quarantined, capsys):
     assert capsys.readouterr().out == ("0 events will be sent again\n1 events will be sent again\n")
 
 
-def test_fsck_tells_its_findings_and_ends_with_70_when_damage_remains(world, capsys):
+def test_fsck_prints_its_report_and_ends_with_70_when_damage_remains(world, capsys):
     """Repaired is fine."""
     world.data_dir.mkdir()
-    world.findings = [Finding("journal/1", "repaired", "2 records")]
-    assert world.run("fsck", "--format", "csv") == exits.DONE
-    world.findings = [Finding("journal/1", "damaged", "2 records")]
-    assert world.run("fsck", "--format", "csv") == exits.FATAL
+    world.damage = 1
 
-    assert "journal/1,damaged,2 records" in capsys.readouterr().out
+    assert world.run("fsck") == exits.FATAL
+    assert world.run("fsck", "--json") == exits.FATAL
+    assert world.run("fsck", "--repair") == exits.DONE
+    assert capsys.readouterr().out == 'damaged\n{"exit_code": 1}\nclean\n'
+
+
+def test_sql_prints_rows_in_the_format_asked_for(world, tmp_path, capsys):
+    """Or writes them to a file."""
+    world.data_dir.mkdir()
+    file = tmp_path / "rows.parquet"
+
+    assert world.run("sql", "SELECT 1", "--format", "csv") == exits.DONE
+    assert world.run("sql", "SELECT 1", "--format", "parquet", "--output", str(file)) == exits.DONE
+    assert capsys.readouterr().out == "n,said\n1,SELECT 1\n"
+    assert file.read_bytes() == b"PAR1"
 
 
 def test_sql_needs_a_file_for_parquet(world, capsys):

@@ -75,14 +75,11 @@ def test_register_ingest_offers_one_listener_or_several():
     assert taken(register_ingest=lambda: None).ingests == {}
 
 
-def test_register_processor_offers_a_stage_that_exists():
-    """select or aggregate."""
-    spec = ProcessorSpec("p", "select", EmptyConfig, build)
-    wrong = ProcessorSpec("p", "selct", EmptyConfig, build)
+def test_register_processor_offers_selective_sync_by_name():
+    """One or several."""
+    spec = ProcessorSpec("p", EmptyConfig, build)
 
     assert taken(register_processor=lambda: spec).processors == {"p": spec}
-    with pytest.raises(Fatal, match="'selct' is not one of select, aggregate"):
-        taken(register_processor=lambda: wrong)
 
 
 def test_register_rule_nodes_offers_factories_by_class_name():
