@@ -43,7 +43,11 @@ class Shared(msgspec.Struct):
 
 
 class Connection:
-    """Serves one stream until either side is done with it."""
+    """Serves one stream until either side is done with it.
+
+    due: when the client's time is over, in trio's clock. The door looks at it now and then; a
+    deadline of the scope would cost four moves in trio's heap per request.
+    """
 
     def __init__(self, shared: Shared, stream: trio.SocketStream, peer: str) -> None:
         self._shared = shared
@@ -53,6 +57,7 @@ class Connection:
             stream if shared.tls is None else trio.SSLStream(stream, shared.tls, server_side=True)
         )
         self._reader = RequestReader(shared.config, shared.budget, peer, self._wait_closed)
+        self.due = math.inf
         self._early = b""
         self._scope = trio.CancelScope()
         self._phase = ""
@@ -65,6 +70,10 @@ class Connection:
         self._finishing = True
         if self._upgraded or not self._busy:
             self._scope.cancel()
+
+    def expire(self) -> None:
+        """The client's time is over: hang up."""
+        self._scope.cancel()
 
     async def serve(self) -> None:
         """Until the client hangs up, is refused, is too slow, or `finish` was called."""
@@ -91,7 +100,7 @@ class Connection:
     async def _answer_all(self) -> bool:
         self._busy = True
         self._phase = ""
-        self._scope.deadline = math.inf
+        self.due = math.inf
         open_for_more = True
         while open_for_more and self._reader.requests:
             open_for_more = await self._answer(self._reader.requests.popleft())
@@ -122,13 +131,13 @@ class Connection:
             phase, patience_s = "idle", config.idle_s_max
         if phase != self._phase:
             self._phase = phase
-            self._scope.deadline = trio.current_time() + patience_s
+            self.due = trio.current_time() + patience_s
 
     async def _write(self, data: bytes) -> None:
         """Send within `body_s_max`: a client that does not read must not hold us for ever."""
-        self._scope.deadline = trio.current_time() + self._config.body_s_max
+        self.due = trio.current_time() + self._config.body_s_max
         await self._stream.send_all(data)
-        self._scope.deadline = math.inf
+        self.due = math.inf
 
     async def _answer(self, incoming: Incoming) -> bool:
         """Answer one request; False when the connection must not be used again."""
@@ -208,7 +217,7 @@ class Connection:
         """
         response = refused.response
         self._shared.emit(RequestRefused(peer=self._peer, status=response.status))
-        self._scope.deadline = trio.current_time() + _LINGER_S
+        self.due = trio.current_time() + _LINGER_S
         data = encode_response(response, keep_alive=False, now_s=time.time())
         await self._stream.send_all(data)
         if isinstance(self._stream, trio.SocketStream):

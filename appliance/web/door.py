@@ -49,6 +49,8 @@ class Door:
         self._connections: set[Connection] = set()
         self._shared = Shared(config, self._budget, self._routes, app, emit)
         self._stopping = trio.Event()
+        limits = (config.idle_s_max, config.head_s_max, config.body_s_max)
+        self._look_s = min(1.0, min(limits) / 10)
 
     @property
     def connections(self) -> int:
@@ -102,8 +104,17 @@ class Door:
         with trio.CancelScope(shield=True) as scope:
             async with trio.open_nursery() as nursery:
                 task_status.started(nursery)
-                await self._stopping.wait()
+                while not self._stopping.is_set():
+                    with trio.move_on_after(self._look_s):
+                        await self._stopping.wait()
+                    self._expire_slow_clients()
                 scope.deadline = trio.current_time() + self._config.stop_s_max
+
+    def _expire_slow_clients(self) -> None:
+        now = trio.current_time()
+        for connection in list(self._connections):
+            if connection.due <= now:
+                connection.expire()
 
     def _stop(self) -> None:
         self._stopping.set()
