@@ -58,7 +58,12 @@ _BY_NAME = {
     "/api/tenant/edges": "edgeName",
     "/api/tenant/entityViews": "entityViewName",
     "/api/tenant/customers": "customerTitle",
+    "/api/tenant/device": "deviceName",
+    "/api/tenant/asset": "assetName",
+    "/api/tenant/edge": "edgeName",
+    "/api/tenant/entityView": "entityViewName",
 }
+"""Where one is found by its name. Up to 4.2 on the path of the list, later on one of its own."""
 _ASSIGNABLE = ("DEVICE", "ASSET", "ENTITY_VIEW", "EDGE")
 _SAVED_HERE = (
     "ENTITY_VIEW",
@@ -144,19 +149,21 @@ async def save_asset(call: Call) -> Any:
 
 def _lister(path: str, kind: str, *, with_info: bool) -> Handler:
     async def show(call: Call) -> Any:
-        name = call.query(_BY_NAME.get(path, ""))
-        if name is not None:
-            return _by_name(call, kind, name)
+        if call.query(_BY_NAME.get(path, "")) is not None:
+            return await _by_name(path, kind)(call)
         return page_of(_filtered(call, kind, call.view.entities(kind), with_info), page_link(call))
 
     return show
 
 
-def _by_name(call: Call, kind: str, name: str) -> dict[str, Any]:
-    found = call.view.by_name(kind, name)
-    if found is None:
-        raise ApiError(404, "Requested item wasn't found!")
-    return found
+def _by_name(path: str, kind: str) -> Handler:
+    async def read(call: Call) -> Any:
+        found = call.view.by_name(kind, call.need(_BY_NAME[path]))
+        if found is None:
+            raise ApiError(404, "Requested item wasn't found!")
+        return found
+
+    return read
 
 
 def _filtered(
@@ -243,6 +250,9 @@ def _enter() -> None:
             table.on("POST", f"/api/{word}", roles=ADMIN)(_saver(kind))
         if kind in _ASSIGNABLE:
             _enter_assignable(word, kind)
+        if f"/api/tenant/{word}" in _BY_NAME:
+            path = f"/api/tenant/{word}"
+            table.on("GET", path, roles=ADMIN)(_by_name(path, kind))
     for path, kind in _LISTS.items():
         table.on("GET", path, roles=ADMIN)(_lister(path, kind, with_info=False))
     for path, kind in _INFO_LISTS.items():

@@ -10,7 +10,7 @@ from appliance.state.kinds import entity_id_of, relation_key
 from appliance.state.view import Relation, StateView
 from appliance.web.commands import Change
 from appliance.web.errors import ApiError, uuid_of
-from appliance.web.rest.call import USERS, Call, Table, entity_type_of
+from appliance.web.rest.call import USERS, Call, Handler, Table, entity_type_of
 from appliance.web.rest.shapes import check_length
 
 table = Table()
@@ -124,20 +124,46 @@ async def delete_all(call: Call) -> None:
 @table.on("GET", "/api/relations", roles=USERS)
 async def relations(call: Call) -> Any:
     """The relations from an entity or to it."""
-    return [relation_body(relation) for relation in _asked(call)]
+    end = "from" if call.query("fromId") else "to"
+    return [relation_body(r) for r in _of(call, _end(call, end), end)]
 
 
 @table.on("GET", "/api/relations/info", roles=USERS)
 async def relations_info(call: Call) -> Any:
     """The same with the name of the other end."""
-    name = "toName" if call.query("fromId") else "fromName"
-    return [_info(call.view, relation, name) for relation in _asked(call)]
-
-
-def _asked(call: Call) -> Iterator[Relation]:
     end = "from" if call.query("fromId") else "to"
-    entity = _end(call, end)
-    type, group = call.query("relationType"), call.query("relationTypeGroup") or "COMMON"
+    return [_info(call.view, r, _OTHER_NAME[end]) for r in _of(call, _end(call, end), end)]
+
+
+_OTHER_NAME = {"from": "toName", "to": "fromName"}
+
+
+def _lister(end: str, *, with_info: bool) -> Handler:
+    """The same two with the entity in the path."""
+
+    async def show(call: Call) -> Any:
+        entity = call.path_entity()
+        call.entity(entity.type, entity.id)
+        found = _of(call, entity, end)
+        if with_info:
+            return [_info(call.view, relation, _OTHER_NAME[end]) for relation in found]
+        return [relation_body(relation) for relation in found]
+
+    return show
+
+
+for _side in _OTHER_NAME:
+    _path = f"/api/relations/{_side}/{{type}}/{{id}}"
+    _show = _lister(_side, with_info=False)
+    table.on("GET", _path, _path + "/{relationType}", roles=USERS)(_show)
+    _show_info = _lister(_side, with_info=True)
+    table.on("GET", f"/api/relations/info/{_side}/{{type}}/{{id}}", roles=USERS)(_show_info)
+
+
+def _of(call: Call, entity: EntityId, end: str) -> Iterator[Relation]:
+    """The entity's relations of the type and group asked for."""
+    type = call.path_or("relationType", "") or call.query("relationType")
+    group = call.query("relationTypeGroup") or "COMMON"
     view = call.view
     found = view.relations_from(entity) if end == "from" else view.relations_to(entity)
     return (r for r in found if r.group == group and type in (None, r.type))

@@ -63,8 +63,8 @@ def _metadata(
         "version": chain.get("version"),
         "firstNodeIndex": first,
         "nodes": nodes,
-        "connections": links or None,
-        "ruleChainConnections": others or None,
+        "connections": links,
+        "ruleChainConnections": others,
     }
 
 

@@ -33,7 +33,7 @@ async def series_keys(call: Call) -> Any:
     return sorted(await call.services.storage.latest(_entity(call)))
 
 
-@table.on("GET", f"{_AT}/values/timeseries", roles=USERS)
+@table.on("GET", f"{_AT}/values/timeseries", f"{_AT}/values/timeseries/history", roles=USERS)
 async def series_values(call: Call) -> Any:
     """The newest points, or those of a time range."""
     entity, strict = _entity(call), call.flag("useStrictDataTypes")
