@@ -12,6 +12,7 @@ from plugins import (
     ingest_mqtt,
     rules_action,
     rules_enrich,
+    rules_external,
     rules_filter,
     rules_flow,
     rules_transform,
@@ -29,4 +30,5 @@ BUILT_IN: tuple[Any, ...] = (
     rules_transform,
     rules_action,
     rules_flow,
+    rules_external,
 )
