@@ -1,7 +1,7 @@
 """Write the pages that come from code, or tell which of them have drifted.
 
 python build/docs.py            write docs/configuration.md, docs/appliance.example.toml,
-                                docs/cli.md
+                                docs/cli.md, docs/rule-nodes.md, docs/tbel.md
 python build/docs.py --check    compare only; ends with 1 when one is old
 """
 
@@ -17,6 +17,8 @@ from appliance.__main__ import built_in
 from appliance.cli import entry, exits
 from appliance.cli.house import House
 from appliance.config import describe
+from appliance.rules.support import support_markdown
+from appliance.rules.tbel.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -24,12 +26,36 @@ DOCS = ROOT / "docs"
 
 def pages() -> dict[Path, str]:
     """Every generated page with its text."""
-    sections = House(built_in, {}).built_in().sections()
+    registry = House(built_in, {}).built_in()
+    sections = registry.sections()
     return {
+        DOCS / "rule-nodes.md": RULE_NODES + support_markdown(registry.rule_nodes),
+        DOCS / "tbel.md": "".join(tbel_families()),
         DOCS / "configuration.md": describe.reference(sections),
         DOCS / "appliance.example.toml": describe.example(sections),
         DOCS / "cli.md": "".join(command_line()),
     }
+
+
+RULE_NODES = """\
+# Rule nodes
+
+Generated from the nodes themselves (`make docs`). A chain with a node that does not run here
+loads; a message that reaches the node fails visibly, the rest of the chain works.
+
+"""
+
+
+def tbel_families() -> Iterator[str]:
+    """The page docs/tbel.md."""
+    yield "# TBEL: what works here and fails on a server\n\nGenerated (`make docs`). A script that"
+    yield " gives a value on a server gives the same value here.\nThese do more here; the script"
+    yield " check warns their author, since the chain may be copied to a server.\n\n"
+    yield "| family | what to know | example |\n| --- | --- | --- |\n"
+    for family in FAMILIES.values():
+        example = family.example.replace("|", "\\|").replace("\n", " ")
+        sentence = family.sentence.replace("|", "\\|")
+        yield f"| {family.id} | {sentence} | `{example}` |\n"
 
 
 def command_line() -> Iterator[str]:

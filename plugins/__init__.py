@@ -12,6 +12,7 @@ from plugins import (
     ingest_mqtt,
     rules_action,
     rules_enrich,
+    rules_external,
     rules_filter,
     rules_flow,
     rules_transform,
@@ -31,4 +32,5 @@ BUILT_IN: tuple[Any, ...] = (
     rules_action,
     rules_flow,
     sync_select,
+    rules_external,
 )

@@ -16,6 +16,7 @@ from appliance.cli import exits
 from appliance.cli.house import BuiltIn, House
 
 VERBS = {
+    "demo": "show it: a cloud, an edge and twenty devices on this machine",
     "run": "run the edge",
     "cloud": "run the cloud role, or make an edge for it",
     "check": "validate the configuration; with --probe also what it points to",
@@ -29,7 +30,7 @@ VERBS = {
 }
 """Verb -> summary. The verb's module has the same name and is imported only when it is used;
 appliance.spec carries all of appliance.cli into the binary."""
-WITHOUT_CONFIGURATION = frozenset({"selftest", "version"})
+WITHOUT_CONFIGURATION = frozenset({"demo", "selftest", "version"})
 
 
 def enter(argv: Sequence[str], built_in: BuiltIn, environ: Mapping[str, str]) -> int:

@@ -50,6 +50,8 @@ def test_script(
         return answer
     try:
         return _evaluate(script, script_type, msg, metadata, msg_type, arg_names), ""
+    except RecursionError:
+        return "", "the value is nested too deeply"
     except (TbelError, TbelSyntaxError) as error:
         return "", str(error)
 

@@ -1,7 +1,7 @@
 """Feeds DuckDB from the journal, off the path of acknowledgements. Runs on the Trio thread.
 
-While it keeps up it takes what was just committed from memory; when more than 8,192 records wait
-it forgets them and reads the journal instead, so a slow database costs no memory. One lock makes
+While it keeps up it takes what was just committed from memory, as encoded records; when more than
+4 MiB of them wait it reads the journal instead, so a slow database costs no memory. One lock makes
 it the only caller of the database; queries take the same lock.
 """
 
@@ -22,15 +22,16 @@ from plugins.storage_duckdb.committer import Group
 from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.database import Database
 from plugins.storage_duckdb.events import ApplyFailed, BatchApplied
+from plugins.storage_duckdb.format import Record
 from plugins.storage_duckdb.history import History
 from plugins.storage_duckdb.journal import Journal
 from plugins.storage_duckdb.reader import JournalReader
 from plugins.storage_duckdb.rebuild import DatabaseOpener, is_damage, is_dead
-from plugins.storage_duckdb.records import TELEMETRY
 from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
-from plugins.storage_duckdb.staging import Change, Staging, change_of
+from plugins.storage_duckdb.staging import Staging
 
-_WAITING_MAX = 8192
+_WAITING_BYTES_MAX = 4 << 20
+_RECORD_OVERHEAD_BYTES = 120
 _BATCH_MAX = 4096
 _RETRY_S = 1.0
 
@@ -57,7 +58,8 @@ class Applier:
         self._context = context
         self._on_applied = on_applied
         self._reader = JournalReader()
-        self._waiting: deque[Change] = deque()
+        self._waiting: deque[Record] = deque()
+        self._waiting_bytes = 0
         # Of the record that may follow those in memory; others are read from the journal.
         self._next_seq = database.applied_seq + 1
         self._lock = trio.Lock()
@@ -77,9 +79,11 @@ class Applier:
 
     def committed(self, group: Group) -> None:
         """A group became durable."""
-        if group.first_seq == self._next_seq and len(self._waiting) < _WAITING_MAX:
-            self._waiting.extend(_changes(group))
-            self._next_seq += len(group.units)
+        if group.first_seq == self._next_seq and self._waiting_bytes < _WAITING_BYTES_MAX:
+            for seq, entry in enumerate(group.entries, group.first_seq):
+                self._waiting.append(Record(seq, group.committed_ms, entry.kind, entry.payload))
+                self._waiting_bytes += len(entry.payload) + _RECORD_OVERHEAD_BYTES
+            self._next_seq += len(group.entries)
         self._work.set()
         if len(self._waiting) >= _BATCH_MAX:
             self._hurry.set()
@@ -146,6 +150,7 @@ class Applier:
     def _forget_waiting(self) -> None:
         """Go on from the journal: memory and database may no longer fit together."""
         self._waiting.clear()
+        self._waiting_bytes = 0
         self._next_seq = self.applied_seq + 1
 
     async def scrub(self) -> None:
@@ -174,11 +179,11 @@ class Applier:
 
     async def step(self) -> bool:
         """Apply the next batch; False if it failed (then a second has passed)."""
-        changes = [self._waiting.popleft() for _ in range(min(_BATCH_MAX, len(self._waiting)))]
+        records = self._take()
         database = self.database
         try:
             with trio.CancelScope(shield=True):
-                staging = await self.call(lambda: self._apply(changes))
+                staging = await self.call(lambda: self._apply(records))
         except (duckdb.Error, OSError) as error:
             await self._recover(database, error)
             return False
@@ -196,12 +201,17 @@ class Applier:
         self._progress.set()
         self._progress = trio.Event()
 
-    def _apply(self, changes: list[Change]) -> Staging:
+    def _take(self) -> list[Record]:
+        records = [self._waiting.popleft() for _ in range(min(_BATCH_MAX, len(self._waiting)))]
+        taken = sum(len(record.payload) + _RECORD_OVERHEAD_BYTES for record in records)
+        self._waiting_bytes -= taken
+        return records
+
+    def _apply(self, records: list[Record]) -> Staging:
         database = self.database
-        if not changes:
+        if not records:
             records = self._reader.read(self._journal.segments, database.applied_seq + 1)
-            changes = [change_of(record) for record in records[:_BATCH_MAX]]
-        staging = database.apply(changes)
+        staging = database.apply(records)
         self.history.applied(staging)
         overdue = time.monotonic() > self._checkpoint_at
         large = database.wal_bytes() > self._config.wal_bytes_max
@@ -242,12 +252,3 @@ class Applier:
 
 def _read_rows(table: str, start: int, database: Database, history: History) -> int | None:
     return database.read_rows(table, start)
-
-
-def _changes(group: Group) -> list[Change]:
-    changes = []
-    pairs = zip(group.entries, group.units, strict=True)
-    for seq, (entry, unit) in enumerate(pairs, group.first_seq):
-        flags = entry.payload[0] if entry.kind == TELEMETRY else 0
-        changes.append(Change(seq, group.committed_ms, unit, entry.releases, entry.note, flags))
-    return changes

@@ -32,10 +32,10 @@ class DuckdbStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     segment_bytes: Annotated[int, msgspec.Meta(ge=1 << 16, le=1 << 30)] = 16 << 20
     backlog_bytes_max: _Bytes = 16 << 20
     free_bytes_min: _Bytes = 64 << 20
-    ring_bytes_max: _Bytes = 8 << 20
+    ring_bytes_max: _Bytes = 4 << 20
     acknowledge_interval_s: _Seconds = 1.0
     apply_interval_s: _Seconds = 0.25
-    memory_bytes: Annotated[int, msgspec.Meta(ge=16 << 20)] = 32 << 20
+    memory_bytes: Annotated[int, msgspec.Meta(ge=16 << 20)] = 24 << 20
     threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     wal_bytes_max: _Bytes = 8 << 20
     checkpoint_interval_s: _Seconds = 300.0

@@ -15,11 +15,11 @@ import duckdb
 
 from appliance.model.unit import Lane
 from plugins.storage_duckdb.folders import free_bytes
-from plugins.storage_duckdb.format import LaneFigures
+from plugins.storage_duckdb.format import LaneFigures, Record
 from plugins.storage_duckdb.ledger import Position
 from plugins.storage_duckdb.records import QuarantineNote, decode_note
 from plugins.storage_duckdb.schema import TABLES, VERSION, VIEWS
-from plugins.storage_duckdb.staging import Change, Numbers, Staging, quarantine_row
+from plugins.storage_duckdb.staging import Numbers, Staging, quarantine_row
 
 FILE = "appliance.duckdb"
 _CHECKPOINT_ROOM = 1 << 20
@@ -84,6 +84,7 @@ class Database:
     ) -> None:
         self.path = path
         self.applied_seq = 0
+        self.watched: set[int] = set()
         self.connection = connect(
             path, memory_bytes, threads, temp, external_access=external_access
         )
@@ -128,15 +129,15 @@ class Database:
         self.connection.close()
 
     # applying ------------------------------------------------------------------------------------
-    def apply(self, changes: Sequence[Change]) -> Staging:
-        """Store the changes in one transaction, leaving out what is already applied.
+    def apply(self, records: Sequence[Record]) -> Staging:
+        """Store the records in one transaction, leaving out what is already applied.
 
         Returns what was stored. Raises duckdb.Error, then nothing was.
         """
-        staging = Staging(self.entities, self.keys)
-        for change in changes:
-            if change.seq > self.applied_seq:
-                staging.add(change)
+        staging = Staging(self.entities, self.keys, self.watched)
+        for record in records:
+            if record.seq > self.applied_seq:
+                staging.add(record)
         if not staging.last_seq:
             return staging
         had_fresh = bool(self.entities.fresh or self.keys.fresh)

@@ -44,7 +44,7 @@ class History:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._latest: dict[EntityId, dict[str, tuple[int, Value]]] = {}
+        self._latest: dict[int, dict[str, tuple[int, Value]]] = {}
 
     def query(self, query: SeriesQuery) -> dict[str, Points]:
         """See Storage.query_series."""
@@ -77,18 +77,18 @@ class History:
 
     def latest(self, entity: EntityId) -> dict[str, tuple[int, Value]]:
         """Newest point of every key of an entity."""
-        known = self._latest.get(entity)
-        if known is None:
-            known = self._read_latest(entity)
-            if len(self._latest) >= _ENTITIES_MAX:
-                self._latest.clear()
-            self._latest[entity] = known
-        return known
-
-    def _read_latest(self, entity: EntityId) -> dict[str, tuple[int, Value]]:
         number = self._database.entities.find((entity.type, entity.id))
         if number is None:
             return {}
+        known = self._latest.get(number)
+        if known is None:
+            if len(self._latest) >= _ENTITIES_MAX:
+                self.forget()
+            known = self._latest[number] = self._read_latest(number)
+            self._database.watched.add(number)
+        return known
+
+    def _read_latest(self, number: int) -> dict[str, tuple[int, Value]]:
         statement = (
             "SELECT k.key, h.* EXCLUDE (key) FROM (" + _LATEST + ") h"
             " JOIN store.key_dictionary k ON k.number = h.key"
@@ -98,18 +98,22 @@ class History:
 
     def applied(self, staging: Staging) -> None:
         """A batch was stored: bring what is remembered up to date."""
-        for entity, ts, values in staging.touched:
-            known = self._latest.get(entity)
+        for number, ts, values in staging.touched:
+            known = self._latest.get(number)
             if known is not None:
                 for key, value in values.items():
                     if key not in known or known[key][0] <= ts:
                         known[key] = (ts, value)
         for _, note in staging.deletes:
-            self._latest.pop(EntityId(note.type, note.id), None)
+            deleted = self._database.entities.find((note.type, note.id))
+            if deleted is not None:
+                self._latest.pop(deleted, None)
+                self._database.watched.discard(deleted)
 
     def forget(self) -> None:
         """Points were removed: remember nothing."""
         self._latest.clear()
+        self._database.watched.clear()
 
 
 def _value(

@@ -30,6 +30,7 @@ QUARANTINE = 4
 DROP = 5
 DELETE_SERIES = 6
 
+TELEMETRY_HEAD_BYTES = 18
 HISTORY = 1
 EVENT = 2
 
@@ -248,19 +249,26 @@ def _telemetry_form(unit: Unit) -> bytes | None:
 
 
 def _decode_telemetry(payload: bytes) -> Unit:
-    entity = _telemetry_entity(payload)
-    ts, values = decode_entry(payload[18:])
     events = [_telemetry_event(payload)] if payload[0] & EVENT else []
-    return Unit(series=[Series(entity, ts, values)], events=events)
+    return Unit(series=[telemetry_series(payload)], events=events)
 
 
-def _telemetry_entity(payload: bytes) -> EntityId:
-    return EntityId(_TYPE_NAMES[payload[1]], UUID(bytes=payload[2:18]))
+def telemetry_place(payload: bytes) -> tuple[str, UUID]:
+    """(type, id) of the entity of a record in telemetry form."""
+    return _TYPE_NAMES[payload[1]], UUID(bytes=payload[2:TELEMETRY_HEAD_BYTES])
+
+
+def telemetry_series(payload: bytes) -> Series:
+    """The values of a record in telemetry form."""
+    ts, values = decode_entry(payload[TELEMETRY_HEAD_BYTES:])
+    return Series(EntityId(*telemetry_place(payload)), ts, values)
 
 
 def _telemetry_event(payload: bytes) -> OutboxEvent:
-    entity = _telemetry_entity(payload)
-    return OutboxEvent(CLOUD, Lane.DATA, entity.type, TIMESERIES_UPDATED, entity, payload[18:])
+    entity = EntityId(*telemetry_place(payload))
+    return OutboxEvent(
+        CLOUD, Lane.DATA, entity.type, TIMESERIES_UPDATED, entity, payload[TELEMETRY_HEAD_BYTES:]
+    )
 
 
 # --- everything else ---------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from appliance.config.fields import Secret
+
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Seconds = Annotated[float, Meta(gt=0, le=3_600)]
 
@@ -43,8 +45,8 @@ class GrpcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_ca: str = ""
     tls_certificate: str = ""
     tls_key: str = ""
-    tls_key_password: str = ""
+    tls_key_password: Secret = Secret()
     proxy_host: str = ""
     proxy_port: Port = 0
     proxy_username: str = ""
-    proxy_password: str = ""
+    proxy_password: Secret = Secret()

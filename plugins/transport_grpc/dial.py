@@ -69,7 +69,7 @@ async def _ask_proxy(stream: trio.SocketStream, config: GrpcConfig) -> None:
     target = authority(config.host, config.port)
     request = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
     if config.proxy_username:
-        user = f"{config.proxy_username}:{config.proxy_password}".encode()
+        user = f"{config.proxy_username}:{config.proxy_password.reveal()}".encode()
         request += f"Proxy-Authorization: Basic {base64.b64encode(user).decode()}\r\n"
     where = f"the proxy {authority(config.proxy_host, config.proxy_port)}"
     try:

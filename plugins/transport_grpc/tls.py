@@ -37,7 +37,7 @@ def server_context(config: GrpcConfig) -> ssl.SSLContext | None:
             config.tls_certificate,
             config.tls_key or None,
             # Given always: without it OpenSSL would ask on the terminal.
-            password=lambda: config.tls_key_password,
+            password=lambda: config.tls_key_password.reveal(),
         )
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(

@@ -30,7 +30,8 @@ NEEDS: dict[str, dict[str, Any]] = {
     "TbGetTelemetryNode": {"latestTsKeyNames": ["temperature"], "fetchMode": "ALL"},
     "TbRuleChainInputNode": {"ruleChainId": "0e5d5a10-0000-11f0-8000-00000000000f"},
     "TbCreateRelationNode": {"entityType": "ASSET", "entityNamePattern": "a"},
-    "TbMqttNode": {"host": "localhost"},
+    "TbMqttNode": {"host": "localhost", "port": 9},
+    "TbRestApiCallNode": {"restEndpointUrlPattern": "http://localhost:9/"},
 }
 """What a user must fill in, because the configuration that is offered does not start."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trio
 
+from appliance.config.fields import Secret
 from appliance.extension.ports import Link
 from appliance.kernel.events import ignore
 from appliance.model.errors import ConfigError, Retryable
@@ -58,7 +59,7 @@ async def test_a_certificate_and_a_key_in_two_files(certificates: Certificates) 
 
 async def test_an_encrypted_key(certificates: Certificates) -> None:
     files = {"tls_certificate": str(certificates.certificate)}
-    files |= {"tls_key": str(certificates.encrypted), "tls_key_password": PASSWORD}
+    files |= {"tls_key": str(certificates.encrypted), "tls_key_password": Secret(PASSWORD)}
     async with _echo_server(tls=True, **files) as port:
         await _talk(port, tls=True, tls_ca=str(certificates.ca))
 
@@ -95,7 +96,7 @@ async def test_a_missing_authority_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("password", ["", "wrong"])
 async def test_a_key_that_does_not_open_is_named(certificates: Certificates, password: str) -> None:
     settings = {"tls_certificate": str(certificates.certificate)}
-    settings |= {"tls_key": str(certificates.encrypted), "tls_key_password": password}
+    settings |= {"tls_key": str(certificates.encrypted), "tls_key_password": Secret(password)}
     server = GrpcTransport(GrpcConfig(port=0, tls=True, **settings), ignore)  # type: ignore[arg-type]  # settings are all text
     with pytest.raises(ConfigError, match=r"transport\.tls_certificate"):
         await server.serve(_echo)
@@ -149,7 +150,7 @@ async def test_a_proxy_connects_us(certificates: Certificates, tls: bool) -> Non
     proxy = HttpProxy()
     settings = {"tls": tls, "tls_certificate": str(certificates.combined)}
     async with _echo_server(**settings) as port, _proxy(proxy) as through:
-        through |= {"proxy_username": "worker", "proxy_password": "geheim ö"}
+        through |= {"proxy_username": "worker", "proxy_password": Secret("geheim ö")}
         await _talk(port, tls=tls, tls_ca=str(certificates.ca), **through)
     (head,) = proxy.asked
     assert head.startswith(f"CONNECT localhost:{port} HTTP/1.1\r\n".encode())

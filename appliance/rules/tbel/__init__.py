@@ -4,7 +4,7 @@ Text → tokens (`lexer`) → tree (`parser`) → closures (`compiler`). Every p
 (TBEL 1.2.8) as recorded in tests/fixtures/corpus/tbel.json: a script that gives a value there gives
 the same value here. What we let pass and the reference does not is listed in `families`.
 
-Limits (see `limits`): 400 000 steps, 8 MB, 60 calls deep, 50 000 characters.
+Limits (see `limits`): 400 000 steps, 8 MB, 100 calls deep, 50 000 characters.
 """
 
 from __future__ import annotations

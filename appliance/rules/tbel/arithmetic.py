@@ -285,6 +285,8 @@ def _same_float(left: Any, op: str, right: Any) -> Any:
 
 
 def _same_big(left: Any, op: str, right: Any) -> Any:
+    if op == "**" and not 0 <= right <= 1000:
+        raise TbelError("the exponent is out of range")
     if op == "/":
         return BigInteger(truncated_quotient(int(left), int(right)))
     if op == "%":

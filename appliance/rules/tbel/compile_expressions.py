@@ -30,6 +30,7 @@ from appliance.rules.tbel.kinds import assignable, box, convert, convertible, ty
 from appliance.rules.tbel.limits import Limits
 from appliance.rules.tbel.names import CLASSES, CONSTANTS
 from appliance.rules.tbel.numerals import number
+from appliance.rules.tbel.printer import expression as printed
 from appliance.rules.tbel.scope import Scope
 from appliance.rules.tbel.signatures import (
     CONSTANTS as STATIC_VALUES,
@@ -116,7 +117,7 @@ class ExpressionCompiler:
         inner = self.compile(node.inner)
         code = Code(inner.run, inner.type, inner.literal, inner.value)
         if not inner.literal:
-            code.name = self.context.source.text[node.inner.at :].split(")")[0].strip()
+            code.name = printed(node.inner)
         return code
 
     # access
@@ -361,8 +362,6 @@ class ExpressionCompiler:
         name = node.name
         if name in CLASSES or is_helper(name) or name in CONSTANTS:
             return Code(lambda scope: True, "Boolean")
-        if "." in self.context.source.text[node.at :].split(";")[0]:
-            return Code(lambda scope: False, "Boolean")
         return Code(lambda scope: scope.owner(name) is not None, "Boolean")
 
     def with_(self, node: ast.With) -> Code:

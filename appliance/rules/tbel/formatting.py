@@ -31,6 +31,8 @@ def java_format(pattern: str, values: list[Any]) -> str:
             raise TbelError(f"UnknownFormatConversionException: {pattern[mark : mark + 2]}")
         explicit, flags, width, precision, letter, _ = match.groups()
         at = match.end(5)
+        if max(int(width or 0), int(precision or 0)) > 100_000:
+            raise TbelError("the format is too wide")
         if letter == "n":
             parts.append("\n")
             continue

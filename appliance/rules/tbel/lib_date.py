@@ -21,7 +21,6 @@ from appliance.rules.tbel.values import Long
 Function = TypeVar("Function", bound=Callable[..., Any])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS = 1_000_000_000
-_ISO = "yyyy-MM-dd[[ ]['T']HH:mm[:ss[.SSS]][ ][XXX]]"
 _ISO_OFFSET = re.compile(
     r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(Z|[+-]\d{2}(?::?\d{2})?)"
 )
@@ -161,22 +160,18 @@ def _iso(text: str) -> TbDate | None:
 
 
 def _rfc_1123(text: str) -> TbDate | None:
-    match = _RFC_1123.fullmatch(text) or _RFC_1123.fullmatch(text.strip() + " +0000")
-    if match is None or (text.strip() + " +0000" == match.string and _bare_weekday(match)):
+    match = _RFC_1123.fullmatch(text)
+    if match is None:
         return None
     weekday, day, month, year, hour, minute, second, offset = match.groups()
     if month not in _MONTHS:
         return None
-    moment = _datetime(int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute),
-                       int(second or 0), 0, UTC if offset == "GMT" else zone(offset))  # fmt: skip
+    tz = UTC if offset == "GMT" else zone(offset)
+    date = int(year), _MONTHS.index(month) + 1, int(day)
+    moment = _datetime(*date, int(hour), int(minute), int(second or 0), 0, tz)
     if weekday and _DAYS[moment.weekday()] != weekday:
         return None
     return _of_datetime(moment, 0)
-
-
-def _bare_weekday(match: re.Match[str]) -> bool:
-    """Text without a zone is refused where the server's zone is UTC, as the reference does."""
-    return True
 
 
 @java("Date", "static long parse(String)")
@@ -193,8 +188,6 @@ def _parse_pattern(text: str | None, pattern: str) -> Long:
     try:
         found = read(text or "", pattern, locale_of("en"), lenient=True)
         fields = {"month": 1, "day": 1, "year": 1970, **found.fields}
-        fields.setdefault("hour", 0) if not {"hour12", "hour11", "hour24"} & fields.keys() else None
-        found.fields = {}
         start = datetime(fields.pop("year"), 1, 1, tzinfo=found.zone or UTC)
         moment = _roll(start, fields)
     except (TbelError, ValueError, OverflowError):

@@ -45,17 +45,13 @@ def _parse(budget: Budget, text: str | None) -> Any:
 
 
 def _fixed(value: float, digits: int) -> float:
+    """Round half away from zero on the shortest decimal text, as BigDecimal.valueOf does."""
     if value != value or value in (float("inf"), float("-inf")):
         raise TbelError("Infinite or NaN")
-    exact = Decimal(repr(float(value)))
-    if digits > 400:
+    if not -300 < digits < 300:
         return float(value)
-    unit = Decimal(1).scaleb(-digits)
-    context_digits = max(28, exact.adjusted() + digits + 5)
-    if context_digits > 900:
-        return float(value)
-    scaled = exact.scaleb(digits).to_integral_value(ROUND_HALF_UP)
-    return float(scaled * unit) if abs(digits) < 300 else float(value)
+    scaled = Decimal(repr(float(value))).scaleb(digits).to_integral_value(ROUND_HALF_UP)
+    return float(scaled.scaleb(-digits))
 
 
 @helper("double toFixed(double,int)")

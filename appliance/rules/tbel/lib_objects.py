@@ -246,6 +246,9 @@ java("Boolean", "static boolean parseBoolean(String)", "static Boolean valueOf(S
 )
 java("Boolean", "static Boolean valueOf(boolean)", "boolean booleanValue()")(lambda v: v)
 java("Boolean", "static String toString(boolean)")(to_text)
+java("Boolean", "static boolean logicalAnd(boolean,boolean)")(lambda a, b: a and b)
+java("Boolean", "static boolean logicalOr(boolean,boolean)")(lambda a, b: a or b)
+java("Boolean", "static boolean logicalXor(boolean,boolean)")(lambda a, b: a != b)
 java("Character", "static int getNumericValue(char)", "static int getNumericValue(int)")(
     lambda c: int(_char(c), 36) if _char(c).isascii() and _char(c).isalnum() else -1
 )

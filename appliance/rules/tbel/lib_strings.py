@@ -115,15 +115,18 @@ java("String", "String intern()", "String toString()")(str)
 @java("String", "String replace(char,char)", "String replace(CharSequence,CharSequence)",
       budget=True)  # fmt: skip
 def _replace(budget: Budget, text: str, old: Any, new: Any) -> str:
-    result = text.replace(to_text(old), to_text(new))
-    budget.grow(len(result))
-    return result
+    before, after = to_text(old), to_text(new)
+    budget.grow(len(text) + text.count(before) * len(after))
+    return text.replace(before, after)
 
 
 @java("String", "String replaceAll(String,String)", budget=True)
 def _replace_all(budget: Budget, text: str, pattern: str, new: str) -> str:
     compiled = java_pattern(pattern)
-    result = compiled.sub(java_replacement(compiled, new), text)
+    replacement = java_replacement(compiled, new)
+    if len(text) * len(new) > 1_000_000:
+        budget.grow(sum(1 for _ in compiled.finditer(text)) * len(new))
+    result = compiled.sub(replacement, text)
     budget.grow(len(result))
     return result
 

@@ -18,7 +18,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     steps_max: turns of loops plus calls of script functions in one run.
     memory_bytes_max: bytes that texts and collections made by the run may take together.
-    depth_max: script functions inside one another; each takes about 8 Python frames.
+    depth_max: script functions inside one another; each takes about 8 of the 1000 frames that
+        Python allows, and running out of those is the same error.
     nesting_max: brackets and blocks inside one another in the text.
     body_chars_max: length of the text, as on the reference.
     arguments_max: arguments of one method call, as on the reference.
@@ -26,7 +27,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     steps_max: int = 400_000
     memory_bytes_max: int = 8 * 1024 * 1024
-    depth_max: int = 60
+    depth_max: int = 100
     nesting_max: int = 40
     body_chars_max: int = 50_000
     arguments_max: int = 10

@@ -204,10 +204,9 @@ class ExpressionParser:
             return self._new(token)
         if word == "isdef":
             self.at += 1
-            name = self.next()
-            while self.is_symbol("."):
-                self.at += 2
-            return ast.IsDefined(name=name.text, at=token.start)
+            if self.token.kind != NAME:
+                raise self.error("expected a name after isdef")
+            return ast.IsDefined(name=self.dotted(), at=token.start)
         if word in CONSTANTS:
             self.at += 1
             return self._postfix(ast.Constant(name=word, at=token.start))

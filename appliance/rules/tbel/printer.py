@@ -41,10 +41,7 @@ def _element(node: ast.Expression) -> str:
 
 
 def _map(node: ast.MapLiteral) -> str:
-    pairs = [
-        f"{text}: {_element(value)}"
-        for text, value in zip(node.key_texts, node.values, strict=True)
-    ]
+    pairs = [f"{t}: {_element(v)}" for t, v in zip(node.key_texts, node.values, strict=True)]
     return "{" + ", ".join(pairs) + "}" if pairs else "{}"
 
 

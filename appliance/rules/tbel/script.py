@@ -6,7 +6,7 @@ from typing import Any
 
 from appliance.rules.tbel.compiler import StatementCompiler
 from appliance.rules.tbel.context import Context
-from appliance.rules.tbel.errors import TbelError
+from appliance.rules.tbel.errors import LimitError, TbelError
 from appliance.rules.tbel.families import Warning_
 from appliance.rules.tbel.grouping import Run
 from appliance.rules.tbel.kinds import from_json
@@ -47,7 +47,10 @@ class Script:
         Raises:
             TbelError: the script failed.
         """
-        return plain(self.run_raw(*[from_json(argument) for argument in arguments]))
+        try:
+            return plain(self.run_raw(*[from_json(argument) for argument in arguments]))
+        except RecursionError:
+            raise LimitError("the value is nested too deeply") from None
 
     def run_raw(self, *arguments: Any) -> Any:
         """Run with TBEL values, which the script may change; the result is one too.
@@ -61,7 +64,7 @@ class Script:
         try:
             return self._run(Scope(variables, None, State(Budget(self._limits))))
         except RecursionError:
-            raise TbelError("the script is nested too deeply") from None
+            raise LimitError("Script timeout!") from None
 
 
 def compile_script(

@@ -22,10 +22,11 @@ def test_it_offers_one_transport_by_the_name_of_grpc() -> None:
     assert isinstance(spec.build(spec.config_type(), context), GrpcTransport)
 
 
-def test_the_defaults_are_those_of_a_real_edge() -> None:
+def test_the_defaults_are_those_of_a_real_edge_but_a_quieter_keepalive() -> None:
+    """A ping every 30 s instead of 10: lines are paid by the byte."""
     config = GrpcConfig()
     assert (config.host, config.port, config.tls) == ("localhost", 7070, False)
-    assert (config.keepalive_s, config.keepalive_wait_s) == (10.0, 5.0)
+    assert (config.keepalive_s, config.keepalive_wait_s) == (30.0, 5.0)
     assert config.inbound_bytes_max == 4_194_304
 
 

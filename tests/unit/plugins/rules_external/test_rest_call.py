@@ -1,0 +1,150 @@
+"""rest api call, against a server on a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import trio
+
+from appliance.testing.rules import RuleBench
+from plugins.rules_external import register_rule_nodes
+
+NODE = "0e5d5a10-0000-11f0-8000-000000000001"
+Handler = Callable[[trio.abc.Stream], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[int]:
+    """A TCP server for the time of the test; gives its port."""
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, handler, 0)
+        yield listeners[0].socket.getsockname()[1]
+        nursery.cancel_scope.cancel()
+
+
+class Server:
+    """Answers every request with the same bytes and keeps what was asked."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+        self.asked: list[bytes] = []
+
+    async def __call__(self, stream: trio.abc.Stream) -> None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += await stream.receive_some(65536)
+        head, _, body = data.partition(b"\r\n\r\n")
+        for line in head.split(b"\r\n"):
+            if line.lower().startswith(b"content-length:"):
+                while len(body) < int(line.partition(b":")[2]):
+                    body += await stream.receive_some(65536)
+        self.asked.append(head + b"\r\n\r\n" + body)
+        await stream.send_all(self.answer)
+
+
+async def call(
+    configuration: dict[str, Any], data: Any, metadata: dict[str, str]
+) -> tuple[str, Any, dict[str, str]]:
+    """(label, data, metadata) of what the node told."""
+    bench = RuleBench(register_rule_nodes().nodes)
+    node = {
+        "id": {"id": NODE},
+        "type": "org.thingsboard.rule.engine.rest.TbRestApiCallNode",
+        "name": "rest",
+        "configurationVersion": 3,
+        "configuration": configuration,
+        "debugSettings": {"allEnabled": True},
+    }
+    bench.load(
+        {"id": {"id": "0e5d5a10-0000-11f0-8000-000000000002"}, "name": "c", "root": True},
+        {"firstNodeIndex": 0, "nodes": [node]},
+    )
+    assert bench.engine.nodes()[0].refusal is None, bench.engine.nodes()[0].refusal
+    await bench.send("POST_TELEMETRY_REQUEST", bench.add_device("D1"), data, metadata)
+    event = bench.engine.debug_events(UUID(NODE))[-1]
+    return event.label or "", event.message.data, event.message.metadata
+
+
+def answer(status: str, body: bytes, headers: str = "") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nX-Own: yes\r\n{headers}\r\n"
+    return head.encode() + body
+
+
+async def test_a_2xx_answer_becomes_the_data() -> None:
+    server = Server(answer("201 Created", b'{"ok":[1,2.5]}'))
+    async with serving(server) as port:
+        label, data, metadata = await call(
+            {
+                "restEndpointUrlPattern": f"http://localhost:{port}/api/${{name}}/a b?x=$[t]",
+                "headers": {"X-Name": "${name}", "Content-Type": "application/json"},
+                "credentials": {"type": "basic", "username": "u", "password": "p"},
+            },
+            {"t": 21},
+            {"name": "Über"},
+        )
+    assert (label, data) == ("Success", {"ok": [1, 2.5]})
+    expected = {"status": "CREATED", "statusCode": "201", "statusReason": "Created"}
+    assert expected.items() <= metadata.items() and metadata["X-Own"] == "yes"
+    (asked,) = server.asked
+    assert asked.startswith(b"POST /api/%C3%9Cber/a%20b?x=21 HTTP/1.1\r\n")
+    assert b"Authorization: Basic dTpw" in asked and asked.endswith(b'\r\n\r\n{"t":21}')
+
+
+async def test_another_status_is_a_failure_with_the_data_kept() -> None:
+    server = Server(answer("404 Not Found", b"no such"))
+    async with serving(server) as port:
+        url = f"http://localhost:{port}/"
+        label, data, metadata = await call({"restEndpointUrlPattern": url}, {"a": 1}, {})
+    assert (label, data) == ("Failure", {"a": 1})
+    assert (metadata["status"], metadata["error_body"]) == ("NOT_FOUND", "no such")
+
+
+async def test_a_get_has_no_body_and_an_empty_answer_is_an_empty_object() -> None:
+    server = Server(answer("200 OK", b""))
+    async with serving(server) as port:
+        url = f"http://localhost:{port}/"
+        configuration = {"restEndpointUrlPattern": url, "requestMethod": "GET"}
+        label, data, _ = await call(configuration, {"a": 1}, {})
+    assert (label, data) == ("Success", {})
+    assert server.asked[0].endswith(b"\r\n\r\n") and b"Content-Length" not in server.asked[0]
+
+
+async def test_an_unreachable_server_is_a_failure_that_says_so() -> None:
+    label, data, metadata = await call(
+        {"restEndpointUrlPattern": "http://localhost:9/"}, {"a": 1}, {}
+    )
+    assert (label, data) == ("Failure", {"a": 1})
+    assert "localhost" in metadata["error"]
+
+
+async def test_a_silent_server_is_given_up_after_the_read_timeout() -> None:
+    async def silent(stream: trio.abc.Stream) -> None:
+        await trio.sleep_forever()
+
+    async with serving(silent) as port:
+        url = f"http://localhost:{port}/"
+        configuration = {"restEndpointUrlPattern": url, "readTimeoutMs": 30}
+        label, _, metadata = await call(configuration, {}, {})
+    assert (label, metadata["error"]) == ("Failure", "no response in time")
+
+
+async def test_a_response_beyond_the_buffer_is_a_failure() -> None:
+    server = Server(answer("200 OK", b"x" * 3000))
+    async with serving(server) as port:
+        url = f"http://localhost:{port}/"
+        configuration = {"restEndpointUrlPattern": url, "maxInMemoryBufferSizeInKb": 2}
+        label, _, metadata = await call(configuration, {}, {})
+    assert label == "Failure" and "larger than 2048 bytes" in metadata["error"]
+
+
+async def test_plain_text_loses_its_quotes_where_asked() -> None:
+    server = Server(answer("200 OK", b"plain answer"))
+    async with serving(server) as port:
+        url = f"http://localhost:{port}/"
+        configuration = {"restEndpointUrlPattern": url, "parseToPlainText": True}
+        label, data, _ = await call(configuration, "hello", {})
+    assert (label, data) == ("Success", "plain answer")
+    assert server.asked[0].endswith(b"\r\n\r\nhello")

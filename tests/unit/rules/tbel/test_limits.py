@@ -1,0 +1,62 @@
+"""A script that wants too much is stopped, with an error of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance.rules.tbel import LimitError, Limits, TbelError, TbelSyntaxError, compile_script
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "while (true) { }",
+        "until (false) { }",
+        "for (var i = 0; i < 1; i = 0) { msg.x = i; }",
+        "foreach (x : 2147483646) { msg.x = x; }",
+        "function f(n) { return f(n + 1); } return f(0);",
+        "function f() { return g(); } function g() { return f(); } return f();",
+        'var s = "0123456789"; while (true) { s = s + s; }',
+        'var s = "x".repeat(4000000); var t = s.replace("x", s);',
+        'return "x".repeat(2000000000);',
+        'return padStart("x", 2000000000, "0");',
+        "return new int[2000000000];",
+        'var l = ["x"]; while (true) { l.addAll(l); }',
+        'var l = ["x"]; while (true) { l = l.concat(l); }',
+        'return String.format("%2000000000d", 1);',
+        "var m = {}; m.m = m; return m;",
+        "var l = []; l.push(l); return JSON.stringify(l);",
+    ],
+)
+def test_a_bomb_is_an_error(text: str) -> None:
+    with pytest.raises(TbelError):
+        compile_script(text).run({}, {}, "T")
+
+
+def test_an_endless_loop_is_a_limit_error() -> None:
+    with pytest.raises(LimitError):
+        compile_script("while (true) { }", limits=Limits(steps_max=1000)).run({}, {}, "T")
+
+
+def test_work_within_the_limits_is_done() -> None:
+    text = "var s = 0; for (var i = 0; i < 1000; i++) { s += i; } return s;"
+    assert compile_script(text, limits=Limits(steps_max=1000)).run({}, {}, "T") == 499500
+
+
+def test_recursion_of_a_sane_depth_works() -> None:
+    text = "function f(n) { if (n == 0) { return 0; } return 1 + f(n - 1); } return f(50);"
+    assert compile_script(text).run({}, {}, "T") == 50
+
+
+@pytest.mark.parametrize("opening", ["(", "[", "{", "-(", "!("])
+def test_text_that_is_nested_too_deeply_does_not_compile(opening: str) -> None:
+    with pytest.raises(TbelSyntaxError):
+        compile_script("return " + opening * 5000 + ";")
+    closing = {"(": ")", "[": "]", "{": "}"}[opening[-1]]
+    with pytest.raises(TbelSyntaxError):
+        compile_script("return " + opening * 2000 + "1" + closing * 2000 + ";")
+
+
+def test_a_body_that_is_too_long_does_not_compile() -> None:
+    with pytest.raises(TbelSyntaxError):
+        compile_script("return 1;" + " " * 50_000)
