@@ -40,7 +40,7 @@ def number(text: str) -> Any:
     if text[:1] == "0" and text[1:2].isalpha() and suffix not in "lLIB":
         raise TbelError(f"badly formatted number: {text}")
     if suffix in ("l", "L") and _PLAIN.fullmatch(body):
-        return _long(int(body, 8) if len(body) > 1 and body[0] == "0" else int(body))
+        return Long(_octal(body)) if len(body) > 1 and body[0] == "0" else _long(int(body))
     if suffix and suffix in "dDfF" and _DECIMAL.fullmatch(body):
         return float(body) if suffix in "dD" else to_float(float(body))
     if suffix == "I" and _PLAIN.fullmatch(body):

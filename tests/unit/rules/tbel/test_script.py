@@ -65,6 +65,8 @@ def test_a_wrong_number_of_arguments_is_an_error() -> None:
         "if (1) { }",
         "return 1 2;",
         "return `a`;",
+        "return 08;",
+        "return 08L;",
         "return new HashMap();",
     ],
 )
