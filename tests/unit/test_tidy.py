@@ -60,7 +60,7 @@ CATCHES_EVERYTHING = {
     "appliance/extension/registry.py": "code from outside; what it raises is told",
     "appliance/extension/external.py": "code from outside; what it raises is told",
     "appliance/cli/entry.py": "the last frame: every error becomes words and an exit code",
-    "appliance/rules/compile.py": "a node that cannot start is refused, its chain runs (§2.4)",
+    "appliance/rules/compile.py": "a node that cannot be made is refused, its chain works",
     "appliance/rules/run.py": "a node's fault is its Failure (rule-engine.md §2.4)",
     "appliance/web/connection.py": "one request must not end the listener",
     "appliance/cli/selftest.py": "a check that fails is the answer, not the end",

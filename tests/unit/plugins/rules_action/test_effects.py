@@ -1,0 +1,152 @@
+"""What nodes cause beside the unit: notices, requests, replies, signs of life."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from appliance.model.ids import EntityId
+from appliance.model.telemetry import Scope
+from appliance.rules.ports import RpcOutcome
+from appliance.testing.rules import START_MS, RuleBench
+from plugins.rules_action import register_rule_nodes
+
+NODE = UUID("0e5d5a10-0000-11f0-8000-000000000001")
+
+
+def bench_with(type: str, configuration: dict[str, Any]) -> tuple[RuleBench, EntityId]:
+    bench = RuleBench(register_rule_nodes().nodes)
+    node = {
+        "id": {"id": str(NODE)},
+        "type": f"org.thingsboard.rule.engine.{type}",
+        "name": "node",
+        "configurationVersion": 9,
+        "configuration": configuration,
+        "debugSettings": {"allEnabled": True},
+    }
+    bench.load(
+        {"id": {"id": "0e5d5a10-0000-11f0-8000-000000000002"}, "name": "c", "root": True},
+        {"firstNodeIndex": 0, "nodes": [node]},
+    )
+    return bench, bench.add_device("D")
+
+
+async def test_a_device_hears_of_shared_attributes_unless_the_message_says_no() -> None:
+    bench, device = bench_with("telemetry.TbMsgAttributesNode", {"scope": "SHARED_SCOPE"})
+    await bench.send("POST_ATTRIBUTES_REQUEST", device, {"a": 1})
+    await bench.send("POST_ATTRIBUTES_REQUEST", device, {"b": 1}, {"notifyDevice": "false"})
+    assert bench.services.notified == [(device, Scope.SHARED, {"a": 1}, ())]
+
+
+async def test_a_device_hears_of_deleted_shared_attributes() -> None:
+    configuration = {"scope": "SHARED_SCOPE", "keys": ["a"]}
+    bench, device = bench_with("telemetry.TbMsgDeleteAttributesNode", configuration)
+    await bench.send("X", device, {}, {})
+    assert bench.services.notified == [(device, Scope.SHARED, {}, ("a",))]
+
+
+async def test_values_reach_calculated_fields_by_saving_and_without() -> None:
+    for type in ("telemetry.TbMsgTimeseriesNode", "telemetry.TbCalculatedFieldsNode"):
+        bench, device = bench_with(type, {})
+        await bench.send("POST_TELEMETRY_REQUEST", device, {"a": "1.5"}, {"ts": "3"})
+        (given,) = bench.services.calculated
+        assert (given.entity, given.scope, given.ts, given.values) == (device, None, 3, {"a": 1.5})
+
+
+async def test_a_sign_of_life_is_told_with_the_messages_time() -> None:
+    bench, device = bench_with("action.TbDeviceStateNode", {"event": "CONNECT_EVENT"})
+    await bench.send("X", device, {}, {"ts": "1600000000000"})
+    assert bench.services.device_events == [(device, "CONNECT_EVENT", 1_600_000_000_000)]
+
+
+async def test_signs_of_life_are_limited_to_30_a_minute() -> None:
+    bench, device = bench_with("action.TbDeviceStateNode", {"event": "ACTIVITY_EVENT"})
+    for _ in range(40):
+        await bench.send("X", device, {})
+        await bench.advance(1_000)
+    assert len(bench.services.device_events) == 30
+
+
+async def test_a_request_of_the_server_keeps_its_number_and_time() -> None:
+    bench, device = bench_with("rpc.TbSendRPCRequestNode", {"timeoutInSeconds": 10})
+    metadata = {
+        "requestUUID": str(NODE),
+        "expirationTime": "1700000099000",
+        "persistent": "true",
+        "retries": "2",
+    }
+    body = {"method": "m", "params": '"p"', "additionalInfo": {"q": 1}}
+    work = await bench.send("RPC_CALL_FROM_SERVER_TO_DEVICE", device, body, metadata)
+    (request,) = bench.services.rpc
+    assert work.failure is None
+    assert (request.request_uuid, request.expires_ms) == (NODE, 1_700_000_099_000)
+    assert (request.params, request.persistent, request.retries) == ("p", True, 2)
+    assert request.additional_info == {"q": 1}
+
+
+async def test_an_answer_that_comes_later_is_a_message_with_a_unit_of_its_own() -> None:
+    bench, device = bench_with("rpc.TbSendRPCRequestNode", {"timeoutInSeconds": 10})
+    waiting = []
+    bench.services.answer = lambda request, done: waiting.append(done)
+    await bench.send("X", device, {"method": "m", "params": {}}, {"k": "v"})
+    assert bench.services.rpc[0].expires_ms == START_MS + 10_000
+    waiting[0](RpcOutcome({"ok": True}))
+    await bench.settle()
+    event = bench.engine.debug_events(NODE)[-1]
+    assert (event.label, event.message.type) == ("Success", "X")
+    assert (event.message.data, event.message.metadata) == ({"ok": True}, {"k": "v"})
+
+
+async def test_a_devices_request_is_answered_after_the_commit() -> None:
+    bench, device = bench_with("rpc.TbSendRPCReplyNode", {})
+    metadata = {"requestId": "3", "serviceId": "s", "sessionId": str(NODE)}
+    await bench.send("TO_SERVER_RPC_REQUEST", device, {"a": 1}, metadata)
+    assert bench.services.replies == [(device, "s", str(NODE), 3, '{"a":1}')]
+
+
+async def test_alarm_rules_with_a_duration_fire_by_the_clock() -> None:
+    bench, _ = bench_with("profile.TbDeviceProfileNode", {})
+    predicate = {"type": "NUMERIC", "operation": "GREATER", "value": {"defaultValue": 0}}
+    condition = {
+        "condition": [{"key": {"type": "TIME_SERIES", "key": "d"}, "predicate": predicate}],
+        "spec": {"type": "DURATION", "unit": "SECONDS", "predicate": {"defaultValue": 30}},
+    }
+    rules = {"alarmType": "Dur", "createRules": {"MAJOR": {"condition": condition}}}
+    bench.add("DEVICE_PROFILE", {"name": "p", "profileData": {"alarms": [rules]}})
+    device = bench.add_device("P", "p")
+    await bench.send("POST_TELEMETRY_REQUEST", device, {"d": 1})
+    assert bench.state.active_alarm(device, "Dur") is None
+    await bench.advance(60_000)
+    alarm = bench.state.active_alarm(device, "Dur")
+    assert alarm is not None and alarm["severity"] == "MAJOR"
+    end = alarm["endTs"]
+    await bench.advance(120_000)
+    again = bench.state.active_alarm(device, "Dur")
+    assert again is not None and again["endTs"] == end, "the clock alone does not update it"
+
+
+async def test_progress_of_alarm_rules_survives_a_restart_where_asked() -> None:
+    bench, _ = bench_with("profile.TbDeviceProfileNode", {"persistAlarmRulesState": True})
+    predicate = {"type": "NUMERIC", "operation": "GREATER", "value": {"defaultValue": 0}}
+    condition = {
+        "condition": [{"key": {"type": "TIME_SERIES", "key": "r"}, "predicate": predicate}],
+        "spec": {"type": "REPEATING", "predicate": {"defaultValue": 3}},
+    }
+    rules = {"alarmType": "Rep", "createRules": {"MAJOR": {"condition": condition}}}
+    bench.add("DEVICE_PROFILE", {"name": "p", "profileData": {"alarms": [rules]}})
+    device = bench.add_device("P", "p")
+    for _ in range(2):
+        await bench.send("POST_TELEMETRY_REQUEST", device, {"r": 1})
+    await bench.restart()
+    node = {
+        "id": {"id": str(NODE)},
+        "type": "org.thingsboard.rule.engine.profile.TbDeviceProfileNode",
+        "name": "node",
+        "configuration": {"persistAlarmRulesState": True},
+    }
+    bench.load(
+        {"id": {"id": "0e5d5a10-0000-11f0-8000-000000000002"}, "name": "c", "root": True},
+        {"firstNodeIndex": 0, "nodes": [node]},
+    )
+    await bench.send("POST_TELEMETRY_REQUEST", device, {"r": 1})
+    assert bench.state.active_alarm(device, "Rep") is not None
