@@ -20,13 +20,14 @@ from appliance.extension.hookspecs import Context
 from appliance.model.errors import ApplianceError, Retryable
 from plugins.storage_duckdb.committer import Group
 from plugins.storage_duckdb.config import DuckdbStorageConfig
+from plugins.storage_duckdb.damage import DamageReport
 from plugins.storage_duckdb.database import Database
 from plugins.storage_duckdb.events import ApplyFailed, BatchApplied
 from plugins.storage_duckdb.format import Record
 from plugins.storage_duckdb.history import History
 from plugins.storage_duckdb.journal import Journal
 from plugins.storage_duckdb.reader import JournalReader
-from plugins.storage_duckdb.rebuild import DatabaseOpener, is_damage, is_dead
+from plugins.storage_duckdb.rebuild import DatabaseOpener, is_about_data, is_damage, is_dead
 from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
 from plugins.storage_duckdb.staging import Staging
 
@@ -34,6 +35,7 @@ _WAITING_BYTES_MAX = 4 << 20
 _RECORD_OVERHEAD_BYTES = 120
 _BATCH_MAX = 4096
 _RETRY_S = 1.0
+_REFUSALS = (duckdb.Error, ValueError, TypeError, OverflowError, LookupError)
 
 T = TypeVar("T")
 
@@ -46,6 +48,7 @@ class Applier:
         journal: Journal,
         database: Database,
         opener: DatabaseOpener,
+        report: DamageReport,
         config: DuckdbStorageConfig,
         context: Context,
         on_applied: Callable[[Staging], None],
@@ -54,6 +57,7 @@ class Applier:
         self.history = History(database)
         self._journal = journal
         self._opener = opener
+        self._report = report
         self._config = config
         self._context = context
         self._on_applied = on_applied
@@ -147,6 +151,21 @@ class Applier:
         self._forget_waiting()
         self._work.set()
 
+    def _apply_singly(self, records: list[Record]) -> Staging:
+        """One record cannot be stored: step over it and say so; the journal had it delivered."""
+        staging = Staging(self.database.entities, self.database.keys)
+        for record in records:
+            try:
+                staging = self.database.apply([record])
+            except _REFUSALS as error:
+                if not is_about_data(error):
+                    raise
+                self._report.add(f"record {record.seq} cannot be shown", f"its rows: {error}")
+                self.database.step_over(record.seq)
+            else:
+                self.history.applied(staging)
+        return staging
+
     def _forget_waiting(self) -> None:
         """Go on from the journal: memory and database may no longer fit together."""
         self._waiting.clear()
@@ -211,7 +230,12 @@ class Applier:
         database = self.database
         if not records:
             records = self._reader.read(self._journal.segments, database.applied_seq + 1)
-        staging = database.apply(records)
+        try:
+            staging = database.apply(records)
+        except _REFUSALS as error:
+            if not is_about_data(error):
+                raise
+            staging = self._apply_singly(records)
         self.history.applied(staging)
         overdue = time.monotonic() > self._checkpoint_at
         large = database.wal_bytes() > self._config.wal_bytes_max

@@ -135,9 +135,13 @@ class Database:
         Returns what was stored. Raises duckdb.Error, then nothing was.
         """
         staging = Staging(self.entities, self.keys, self.watched)
-        for record in records:
-            if record.seq > self.applied_seq:
-                staging.add(record)
+        try:
+            for record in records:
+                if record.seq > self.applied_seq:
+                    staging.add(record)
+        except BaseException:
+            self._forget_fresh()
+            raise
         if not staging.last_seq:
             return staging
         had_fresh = bool(self.entities.fresh or self.keys.fresh)
@@ -149,6 +153,11 @@ class Database:
             self.dictionary_seq = staging.last_seq
         return staging
 
+    def step_over(self, seq: int) -> None:
+        """Count a record as applied although it cannot be."""
+        self.connection.execute("UPDATE store.meta SET applied_seq = ?", [seq])
+        self.applied_seq = seq
+
     def _transaction(self, staging: Staging) -> None:
         execute = self.connection.execute
         try:
@@ -157,13 +166,16 @@ class Database:
             execute("UPDATE store.meta SET applied_seq = ?", [staging.last_seq])
             execute("COMMIT")
         except BaseException:
-            self.entities.forget_fresh()
-            self.keys.forget_fresh()
+            self._forget_fresh()
             try:
                 execute("ROLLBACK")
             except duckdb.Error:
                 pass  # the failed statement ended the transaction itself
             raise
+
+    def _forget_fresh(self) -> None:
+        self.entities.forget_fresh()
+        self.keys.forget_fresh()
 
     def _store(self, staging: Staging) -> None:
         self._store_dictionaries()

@@ -28,6 +28,10 @@ _DAMAGE = (
     duckdb.IOException, duckdb.SerializationException, duckdb.InternalException,
     duckdb.FatalException,
 )  # fmt: skip
+_ABOUT_DATA = (
+    duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException,
+    duckdb.ConstraintException, duckdb.InvalidTypeException, duckdb.TypeMismatchException,
+)  # fmt: skip
 _NOT_DAMAGE = (
     "could not set lock", "permission denied", "no space left", "file too large", "out of memory",
     "too many open files", "disk quota", "interrupted",
@@ -175,6 +179,13 @@ def is_damage(error: Exception) -> bool:
 def is_dead(error: Exception) -> bool:
     """Whether the connection is of no more use, whatever the reason; the file may be well."""
     return isinstance(error, duckdb.FatalException | duckdb.ConnectionException)
+
+
+def is_about_data(error: Exception) -> bool:
+    """Whether a record itself cannot be stored, so that trying again would never help."""
+    if not isinstance(error, duckdb.Error):
+        return isinstance(error, ValueError | TypeError | OverflowError | LookupError)
+    return isinstance(error, _ABOUT_DATA)
 
 
 def _raise_unless_damage(error: duckdb.Error) -> None:

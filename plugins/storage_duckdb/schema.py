@@ -21,21 +21,21 @@ CREATE TABLE IF NOT EXISTS store.entity_dictionary (
     number INTEGER, entity_type VARCHAR, entity_id UUID);
 CREATE TABLE IF NOT EXISTS store.key_dictionary (number INTEGER, key VARCHAR);
 CREATE TABLE IF NOT EXISTS store.history (
-    entity INTEGER, key INTEGER, ts BIGINT, seq BIGINT, idx SMALLINT, committed_ms BIGINT,
+    entity INTEGER, key INTEGER, ts BIGINT, seq BIGINT, idx INTEGER, committed_ms BIGINT,
     bool_v BOOLEAN, long_v BIGINT, dbl_v DOUBLE, str_v VARCHAR, json_v VARCHAR, ttl_s INTEGER);
 CREATE TABLE IF NOT EXISTS store.event (
-    seq BIGINT, idx SMALLINT, committed_ms BIGINT, outbox VARCHAR, lane TINYINT, type VARCHAR,
+    seq BIGINT, idx INTEGER, committed_ms BIGINT, outbox VARCHAR, lane TINYINT, type VARCHAR,
     action VARCHAR, entity_type VARCHAR, entity_id UUID, body VARCHAR, id UUID);
 CREATE TABLE IF NOT EXISTS store.entity (kind VARCHAR, id UUID, body BLOB);
 CREATE TABLE IF NOT EXISTS store.attribute (
     entity_type VARCHAR, entity_id UUID, scope VARCHAR, key VARCHAR, ts BIGINT, value VARCHAR);
 CREATE TABLE IF NOT EXISTS store.state (owner VARCHAR, key VARCHAR, body BLOB);
 CREATE TABLE IF NOT EXISTS store.quarantine (
-    outbox VARCHAR, lane TINYINT, seq BIGINT, idx SMALLINT, at_ms BIGINT, reason VARCHAR,
+    outbox VARCHAR, lane TINYINT, seq BIGINT, idx INTEGER, at_ms BIGINT, reason VARCHAR,
     size BIGINT, type VARCHAR, action VARCHAR, entity_type VARCHAR, entity_id UUID, note BLOB);
 CREATE TABLE IF NOT EXISTS store.lane (
-    outbox VARCHAR, lane TINYINT, cursor_seq BIGINT, cursor_idx SMALLINT);
-CREATE TABLE IF NOT EXISTS store.done (outbox VARCHAR, lane TINYINT, seq BIGINT, idx SMALLINT);
+    outbox VARCHAR, lane TINYINT, cursor_seq BIGINT, cursor_idx INTEGER);
+CREATE TABLE IF NOT EXISTS store.done (outbox VARCHAR, lane TINYINT, seq BIGINT, idx INTEGER);
 CREATE TABLE IF NOT EXISTS store.gap (
     outbox VARCHAR, lane TINYINT, first_seq BIGINT, first_idx INTEGER, last_seq BIGINT,
     last_idx INTEGER, reason VARCHAR);
@@ -92,8 +92,8 @@ SELECT v.*, coalesce(v.id, {_EVENT_ID}) AS event_id,
         WHEN EXISTS (FROM store.quarantine q WHERE q.outbox = v.outbox AND q.lane = v.lane
             AND q.seq = v.seq AND q.idx = v.idx) THEN 'QUARANTINED'
         WHEN EXISTS (FROM store.gap g WHERE g.outbox = v.outbox AND g.lane = v.lane
-            AND (v.seq, v.idx::INTEGER) >= (g.first_seq, g.first_idx)
-            AND (v.seq, v.idx::INTEGER) <= (g.last_seq, g.last_idx)) THEN 'DROPPED'
+            AND (v.seq, v.idx) >= (g.first_seq, g.first_idx)
+            AND (v.seq, v.idx) <= (g.last_seq, g.last_idx)) THEN 'DROPPED'
         WHEN (v.seq, v.idx) <= (coalesce(l.cursor_seq, 0), coalesce(l.cursor_idx, -1))
             OR EXISTS (FROM store.done d WHERE d.outbox = v.outbox AND d.lane = v.lane
                 AND d.seq = v.seq AND d.idx = v.idx) THEN 'DEPLOYED'
@@ -134,7 +134,7 @@ KEYED_TABLES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "quarantine": (
         ("outbox", "lane", "seq", "idx"),
         {
-            "outbox": "VARCHAR", "lane": "TINYINT", "seq": "BIGINT", "idx": "SMALLINT",
+            "outbox": "VARCHAR", "lane": "TINYINT", "seq": "BIGINT", "idx": "INTEGER",
             "at_ms": "BIGINT", "reason": "VARCHAR", "size": "BIGINT", "type": "VARCHAR",
             "action": "VARCHAR", "entity_type": "VARCHAR", "entity_id": "UUID", "note": "BLOB",
         },

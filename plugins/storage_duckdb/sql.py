@@ -17,12 +17,8 @@ from appliance.model.errors import ConfigError, Permanent
 from plugins.storage_duckdb.database import FILE, connect
 from plugins.storage_duckdb.folders import FolderLock, Folders
 
-_READING = {
-    duckdb.StatementType.SELECT,
-    duckdb.StatementType.EXPLAIN,
-    duckdb.StatementType.RELATION,
-}
-_READING_WORDS = ("select", "with", "from", "describe", "show", "summarize", "explain", "values")
+_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.RELATION}
+_READING_WORDS = ("select", "with", "from", "describe", "show", "summarize", "values")
 
 
 def select(

@@ -1,11 +1,11 @@
 """Changes on their way into DuckDB: columns for what is much, folded rows for what is little.
 
-Points are collected in packed columns (52 bytes each) that DuckDB reads in place as one Arrow
+Points are collected in packed columns (54 bytes each) that DuckDB reads in place as one Arrow
 batch: the only way in that is fast enough without numpy or pyarrow. A telemetry record goes
 from its bytes to the columns without becoming objects: what stands before a number in an entry is
 the same for a key every time, so it is looked up instead of parsed (1 µs a value, not 7). Text and
-JSON points, events and state go in as lists. Entities and states keep the last write of the batch; attributes keep
-one fold per key, because the newest ts wins and a delete forgets what was before it.
+JSON points, events and state go in as lists. Entities and states keep the last write of the batch;
+attributes keep one fold per key, because the newest ts wins and a delete forgets what was before.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _ARROW_TYPES = {
     "d": na.float64(),
 }
 _POINT_COLUMNS = {
-    "entity": "i", "key": "i", "ts": "q", "seq": "q", "idx": "h", "committed_ms": "q",
+    "entity": "i", "key": "i", "ts": "q", "seq": "q", "idx": "i", "committed_ms": "q",
     "kind": "b", "long": "q", "double": "d", "ttl_s": "i",
 }  # fmt: skip
 

@@ -200,10 +200,12 @@ class DuckdbStorage:
         ]
         for event in events:
             del opened.aside[event.position]
+            opened.released.add(event.position)
         try:
             await opened.committer.commit([Unit(events=[e.event for e in events])], releases)
         except BaseException:
             opened.aside.update((entry.event.position, entry) for entry in chosen)
+            opened.released.difference_update(event.position for event in events)
             raise
         return len(chosen)
 
@@ -306,12 +308,13 @@ class _Open:
     def __init__(self, config: DuckdbStorageConfig, context: Context, found: _Opened) -> None:
         self.journal = journal = found.journal
         self.report = found.report
+        self.released: set[Position] = set()
         self.outboxes = Outboxes(journal, config.ring_bytes_max)
         self.aside = {
             position: quarantined_of(note) for position, note in found.database.quarantine_notes()
         }
         self.applier = Applier(
-            journal, found.database, found.opener, config, context, self._applied
+            journal, found.database, found.opener, found.report, config, context, self._applied
         )
         self.committer = Committer(
             journal, self.outboxes.ledger, context, self._durable, config.backlog_bytes_max
@@ -331,7 +334,8 @@ class _Open:
     def _applied(self, staging: Staging) -> None:
         """Only matters while catching up after a start: these notes were not yet known."""
         for note in staging.quarantines:
-            self.aside.setdefault(note.position, quarantined_of(note))
+            if note.position not in self.released:
+                self.aside.setdefault(note.position, quarantined_of(note))
         for release in staging.releases:
             self.aside.pop(release.position, None)
 
