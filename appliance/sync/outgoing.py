@@ -4,14 +4,21 @@ A refused parcel is split in halves, again and again, until the refused event st
 rounds for a pack of 100. Alone it is tried `retries_max` times more, `retry_interval_s` apart,
 then it goes to quarantine with the peer's words and everything else moves on.
 
-While the peer refuses *everything* (`SICK_AFTER` refusals in a row), it is the peer that is ill,
-not the data: then one parcel at a time probes it, and what ends in quarantine meanwhile is marked,
-so that it is taken out again when the peer accepts something.
-"Rate limit reached" only pauses and never counts as a try.
+A peer that refuses *everything* is ill, and then it is not the data's fault; but from one device's
+values alone nobody can tell. So blame is dealt out ever more slowly: each event that goes to
+quarantine without the peer having accepted anything since the last one doubles the tries of the
+next. Of a peer that is ill for an hour come seven wrong suspicions, and a run of bad values of the
+only device still ends. After `SICK_AFTER` refusals in a row one parcel at a time probes the peer.
+
+"Rate limit reached" only pauses and never counts as a try. No answer within `answer_timeout_s` is
+a refusal if the peer has answered something that was sent later. It is no reason to send the same
+again on the same stream, which loses nothing; a peer that answers nothing at all for so long has
+lost its session, and only a new link helps.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 
@@ -25,8 +32,8 @@ from appliance.sync.window import Window
 RATE_LIMIT_TEXT = "Rate limit reached"
 SICK_AFTER = 12
 """More than the seven refusals that splitting one pack of 100 down to its bad event can cost."""
-
-
+PATIENCE_DOUBLINGS_MAX = 10
+"""A thousandfold patience: eight hours at the default interval and number of tries."""
 PRIORITY_WINDOW = 16
 """RPC answers and alarms in flight: sixteen people rarely press at once."""
 
@@ -63,14 +70,17 @@ class Answer(msgspec.Struct, frozen=True):
     delivered: list[StoredEvent] = []
     refused: list[StoredEvent] = []
     reason: str = ""
-    while_sick: bool = False
 
 
 class Outgoing:
-    """The state of one link's sending half, for all lanes."""
+    """The state of one link's sending half, for all lanes.
+
+    careful: one parcel at a time, so that it is clear which one broke the link.
+    """
 
     def __init__(self, limits: OutgoingLimits, random_id: Callable[[], int] | None = None) -> None:
         self.limits = limits
+        self.careful = False
         self._random_id = random_id or _random_id
         self.lanes = {lane: LanePacker(lane, limits.waiting_max) for lane in Lane}
         self.existence = Existence()
@@ -79,19 +89,20 @@ class Outgoing:
         self._again: list[Parcel] = []
         self._in_flight = dict.fromkeys(Lane, 0)
         self._paused_until_s = 0.0
-        self._refusals_in_row = 0
         self._pauses_in_row = 0
+        self._refusals_in_row = 0
+        self._blamed_in_row = 0
+        self._answered_s = -math.inf
+        self._answered_sent_s = -math.inf
         self.latency_s = 0.0
 
     # --- events in ----------------------------------------------------------------------------
 
-    def offer(self, lane: Lane, events: Sequence[StoredEvent], now_s: float, *, more: bool) -> None:
-        """Events read from storage. more: the lane holds yet others behind them."""
-        packer = self.lanes[lane]
-        packer.offer(events, now_s)
+    def offer(self, lane: Lane, events: Sequence[StoredEvent], now_s: float) -> None:
+        """Events read from storage, behind those offered before."""
+        self.lanes[lane].offer(events, now_s)
         if lane is Lane.ENTITY:
             self.existence.offered(events)
-            self.existence.floor = packer.read_to if more else None
 
     # --- parcels out --------------------------------------------------------------------------
 
@@ -100,8 +111,12 @@ class Outgoing:
         """Whether the peer has refused everything for a while."""
         return self._refusals_in_row >= SICK_AFTER
 
-    def next_parcels(self, now_s: float) -> list[tuple[int, Parcel]]:
-        """All that may be sent now, each with its batch id; they count as in flight."""
+    def next_parcels(self, now_s: float, entities_pending: int) -> list[tuple[int, Parcel]]:
+        """All that may be sent now, each with its batch id; they count as in flight.
+
+        entities_pending: ENTITY events that storage has, to see whether all of them are here.
+        """
+        self.existence.pending(entities_pending)
         out: list[tuple[int, Parcel]] = []
         if now_s < self._paused_until_s:
             return out
@@ -110,7 +125,7 @@ class Outgoing:
         return out
 
     def _next(self, now_s: float) -> Parcel | None:
-        if self.peer_sick and self.flights:
+        if self.flights and (self.careful or self.peer_sick):
             return None
         parcel = self._next_again(now_s)
         if parcel is not None:
@@ -174,6 +189,7 @@ class Outgoing:
         """When `next_parcels` or `expire` may have something to do without outside cause."""
         times = [parcel.due_s for parcel in self._again]
         times += [f.sent_s + self.limits.answer_timeout_s for f in self.flights.values()]
+        times.append(self._answered_s + self.limits.answer_timeout_s)
         if self._paused_until_s > now_s:
             times.append(self._paused_until_s)
         if self.lanes[Lane.DATA].waiting:
@@ -185,34 +201,37 @@ class Outgoing:
 
     def answered(self, ack: Ack, now_s: float) -> Answer:
         """An acknowledgement came; unknown ids mean nothing."""
-        flight = self.flights.pop(ack.id, None)
+        flight = self.flights.get(ack.id)
         if flight is None:
             return Answer()
-        parcel = flight.parcel
-        self._in_flight[parcel.lane] -= 1
+        parcel = self.withdraw(ack.id)
+        self._answered_s = now_s
+        self._answered_sent_s = max(self._answered_sent_s, flight.sent_s)
         if ack.success:
             self.latency_s = now_s - flight.sent_s
             self.window.answered(self.latency_s)
-            self._refusals_in_row = self._pauses_in_row = 0
+            self._refusals_in_row = self._blamed_in_row = self._pauses_in_row = 0
             self.finish(parcel)
             return Answer(delivered=parcel.events)
-        self.window.refused()
         if RATE_LIMIT_TEXT in ack.error:
-            return self._pause(parcel, now_s)
-        return self._retry(parcel, ack.error, now_s)
+            self._pause(parcel, now_s)
+            return Answer()
+        return self._refused(parcel, ack.error, now_s)
 
-    def expire(self, now_s: float) -> None:
-        """Send again what got no answer within answer_timeout_s."""
-        limit = now_s - self.limits.answer_timeout_s
-        for batch_id, flight in list(self.flights.items()):
-            if flight.sent_s <= limit:
-                del self.flights[batch_id]
-                self._in_flight[flight.parcel.lane] -= 1
-                self.window.refused()
-                self._again.append(flight.parcel)
+    def expire(self, now_s: float) -> list[Answer]:
+        """Take for refused what got no answer in time while later ones did."""
+        late_s = min(now_s - self.limits.answer_timeout_s, self._answered_sent_s)
+        late = [id for id, flight in self.flights.items() if flight.sent_s < late_s]
+        reason = f"no answer within {self.limits.answer_timeout_s:g} s"
+        return [self._refused(self.withdraw(id), reason, now_s) for id in late]
+
+    def silent(self, now_s: float) -> bool:
+        """Whether the peer owes answers and has given none for answer_timeout_s."""
+        oldest_s = min((flight.sent_s for flight in self.flights.values()), default=now_s)
+        return max(oldest_s, self._answered_s) <= now_s - self.limits.answer_timeout_s
 
     def withdraw(self, batch_id: int) -> Parcel:
-        """Take a parcel back that was not sent after all; then `finish` or `split` it."""
+        """Take a parcel out of flight; then `finish` or `split` it."""
         parcel = self.flights.pop(batch_id).parcel
         self._in_flight[parcel.lane] -= 1
         return parcel
@@ -223,23 +242,27 @@ class Outgoing:
         if parcel.lane is Lane.ENTITY:
             self.existence.answered(parcel.events)
 
-    def _pause(self, parcel: Parcel, now_s: float) -> Answer:
-        self._pauses_in_row += 1
-        doublings = min(self._pauses_in_row, 6)
-        pause_s = self.limits.retry_interval_s * float(2**doublings)
-        self._paused_until_s = now_s + min(pause_s, self.limits.rate_limit_pause_s_max)
+    def _pause(self, parcel: Parcel, now_s: float) -> None:
+        """Wait twice as long as last time; what else was in flight then says nothing new."""
+        self.window.refused()
         self._again.append(parcel)
-        return Answer()
+        if now_s < self._paused_until_s:
+            return
+        self._pauses_in_row += 1
+        pause_s = self.limits.retry_interval_s * 2.0 ** min(self._pauses_in_row, 6)
+        self._paused_until_s = now_s + min(pause_s, self.limits.rate_limit_pause_s_max)
 
-    def _retry(self, parcel: Parcel, reason: str, now_s: float) -> Answer:
+    def _refused(self, parcel: Parcel, reason: str, now_s: float) -> Answer:
+        self.window.refused()
         self._refusals_in_row += 1
         if len(parcel.events) > 1:
             self.split(parcel)
             return Answer()
         parcel.attempts += 1
-        if parcel.attempts > self.limits.retries_max:
+        if parcel.attempts > self.limits.retries_max << self._blamed_in_row:
+            self._blamed_in_row = min(self._blamed_in_row + 1, PATIENCE_DOUBLINGS_MAX)
             self.finish(parcel)
-            return Answer(refused=parcel.events, reason=reason, while_sick=self.peer_sick)
+            return Answer(refused=parcel.events, reason=reason)
         parcel.due_s = now_s + self.limits.retry_interval_s
         self._again.append(parcel)
         return Answer()

@@ -22,6 +22,8 @@ import msgspec
 from appliance.model.unit import Lane, StoredEvent
 
 REQUESTS = frozenset({"ATTRIBUTES_REQUEST", "RELATION_REQUEST", "CALCULATED_FIELD_REQUEST"})
+BEFORE_ALL = (0, -1)
+"""A position before every event's: sequences start at 1."""
 _EVENT_OVERHEAD_BYTES = 64
 
 
@@ -99,7 +101,11 @@ class LanePacker:
         keys: list[Hashable] = []
         size = 0
         for key, group in self._groups.items():
-            if self._held[key] or (taken and _company(group[0]) != _company(taken[0])):
+            if taken and _company(group[0]) != _company(taken[0]):
+                if self.lane is Lane.ENTITY:
+                    break  # nothing overtakes in this lane
+                continue
+            if self._held[key]:
                 continue
             before = len(taken)
             while group and len(taken) < batch_size and not blocked(group[0]):
@@ -156,19 +162,31 @@ def _company(event: StoredEvent) -> Hashable:
 class Existence:
     """Which entities the peer may not know yet: those with an unanswered ENTITY update.
 
-    floor: the ENTITY lane is known up to here (None: to its end); later data must wait.
+    The lanes are read one by one, so data may be here before the entity that was committed ahead
+    of it. `known` counts the ENTITY events that were offered and are not dealt with; as long as
+    storage says that more are pending, data behind the last one offered wait.
     """
 
     def __init__(self) -> None:
+        self.known = 0
         self._unanswered: Counter[UUID] = Counter()
-        self.floor: tuple[int, int] | None = None
+        self._read_to: tuple[int, int] = BEFORE_ALL
+        self._complete = False
 
-    def offered(self, events: Iterable[StoredEvent]) -> None:
+    def offered(self, events: Sequence[StoredEvent]) -> None:
         """ENTITY events that will be sent."""
+        self.known += len(events)
         self._unanswered.update(e.event.entity.id for e in events if _makes(e))
+        if events:
+            self._read_to = events[-1].position
 
-    def answered(self, events: Iterable[StoredEvent]) -> None:
+    def pending(self, count: int) -> None:
+        """So many ENTITY events are pending in storage now, those in flight included."""
+        self._complete = self.known >= count
+
+    def answered(self, events: Sequence[StoredEvent]) -> None:
         """ENTITY events that the peer has, or that were put aside."""
+        self.known -= len(events)
         for event in events:
             if _makes(event):
                 self._unanswered[event.event.entity.id] -= 1
@@ -176,13 +194,14 @@ class Existence:
                     del self._unanswered[event.event.entity.id]
 
     def blocks(self, event: StoredEvent) -> bool:
-        """Whether this PRIORITY or DATA event must wait."""
-        if event.event.lane is Lane.ENTITY or (not self._unanswered and self.floor is None):
+        """Whether this event must wait. An alarm may be about any entity, so it waits for all."""
+        lane = event.event.lane
+        if lane is Lane.ENTITY or (lane is Lane.PRIORITY and event.event.type != "ALARM"):
             return False
-        if event.event.lane is Lane.PRIORITY:
-            return event.event.type == "ALARM" and bool(self._unanswered)
-        if self.floor is not None and event.position > self.floor:
+        if not self._complete and event.position > self._read_to:
             return True
+        if lane is Lane.PRIORITY:
+            return bool(self._unanswered)
         return event.event.entity.id in self._unanswered
 
 

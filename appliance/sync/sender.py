@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeGuard
 
+import msgspec
 import trio
 
-from appliance.extension.ports import Link, Storage
+from appliance.extension.ports import Link, LinkClosed, Storage
 from appliance.kernel.events import Emit, Event
 from appliance.kernel.wakeup import Wakeup
+from appliance.model.errors import Permanent, Retryable
 from appliance.model.unit import Lane, StoredEvent
+from appliance.sync.deaths import LinkDeaths
 from appliance.sync.messages import Ack, Batch, Item, Telemetry
 from appliance.sync.outgoing import Answer, Outgoing, OutgoingLimits
 from appliance.sync.packing import Parcel
@@ -74,10 +77,8 @@ class Sender:
         self._wakeup = Wakeup()
         self._room = {lane: Wakeup() for lane in Lane}
         self._outgoing = Outgoing(limits)
+        self._deaths = LinkDeaths(limits.retries_max)
         self._acks: list[Ack] = []
-        self._fruitless_links = 0
-        self._suspect: StoredEvent | None = None
-        self._aside_while_sick: list[tuple[int, int]] = []
 
     @property
     def latency_s(self) -> float:
@@ -100,47 +101,35 @@ class Sender:
         self._wakeup.set()
 
     async def run(self, link: Link, peer_bytes_max: int | None) -> None:
-        """Send until cancelled. Raises LinkClosed when the link breaks.
+        """Send until cancelled. Raises LinkClosed when the link breaks or the peer falls silent.
 
         peer_bytes_max: what the peer announced; None or 0 means it did not.
         """
-        if self._suspect and self._fruitless_links > self._limits.retries_max:
-            reason = f"the link broke {self._fruitless_links} times while it was being sent"
-            await self._put_aside(self._suspect, reason, len(self._suspect.event.body))
-            self._fruitless_links = 0
-        self._outgoing = Outgoing(self._careful_limits())
+        await self._put_convict_aside()
+        self._outgoing = Outgoing(self._limits)
+        self._take_care()
         self._acks.clear()
-        delivered = False
         try:
             async with trio.open_nursery() as nursery:
                 for lane in Lane:
                     nursery.start_soon(self._read, lane)
                 while True:
-                    delivered |= await self._step(link, peer_bytes_max or DEFAULT_PEER_BYTES_MAX)
+                    await self._step(link, peer_bytes_max or DEFAULT_PEER_BYTES_MAX)
         finally:
-            self._note_end(delivered)
+            self._deaths.link_broke([flight.parcel for flight in self._outgoing.flights.values()])
 
-    def _note_end(self, delivered: bool) -> None:
-        """Remember whether this link died with something in flight and nothing delivered."""
-        parcels = [flight.parcel for flight in self._outgoing.flights.values()]
-        if delivered:
-            self._fruitless_links = 0
-        elif parcels:
-            self._fruitless_links += 1
-        alone = len(parcels) == 1 and len(parcels[0].events) == 1
-        self._suspect = parcels[0].events[0] if alone else None
+    def _take_care(self) -> None:
+        """As careful as the links that broke demand."""
+        batch_size = self._deaths.batch_size(self._limits.batch_size)
+        self._outgoing.limits = msgspec.structs.replace(self._limits, batch_size=batch_size)
+        self._outgoing.careful = self._deaths.careful
 
-    def _careful_limits(self) -> OutgoingLimits:
-        """Ever smaller packs while links die unanswered: one event may be what kills them."""
-        if self._fruitless_links < 2:
-            return self._limits
-        size = max(1, self._limits.batch_size >> (self._fruitless_links - 1))
-        return OutgoingLimits(
-            batch_size=size,
-            window_max=1,
-            retries_max=self._limits.retries_max,
-            retry_interval_s=self._limits.retry_interval_s,
-        )
+    async def _put_convict_aside(self) -> None:
+        convict = self._deaths.convict()
+        if convict is not None:
+            event, deaths = convict
+            reason = f"the link broke {deaths} times while it was being sent"
+            await self._put_aside(event, reason, len(event.event.body))
 
     # --- events in ----------------------------------------------------------------------------
 
@@ -154,21 +143,20 @@ class Sender:
             events = await self._storage.pending(
                 self._outbox, lane, packer.read_to, packer.room, self._limits.bytes_max * 4
             )
-            more = lane is Lane.ENTITY and len(events) >= packer.room
-            self._outgoing.offer(lane, events, trio.current_time(), more=more)
+            self._outgoing.offer(lane, events, trio.current_time())
             self._wakeup.set()
 
     # --- batches out, answers in --------------------------------------------------------------
 
-    async def _step(self, link: Link, peer_bytes_max: int) -> bool:
-        """Handle answers, send what may go, then wait. True if something was delivered."""
-        delivered = await self._take_answers()
+    async def _step(self, link: Link, peer_bytes_max: int) -> None:
+        """Handle answers, send what may go, then wait."""
+        await self._take_answers(link)
         now_s = trio.current_time()
-        self._outgoing.expire(now_s)
         batches: list[Batch] = []
-        for batch_id, parcel in self._outgoing.next_parcels(now_s):
-            batch = Batch(batch_id, tuple(merge(self._items(parcel))))
-            if await self._sendable(link, batch, parcel, peer_bytes_max):
+        entities = self._storage.depth(self._outbox, Lane.ENTITY).pending
+        for batch_id, parcel in self._outgoing.next_parcels(now_s, entities):
+            batch = await self._batch(link, batch_id, parcel, peer_bytes_max)
+            if batch is not None:
                 batches.append(batch)
         for lane in Lane:
             if self._outgoing.lanes[lane].room:
@@ -177,51 +165,63 @@ class Sender:
             await link.send(batches)
         elif not self._acks:
             await self._wakeup.wait_until(self._outgoing.deadline_s(now_s))
-        return delivered
+
+    async def _batch(
+        self, link: Link, batch_id: int, parcel: Parcel, peer_bytes_max: int
+    ) -> Batch | None:
+        """The parcel as it goes on the wire; None if it does not go as it is."""
+        size = sum(len(event.event.body) for event in parcel.events)
+        try:
+            batch = Batch(batch_id, tuple(merge(self._items(parcel))))
+            if not batch.items:
+                self._nothing_left(batch_id)
+                return None
+            size = link.size(batch)
+        except (Permanent, LookupError, TypeError, ValueError) as error:
+            fault = f"cannot be sent: {error!r}"
+        else:
+            if size <= peer_bytes_max:
+                return batch
+            fault = f"{size} bytes, and the peer takes {peer_bytes_max}"
+        self._wakeup.set()
+        parcel = self._outgoing.withdraw(batch_id)
+        if len(parcel.events) > 1:
+            self._outgoing.split(parcel)
+        else:
+            await self._put_aside(parcel.events[0], fault, size)
+            self._outgoing.finish(parcel)
+        return None
 
     def _items(self, parcel: Parcel) -> Iterable[Item]:
         for event in parcel.events:
             yield from self._itemize(event)
 
-    async def _sendable(
-        self, link: Link, batch: Batch, parcel: Parcel, peer_bytes_max: int
-    ) -> bool:
-        if not batch.items:
-            self._outgoing.finish(self._outgoing.withdraw(batch.id))
-            self._storage.acknowledge(self._outbox, parcel.lane, parcel.events)
-            self._wakeup.set()
-            return False
-        size = link.size(batch)
-        if size <= peer_bytes_max:
-            return True
-        parcel = self._outgoing.withdraw(batch.id)
+    def _nothing_left(self, batch_id: int) -> None:
+        """What the events spoke of is gone: the peer need not hear of them."""
+        parcel = self._outgoing.withdraw(batch_id)
+        self._outgoing.finish(parcel)
+        self._storage.acknowledge(self._outbox, parcel.lane, parcel.events)
         self._wakeup.set()
-        if len(parcel.events) > 1:
-            self._outgoing.split(parcel)
-        else:
-            self._outgoing.finish(parcel)
-            reason = f"{size} bytes, and the peer takes {peer_bytes_max}"
-            await self._put_aside(parcel.events[0], reason, size)
-        return False
 
-    async def _take_answers(self) -> bool:
-        """Turn acknowledgements into cursor moves and quarantine; True if any was positive."""
-        delivered = False
+    async def _take_answers(self, link: Link) -> None:
+        """Turn acknowledgements, and their absence, into cursor moves and quarantine."""
         while self._acks:
             acks, self._acks = self._acks, []
             for ack in acks:
-                answer = self._outgoing.answered(ack, trio.current_time())
-                delivered |= bool(answer.delivered)
-                await self._settle(answer)
-        if delivered and self._aside_while_sick:
-            positions, self._aside_while_sick = self._aside_while_sick, []
-            await self._storage.retry_quarantined(self._outbox, positions)
-        return delivered
+                await self._settle(self._outgoing.answered(ack, trio.current_time()))
+        for answer in self._outgoing.expire(trio.current_time()):
+            await self._settle(answer)
+        if self._outgoing.silent(trio.current_time()):
+            timeout_s = self._limits.answer_timeout_s
+            raise LinkClosed(f"{link.peer} has answered nothing for {timeout_s:g} s")
 
     async def _settle(self, answer: Answer) -> None:
         if answer.delivered:
             lane = answer.delivered[0].event.lane
             self._storage.acknowledge(self._outbox, lane, answer.delivered)
+            self._deaths.settled(answer.delivered)
+            if self._outgoing.careful:
+                self._take_care()
             self._emit(
                 EventsDelivered(
                     outbox=self._outbox,
@@ -232,11 +232,16 @@ class Sender:
             )
         for event in answer.refused:
             await self._put_aside(event, answer.reason, len(event.event.body))
-            if answer.while_sick:
-                self._aside_while_sick.append(event.position)
 
     async def _put_aside(self, event: StoredEvent, reason: str, size: int) -> None:
-        await self._storage.quarantine(self._outbox, event.event.lane, event, reason, size)
+        """Quarantine, however long the disk pushes back: sending waits meanwhile."""
+        while True:
+            try:
+                await self._storage.quarantine(self._outbox, event.event.lane, event, reason, size)
+                break
+            except Retryable as error:
+                await trio.sleep(error.retry_after_s)
+        self._deaths.settled([event], delivered=False)
         self._emit(
             EventQuarantined(
                 outbox=self._outbox,
