@@ -17,6 +17,8 @@ class Message(msgspec.Struct, frozen=True):
     data: the parsed JSON body; a str where data_type is TEXT or BINARY. Never changed in place:
     a node that changes data makes a copy.
     metadata: string to string; never changed in place.
+    calculated_by: the calculated fields that led to this message, in order; none of them runs
+    on it again (§7).
     """
 
     id: UUID
@@ -28,6 +30,7 @@ class Message(msgspec.Struct, frozen=True):
     data_type: str = "JSON"
     customer_id: UUID | None = None
     queue: str | None = None
+    calculated_by: tuple[UUID, ...] = ()
 
     @property
     def effective_ts(self) -> int:

@@ -20,6 +20,7 @@ def with_data(message: Message, data: Any) -> Message:
         message.data_type,
         message.customer_id,
         message.queue,
+        message.calculated_by,
     )
 
 
@@ -40,6 +41,7 @@ def transformed(message: Message, type: str, data: Any, metadata: dict[str, str]
         message.data_type,
         message.customer_id,
         message.queue,
+        message.calculated_by,
     )
 
 
@@ -56,6 +58,7 @@ def with_originator(message: Message, originator: EntityId) -> Message:
         message.data_type,
         customer,
         message.queue,
+        message.calculated_by,
     )
 
 
@@ -71,6 +74,7 @@ def copied(message: Message, queue: str | None = None) -> Message:
         message.data_type,
         message.customer_id,
         queue or message.queue,
+        message.calculated_by,
     )
 
 
@@ -86,4 +90,5 @@ def derived(message: Message, type: str, data: Any, metadata: dict[str, str]) ->
         "JSON",
         message.customer_id,
         message.queue,
+        message.calculated_by,
     )
