@@ -146,7 +146,9 @@ class State:
     def _write_attributes(self, write: AttributeWrite) -> None:
         scope = self._scope(write.entity, write.scope)
         for key, value in write.values.items():
-            scope[key] = AttributeValue(write.ts, value)
+            old = scope.get(key)
+            if old is None or write.ts >= old.ts:  # as storage does: a restart changes nothing
+                scope[key] = AttributeValue(write.ts, value)
 
     def _delete_attributes(self, delete: AttributeDelete) -> None:
         scope = self._scope(delete.entity, delete.scope)
