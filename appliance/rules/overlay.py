@@ -71,6 +71,10 @@ class UnitView:
         """See StateView."""
         return self._base.relations_to(entity)
 
+    def device_of_credentials(self, credentials_id: str) -> UUID | None:
+        """See StateView."""
+        return self._base.device_of_credentials(credentials_id)
+
     def active_alarm(self, originator: EntityId, type: str) -> dict[str, Any] | None:
         """See StateView."""
         stored = self._base.active_alarm(originator, type)

@@ -54,6 +54,10 @@ class StateView(Protocol):
         """Relations whose target it is."""
         ...
 
+    def device_of_credentials(self, credentials_id: str) -> UUID | None:
+        """The device whose credentials have that id: a token, or a hash for MQTT_BASIC, X.509."""
+        ...
+
     def active_alarm(self, originator: EntityId, type: str) -> dict[str, Any] | None:
         """The newest alarm of that originator and type that is not cleared."""
         ...

@@ -21,7 +21,7 @@ import trio
 
 from appliance.extension.ports import HttpHandler, RequestHandler
 from appliance.kernel.events import Emit
-from appliance.model.errors import ConfigError, Fatal
+from appliance.model.errors import ConfigError, Retryable
 from appliance.web.config import WebConfig
 from appliance.web.connection import Connection, Shared
 from appliance.web.events import ConnectionRefused, WebStarted
@@ -71,7 +71,8 @@ class Door:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and serve until cancelled, then let requests in flight finish.
 
-        Raises ConfigError for an unusable certificate, Fatal when the port is taken.
+        Raises ConfigError for an unusable certificate, Retryable when the port is taken: the
+        other process may go.
         """
         listeners = await self._open()
         async with trio.open_nursery() as nursery:
@@ -89,7 +90,7 @@ class Door:
         try:
             return await trio.open_tcp_listeners(self._config.port, host=self._config.host or None)
         except OSError as error:
-            raise Fatal(
+            raise Retryable(
                 f"cannot listen on {self._config.host or '*'}:{self._config.port}: {error}",
                 hint="another process has the port, or it needs a privilege; see [web] port",
             ) from error

@@ -14,7 +14,7 @@ import trio
 
 from appliance.extension.hookspecs import Context
 from appliance.extension.ports import Gate
-from appliance.model.errors import ConfigError, Fatal
+from appliance.model.errors import ConfigError, Retryable
 from appliance.model.ids import EntityId
 from plugins.ingest_mqtt import events
 from plugins.ingest_mqtt.config import MqttConfig
@@ -41,7 +41,7 @@ class MqttListener:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; see `Component`.
 
-        Raises ConfigError for a certificate that cannot be used, Fatal for a port that cannot
+        Raises ConfigError for a certificate that cannot be used, Retryable for a port that cannot
         be bound. Cancelled: what is not acknowledged stays so; connections are closed.
         """
         tls = self._tls_context()
@@ -76,7 +76,7 @@ class MqttListener:
         try:
             return await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
         except OSError as error:
-            raise Fatal(
+            raise Retryable(
                 f"cannot listen on {host}:{port}: {error}",
                 hint="another program may have the port; see ingest.mqtt.port",
             ) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from appliance.state.kinds import id_of
 from appliance.state.view import StateView
 from appliance.web.commands import Change
 from appliance.web.errors import ApiError, not_found, uuid_of
@@ -93,6 +92,5 @@ def _check_credentials(view: StateView, device: UUID, body: dict[str, Any]) -> N
     token = body.get("credentialsId")
     if body["credentialsType"] == "ACCESS_TOKEN" and not (isinstance(token, str) and token.strip()):
         raise ApiError(400, "Device credentials id should be specified!")
-    for other in view.entities("DEVICE_CREDENTIALS"):
-        if other.get("credentialsId") == token and token and id_of(other["deviceId"]) != device:
-            raise ApiError(400, _NO_TOKEN)
+    if token and view.device_of_credentials(token) not in (None, device):
+        raise ApiError(400, _NO_TOKEN)

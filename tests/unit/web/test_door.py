@@ -14,7 +14,7 @@ import trio.testing
 
 from appliance.extension.ports import HttpRequest, HttpResponse
 from appliance.kernel.events import Event, ignore
-from appliance.model.errors import ConfigError, Fatal
+from appliance.model.errors import ConfigError, Retryable
 from appliance.web.config import WebConfig
 from appliance.web.door import Door
 from appliance.web.events import RequestFailed
@@ -406,5 +406,5 @@ async def test_a_certificate_that_cannot_be_read_is_a_mistake_in_the_configurati
 async def test_a_port_that_is_taken_is_named() -> None:
     async with running() as web:
         config = WebConfig(host="127.0.0.1", port=web.door.port)
-        with pytest.raises(Fatal, match=f"127.0.0.1:{web.door.port}"):
+        with pytest.raises(Retryable, match=f"127.0.0.1:{web.door.port}"):
             await Door(config, app, ignore).run()
