@@ -35,6 +35,7 @@ _WAITING_BYTES_MAX = 4 << 20
 _RECORD_OVERHEAD_BYTES = 120
 _BATCH_MAX = 4096
 _RETRY_S = 1.0
+_FINISH_S = 2.0
 _REFUSALS = (duckdb.Error, ValueError, TypeError, OverflowError, LookupError)
 
 T = TypeVar("T")
@@ -260,8 +261,12 @@ class Applier:
         await trio.sleep(_RETRY_S)
 
     async def finish(self) -> None:
-        """Apply everything durable and fold it in, unless the database refuses."""
-        while self.applied_seq < self._journal.durable_seq:
+        """Apply what is durable and fold it in, unless the database refuses.
+
+        For two seconds at most: what remains is in the journal and applied after the next start.
+        """
+        deadline = trio.current_time() + _FINISH_S
+        while self.applied_seq < self._journal.durable_seq and trio.current_time() < deadline:
             if not await self.step():
                 return
         try:

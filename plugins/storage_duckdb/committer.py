@@ -6,7 +6,6 @@ reaches the device as "wait", long before memory is short. Order of calls is ord
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import trio
@@ -75,7 +74,7 @@ class Committer:
         self._waiting: list[_Request] = []
         self._waiting_bytes = 0
         self._work = trio.Event()
-        self._idle = trio.Event()
+        self._asked = trio.Event()
         self._limiter = trio.CapacityLimiter(1)
         self._closed: ApplianceError | None = None
 
@@ -83,18 +82,16 @@ class Committer:
         """Write groups until cancelled; acknowledgements at the latest after the interval."""
         try:
             while True:
-                with trio.move_on_after(
-                    acknowledge_interval_s if self._ledger_dirty() else math.inf
-                ):
-                    await self._work.wait()
+                await self._work.wait()
+                with trio.move_on_after(acknowledge_interval_s):
+                    await self._asked.wait()
                 await self.flush()
         finally:
             self._closed = self._closed or Retryable("the storage is stopping")
 
     def poke(self) -> None:
         """Acknowledgements changed: start the clock for writing them."""
-        if not self._work.is_set() and not self._waiting:
-            self._work.set()
+        self._work.set()
 
     async def commit(self, units: Sequence[Unit], releases: Sequence[Release] = ()) -> int:
         """See Storage.commit. releases: taken back from quarantine by the first unit."""
@@ -129,6 +126,7 @@ class Committer:
         self._waiting.append(request)
         self._waiting_bytes += request.bytes
         self._work.set()
+        self._asked.set()
         await request.done.wait()
         if request.error is not None:
             raise request.error
@@ -139,7 +137,7 @@ class Committer:
 
     async def flush(self) -> None:
         """Write all that waits, and the acknowledgements."""
-        self._work = trio.Event()
+        self._work, self._asked = trio.Event(), trio.Event()
         requests = self._gather()
         while requests or self._ledger_dirty():
             await self._write(requests)

@@ -54,8 +54,9 @@ class DamageReport:
         self._announce(damage)
 
     def add_once(self, what: str, missing: str) -> None:
-        """Record a finding that every start would make again."""
-        if all((known.what, known.missing) != (what, missing) for known in self.findings):
+        """Record a finding that every start makes again, later ones perhaps with less to say."""
+        known = any(k.what == what and k.missing.startswith(missing) for k in self.findings)
+        if not known:
             self.add(what, missing)
 
     def keep(self, path: Path, *, move: bool) -> None:

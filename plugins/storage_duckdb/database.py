@@ -333,14 +333,11 @@ class Database:
     # upkeep --------------------------------------------------------------------------------------
     def wal_bytes(self) -> int:
         """Size of DuckDB's own log."""
-        try:
-            return self.path.with_name(self.path.name + ".wal").stat().st_size
-        except FileNotFoundError:
-            return 0
+        return _size(self.path.with_name(self.path.name + ".wal"))
 
     def file_bytes(self) -> int:
         """Size of the database with its log."""
-        return self.path.stat().st_size + self.wal_bytes()
+        return _size(self.path) + self.wal_bytes()
 
     def used_bytes(self) -> int:
         """Size of the database without the blocks that wait to be used again."""
@@ -405,6 +402,13 @@ def connect(
         connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

@@ -213,7 +213,8 @@ class LaneFigures(msgspec.Struct, array_like=True):
     """The running account of one lane of one outbox; see ledger.py.
 
     accepted: places ever taken; released: those left for a new one by a retry from quarantine.
-    done: positions finished ahead of the cursor, with the bytes of each.
+    done: positions finished ahead of the cursor, with the bytes of each. damaged: the same for
+    events that damage ended, whose positions nobody knows: (first, last, count, bytes).
     """
 
     outbox: str
@@ -230,6 +231,7 @@ class LaneFigures(msgspec.Struct, array_like=True):
     dropped_bytes: int = 0
     cursor: tuple[int, int] = (0, -1)
     done: dict[tuple[int, int], int] = msgspec.field(default_factory=dict)
+    damaged: list[tuple[tuple[int, int], tuple[int, int], int, int]] = []
 
 
 class LaneSpan(msgspec.Struct, array_like=True):

@@ -23,7 +23,7 @@ from plugins.storage_duckdb.database import FILE, Database
 from plugins.storage_duckdb.folders import FolderLock, Folders
 from plugins.storage_duckdb.ledger import depth_of
 from plugins.storage_duckdb.rebuild import DatabaseOpener
-from plugins.storage_duckdb.recovery import Survey, drop_notes, recover, survey, wound_words
+from plugins.storage_duckdb.recovery import Survey, drop_notes, recover, survey, told_wounds
 from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
 
 OK, DAMAGED = 0, 1
@@ -125,9 +125,7 @@ def _examine(folders: Folders) -> FsckReport:
 
 
 def _journal_problems(found: Survey) -> list[str]:
-    problems = [f"journal segment gone: records {a}..{b}" for a, b in found.holes]
-    notes = drop_notes(found)
-    return problems + [": ".join(wound_words(wound, notes)) for wound in found.wounds]
+    return [": ".join(words) for words in told_wounds(found, drop_notes(found))]
 
 
 def _lanes(found: Survey) -> list[LaneLine]:

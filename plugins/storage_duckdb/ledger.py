@@ -108,6 +108,8 @@ class LaneLedger:
         figures.dropped_bytes += note.bytes
         if note.reason != "damage":
             self._move(note.last)
+        elif note.last > figures.cursor:
+            figures.damaged = [*figures.damaged, (note.first, note.last, note.count, note.bytes)]
         self.dirty = True
 
     def reset(self, figures: LaneFigures) -> None:
@@ -135,6 +137,7 @@ class LaneLedger:
             if position > self.figures.cursor:
                 self.figures.cursor = position
                 self.dirty = True
+                self._pass_damage()
 
     def _move(self, cursor: Position) -> None:
         figures = self.figures
@@ -143,7 +146,13 @@ class LaneLedger:
         figures.cursor = cursor
         figures.done = {p: size for p, size in figures.done.items() if p > cursor}
         self._frontier = max(self._frontier, cursor)
+        self._pass_damage()
         self._advance()
+
+    def _pass_damage(self) -> None:
+        figures = self.figures
+        if figures.damaged:
+            figures.damaged = [lost for lost in figures.damaged if lost[1] > figures.cursor]
 
 
 class Ledger:
@@ -216,9 +225,11 @@ def unfinished_until(lane: LaneLedger, end: LaneFigures, last: Position) -> tupl
     figures = lane.figures
     if figures.cursor >= last:
         return 0, 0
-    behind = [size for position, size in figures.done.items() if position > last]
-    count = end.accepted - (_finished(figures) - len(behind))
-    return count, end.accepted_bytes - (_finished_bytes(figures) - sum(behind))
+    behind = [(1, size) for position, size in figures.done.items() if position > last]
+    behind += [(count, size) for _, end_, count, size in figures.damaged if end_ > last]
+    finished = _finished(figures) - sum(count for count, _ in behind)
+    finished_bytes = _finished_bytes(figures) - sum(size for _, size in behind)
+    return end.accepted - finished, end.accepted_bytes - finished_bytes
 
 
 class SpanBuilder:
@@ -258,4 +269,5 @@ def _copy(figures: LaneFigures) -> LaneFigures:
         figures.quarantined, figures.quarantined_bytes,
         figures.released, figures.released_bytes,
         dict(figures.dropped), figures.dropped_bytes, figures.cursor, dict(figures.done),
+        list(figures.damaged),
     )  # fmt: skip

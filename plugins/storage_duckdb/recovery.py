@@ -51,13 +51,23 @@ _INDEX_MAX = 1 << 30
 
 
 class Wound(msgspec.Struct):
-    """A damaged segment. before, after: the accounts around it; lost: ranges of sequences."""
+    """A damaged segment, or (scan None) the place of one that is gone.
 
-    scan: Scan
+    before, after: the accounts around it; lost: ranges of sequences.
+    """
+
+    first_seq: int
+    next_seq: int
+    scan: Scan | None
     before: Ledger
     after: list[LaneFigures]
     lost: list[tuple[int, int]]
-    tail: bool
+    tail: bool = False
+
+    @property
+    def records(self) -> list[Record]:
+        """What is intact of it."""
+        return self.scan.records if self.scan else []
 
 
 class Survey(msgspec.Struct):
@@ -65,7 +75,6 @@ class Survey(msgspec.Struct):
 
     segments: list[Segment] = []
     wounds: list[Wound] = []
-    holes: list[tuple[int, int]] = []
     ledger: Ledger = msgspec.field(default_factory=Ledger)
     next_seq: int = 1
 
@@ -76,8 +85,8 @@ def survey(folder: Path) -> Survey:
     paths = segment_paths(folder)
     for number, path in enumerate(paths):
         first_seq = int(path.stem)
-        if found.segments and first_seq > found.next_seq:
-            found.holes.append((found.next_seq, first_seq - 1))
+        if first_seq > found.next_seq:
+            _note_hole(path, found)
         segment = open_sealed(path)
         if segment is None or not is_intact(path):
             following = paths[number + 1] if number + 1 < len(paths) else None
@@ -86,6 +95,17 @@ def survey(folder: Path) -> Survey:
         found.next_seq = max(found.next_seq, segment.next_seq)
         found.ledger = Ledger(segment.lanes)
     return found
+
+
+def _note_hole(path: Path, found: Survey) -> None:
+    """Records in front of this segment are not there. Before the oldest that is as it should be."""
+    header, _ = read_header(path)
+    first_seq = int(path.stem)
+    if header is not None:
+        lost = [(found.next_seq, first_seq - 1)]
+        found.wounds.append(
+            Wound(found.next_seq, first_seq, None, found.ledger, header.lanes, lost)
+        )
 
 
 def _examine(path: Path, following: Path | None, found: Survey) -> Segment:
@@ -106,8 +126,10 @@ def _examine(path: Path, following: Path | None, found: Survey) -> Segment:
     lost = _holes(scanned.records, segment.first_seq, next_seq)
     if lost or scanned.gaps or footer is not None:
         tail = following is None and footer is None and _only_tail(scanned, lost)
-        wound = Wound(scanned, found.ledger, after or segment.lanes, lost, tail)
-        found.wounds.append(wound)
+        after_wound = after or segment.lanes
+        found.wounds.append(
+            Wound(segment.first_seq, next_seq, scanned, found.ledger, after_wound, lost, tail)
+        )
     segment.next_seq = next_seq
     if after is not None:
         segment.lanes = after
@@ -151,7 +173,8 @@ def recover(
     try:
         if notes:
             journal.append([note_entry(note) for note in notes], now_ms)
-        _tell(found, notes, report)
+        for words in told_wounds(found, notes):
+            report.add_once(*words)
         for wound in found.wounds:
             _heal(wound, journal, report)
         _seal_rest(journal)
@@ -162,7 +185,7 @@ def recover(
 
 def _drop_empty(journal: Journal, found: Survey) -> None:
     """A segment that holds nothing, and never held anything, goes without a word."""
-    wounded = {wound.scan.segment.first_seq for wound in found.wounds}
+    wounded = {wound.first_seq for wound in found.wounds if wound.scan}
     empty = [
         segment
         for segment in journal.segments
@@ -185,16 +208,14 @@ def drop_notes(found: Survey) -> list[DropNote]:
 
 def _lane_loss(wound: Wound, key: LaneKey, after: LaneFigures, final: Ledger) -> DropNote | None:
     """What a wound cost one lane: what should wait there, less what can still be read."""
-    segment, lane = wound.scan.segment, final.lane(*key)
-    first: Position = (segment.first_seq, -1)
-    last: Position = (segment.next_seq - 1, _INDEX_MAX)
+    lane = final.lane(*key)
+    first: Position = (wound.first_seq, -1)
+    last: Position = (wound.next_seq - 1, _INDEX_MAX)
     before = wound.before.lane(*key).figures
     count, size = unfinished_until(lane, after, last)
     count_before, size_before = unfinished_until(lane, before, first)
     left = [
-        bytes_
-        for position, bytes_ in _events(wound.scan.records, key)
-        if not lane.finished(position)
+        bytes_ for position, bytes_ in _events(wound.records, key) if not lane.finished(position)
     ]
     count -= count_before + len(left)
     if count <= 0 or not wound.lost:
@@ -214,30 +235,39 @@ def _events(records: Sequence[Record], key: LaneKey) -> Iterator[tuple[Position,
                     yield (record.seq, index), len(event.body)
 
 
-def _tell(found: Survey, notes: Sequence[DropNote], report: DamageReport) -> None:
-    for first, last in found.holes:
-        report.add_once("journal segment gone", f"records {first}..{last}")
-    for wound in found.wounds:
-        report.add(*wound_words(wound, notes))
+def told_wounds(found: Survey, notes: Sequence[DropNote]) -> list[tuple[str, str]]:
+    """(what is damaged, what is missing) in words, for every wound that is one.
+
+    A place before the oldest segment is where delivered ones were, unless events are missing.
+    """
+    oldest = found.segments[0].first_seq if found.segments else found.next_seq
+    return [
+        _words(wound, notes)
+        for wound in found.wounds
+        if wound.scan or wound.first_seq >= oldest or _notes_of(wound, notes)
+    ]
 
 
-def wound_words(wound: Wound, notes: Sequence[DropNote]) -> tuple[str, str]:
-    """(what is damaged, what is missing) in words."""
-    segment = wound.scan.segment
-    name = segment.path.name
-    damaged = sum(gap.end - gap.start for gap in wound.scan.gaps)
-    if wound.tail:
-        lost = f" with records {_ranges(wound.lost)}" if wound.lost else ""
-        return (
-            f"journal {name} ends in {damaged} unfinished bytes{lost}",
-            "nothing that was acknowledged, unless the disk lost what it had confirmed",
-        )
-    missing = f"records {_ranges(wound.lost)}" if wound.lost else "nothing, every record is intact"
+def _notes_of(wound: Wound, notes: Sequence[DropNote]) -> list[DropNote]:
+    return [note for note in notes if wound.first_seq <= note.last[0] < wound.next_seq]
+
+
+def _words(wound: Wound, notes: Sequence[DropNote]) -> tuple[str, str]:
     events = [
         f"{note.count} undelivered events of {note.outbox}/{Lane(note.lane).name}"
-        for note in notes
-        if segment.first_seq <= note.last[0] < segment.next_seq
+        for note in _notes_of(wound, notes)
     ]
+    lost = f"records {_ranges(wound.lost)}" if wound.lost else ""
+    if wound.scan is None:
+        return "journal segment gone", "; ".join([lost, *events])
+    name = wound.scan.segment.path.name
+    if wound.tail:
+        damaged = sum(gap.end - gap.start for gap in wound.scan.gaps)
+        return (
+            f"journal {name} ends in {damaged} unfinished bytes {lost}".rstrip(),
+            "nothing that was acknowledged, unless the disk lost what it had confirmed",
+        )
+    missing = lost or "nothing, every record is intact"
     return f"journal {name} damaged", "; ".join([missing, *events])
 
 
@@ -250,6 +280,8 @@ def _ranges(ranges: Sequence[tuple[int, int]]) -> str:
 
 def _heal(wound: Wound, journal: Journal, report: DamageReport) -> None:
     """Put the original aside and leave a segment that is intact."""
+    if wound.scan is None:
+        return
     segment = wound.scan.segment
     if wound.tail and wound.scan.records and not wound.lost:
         seal(segment)

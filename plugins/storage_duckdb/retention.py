@@ -26,6 +26,7 @@ from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.database import Database
 from plugins.storage_duckdb.events import EventsDropped, SegmentsDeleted
 from plugins.storage_duckdb.folders import Folders
+from plugins.storage_duckdb.history import History
 from plugins.storage_duckdb.journal import Journal
 from plugins.storage_duckdb.ledger import Ledger, unfinished_until
 from plugins.storage_duckdb.records import DropNote
@@ -87,8 +88,7 @@ class Retention:
         """Give back what can be given back now. Raises Retryable when the disk refuses."""
         if trio.current_time() >= self._history_at:
             self._history_at = trio.current_time() + _HISTORY_INTERVAL_S
-            await self._applier.query(lambda database, _: self._expire(database))
-            self._applier.history.forget()
+            await self._applier.query(self._expire)
         await self._give_up()
         if self._active_is_done():
             await self._committer.roll()
@@ -174,8 +174,9 @@ class Retention:
         )
 
     # history -------------------------------------------------------------------------------------
-    def _expire(self, database: Database) -> None:
+    def _expire(self, database: Database, history: History) -> None:
         """In the database's thread."""
+        history.forget()
         now, config = self._context.clock(), self._config
         oldest = now - int(config.history_s * 1000) if config.history_s else -(1 << 62)
         database.connection.execute(_EXPIRED, [oldest, now])

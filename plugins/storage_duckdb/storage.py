@@ -52,6 +52,7 @@ class DuckdbStorage:
         self._folders = Folders(context.data_dir)
         self._lock = FolderLock(context.data_dir)
         self._open: _Open | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
 
     # lifetime ------------------------------------------------------------------------------------
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -61,6 +62,7 @@ class DuckdbStorage:
         another process has the folder.
         """
         started = trio.current_time()
+        self._token = trio.lowlevel.current_trio_token()
         found = await trio.to_thread.run_sync(self._open_folder)
         opened = _Open(self._config, self._context, found)
         self._open = opened
@@ -98,7 +100,10 @@ class DuckdbStorage:
             raise
 
     def _announce(self, damage: Damage) -> None:
-        self._context.emit(DamageFound(what=damage.what, missing=damage.missing))
+        """From a worker thread; events are emitted on the Trio thread."""
+        event = DamageFound(what=damage.what, missing=damage.missing)
+        assert self._token is not None
+        self._token.run_sync_soon(self._context.emit, event)
 
     def _state_opened(self, opened: _Open, seconds: float) -> None:
         pending = sum(lane.pending for lane in opened.outboxes.ledger.lanes.values())

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import trio
 
 from appliance.extension.hookspecs import Context
 from appliance.kernel.clock import wall_clock_ms
@@ -28,7 +29,7 @@ from appliance.testing.storage import (
 from plugins.storage_duckdb import DuckdbStorage, build, register_storage
 from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.database import FILE
-from plugins.storage_duckdb.events import EventsDropped
+from plugins.storage_duckdb.events import EventsDropped, GroupCommitted
 from plugins.storage_duckdb.fsck import DAMAGED, OK, UNCHECKED, fsck, run
 from plugins.storage_duckdb.sql import read_only_sql
 
@@ -314,6 +315,38 @@ async def test_fsck_finds_damage_changes_nothing_and_repairs_on_request(tmp_path
     assert again.lanes[0].dropped == {"damage": 1}
     assert again.lanes[0].pending == count - 1
     assert '"problems": []' in again.to_json()
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+async def test_a_segment_that_is_gone_is_told_and_accounted(tmp_path: Path, victim: int) -> None:
+    async with running(storage_in(tmp_path)) as storage:
+        await fill_segments(storage)
+        whole = await all_pending(storage)
+    gone = sorted((tmp_path / "journal").iterdir())[victim]
+    gone.unlink()
+    for _ in range(2):
+        async with running(storage_in(tmp_path)) as storage:
+            left = await all_pending(storage)
+            depth = storage.depth(CLOUD, Lane.DATA)
+            assert len(left) == depth.pending < len(whole) == depth.accepted
+            assert depth.dropped == {"damage": len(whole) - len(left)}
+            (line,) = storage.statistics()["missing"]
+            assert line.startswith("journal segment gone: records ")
+            check_conservation(storage)
+
+
+async def test_acknowledgements_wait_for_a_commit_or_a_second(tmp_path: Path) -> None:
+    emitted: list[Event] = []
+    storage = storage_in(tmp_path, emit=emitted.append, acknowledge_interval_s=60.0)
+    async with running(storage):
+        await storage.commit([entity_event(n) for n in range(3)])
+        groups = sum(isinstance(event, GroupCommitted) for event in emitted)
+        storage.acknowledge(CLOUD, Lane.ENTITY, (await all_pending(storage, Lane.ENTITY))[:1])
+        await trio.sleep(0.05)
+        assert sum(isinstance(event, GroupCommitted) for event in emitted) == groups
+        await storage.commit([entity_event(4)])
+        status = "SELECT status FROM cloud_event ORDER BY seq"
+        assert (await storage.sql(status))[1][0] == ("DEPLOYED",)
 
 
 async def test_entities_of_many_kinds_survive_a_lost_database(tmp_path: Path) -> None:
