@@ -30,7 +30,7 @@ from plugins.storage_duckdb import DuckdbStorage, build, register_storage
 from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.database import FILE
 from plugins.storage_duckdb.events import EventsDropped, GroupCommitted
-from plugins.storage_duckdb.fsck import DAMAGED, OK, UNCHECKED, fsck, run
+from plugins.storage_duckdb.fsck import DAMAGED, OK, fsck
 from plugins.storage_duckdb.sql import read_only_sql
 
 SMALL = {"segment_bytes": 1 << 16, "history_s": 0.0, "free_bytes_min": 0}
@@ -284,15 +284,14 @@ async def test_a_second_process_is_told_who_has_the_folder(tmp_path: Path) -> No
             await storage_in(tmp_path).run()
         with pytest.raises(ConfigError, match="in use"):
             read_only_sql(tmp_path, "SELECT 1")
-        assert run(tmp_path) == UNCHECKED
-    assert run(tmp_path) == OK
+        with pytest.raises(ConfigError, match="in use"):
+            fsck(tmp_path)
+    assert fsck(tmp_path).exit_code == OK
 
 
-def test_fsck_refuses_what_is_no_data_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(tmp_path) == UNCHECKED
-    assert "not a data folder" in capsys.readouterr().out
+def test_fsck_refuses_what_is_no_data_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not a data folder"):
+        fsck(tmp_path)
 
 
 async def test_fsck_finds_damage_changes_nothing_and_repairs_on_request(tmp_path: Path) -> None:
