@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.model.errors import Retryable
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import Scope
@@ -240,7 +241,10 @@ class DeviceProfile:
         self._node.later(TICK_MS, self._tick)
         for device in self._devices.values():
             if any(progress.since_ts for progress in device.progress.values()):
-                self._node.resume(partial(self._look, device))
+                try:
+                    self._node.resume(partial(self._look, device))
+                except Retryable:
+                    return  # the next tick looks again
 
     def _look(self, device: Device, ctx: Context) -> None:
         """Raise what has been true for long enough without another message."""
