@@ -31,6 +31,7 @@ from appliance.rules.alarms import (
 )
 from appliance.rules.context import Context
 from appliance.rules.entities import customer_of, fields_of, name_of
+from appliance.rules.events import RuleNodeFaulted
 from appliance.rules.messages import derived
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle
 from appliance.rules.values import telemetry_of, typed_values
@@ -51,6 +52,8 @@ STATE_EVENTS = frozenset(("ACTIVITY_EVENT", "INACTIVITY_EVENT"))
 ENDED = frozenset(("ALARM_CLEAR", "ALARM_DELETE"))
 ATTRIBUTE, SERIES, FIELD = "ATTRIBUTE", "TIME_SERIES", "ENTITY_FIELD"
 CLEAR = "clear"
+SOURCES = ("CURRENT_DEVICE", "CURRENT_CUSTOMER", "CURRENT_TENANT")
+"""Where dynamic values come from; one that is inherited is looked for from there on."""
 
 Key = tuple[str, str]
 _progress_of = msgspec.json.Decoder(dict[str, Progress]).decode
@@ -90,7 +93,9 @@ class Device:
             customer_of(self.state, self.entity),
             EntityId("TENANT", self.state.tenant_id),
         ]
-        first = ("CURRENT_DEVICE", "CURRENT_CUSTOMER", "CURRENT_TENANT").index(source)
+        if source not in SOURCES:
+            return None
+        first = SOURCES.index(source)
         for owner in owners[first:] if inherit else owners[first : first + 1]:
             if owner is not None:
                 scopes = tuple(Scope) if owner is self.entity else (Scope.SERVER,)
@@ -166,9 +171,18 @@ class DeviceProfile:
         known = self._rules.get(profile["id"]["id"])
         if known is not None and (known[0] is raw or known[0] == raw):
             return known[1]
-        alarms = [_parsed(one) for one in raw]
+        alarms = [alarm for one in raw if (alarm := self._parsed(one)) is not None]
         self._rules[profile["id"]["id"]] = (raw, alarms)
         return alarms
+
+    def _parsed(self, raw: Any) -> ProfileAlarm | None:
+        """A rule that cannot be read is left out and told once: data must go on all the same."""
+        try:
+            return msgspec.convert(_without_nulls(raw), ProfileAlarm, strict=False)
+        except msgspec.ValidationError as error:
+            reason = f"alarm rule left out: {error}"
+            self._node.emit(RuleNodeFaulted(chain="", node=self._node.name, reason=reason))
+            return None
 
     def _judge(
         self, message: Message, device: Device, alarms: list[ProfileAlarm], ctx: Context
@@ -262,13 +276,6 @@ class DeviceProfile:
         device.state = None
 
 
-def _parsed(raw: Any) -> ProfileAlarm:
-    try:
-        return msgspec.convert(_without_nulls(raw), ProfileAlarm, strict=False)
-    except msgspec.ValidationError as error:
-        raise NodeError(f"alarm rule {raw.get('alarmType')!r}: {error}") from None
-
-
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
@@ -343,7 +350,9 @@ def _new(device: Device, alarm: ProfileAlarm, severity: str, rule: Rule, ctx: Co
 
 
 def _worse(one: str, other: str) -> bool:
-    return SEVERITIES.index(one) < SEVERITIES.index(other)
+    return other not in SEVERITIES or (
+        one in SEVERITIES and SEVERITIES.index(one) < SEVERITIES.index(other)
+    )
 
 
 def _clock_message(device: Device, ctx: Context) -> Message:
