@@ -24,7 +24,7 @@ from appliance.model.ids import NULL_UUID
 from appliance.model.message import Message
 from appliance.rules.context import Context
 from appliance.rules.debug import DebugLog
-from appliance.rules.events import RuleNodeRefused
+from appliance.rules.events import RuleNodeFaulted, RuleNodeRefused
 from appliance.rules.node import PACKAGE, NodeFactory, RuleNode
 from appliance.rules.ports import History, RuleServices
 from appliance.rules.support import UNSUPPORTED
@@ -152,7 +152,10 @@ class CompiledNode:
 
         def fire() -> None:
             self._cancels.discard(cancel)
-            action()
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001 - a node must not stop all timers (§2.4)
+                self._faulted(error)
 
         def give_up() -> None:
             self._cancels.discard(cancel)
@@ -178,18 +181,18 @@ class CompiledNode:
             configuration = msgspec.json.decode(self.spec.configuration)
             self.impl = factory.make(configuration, self.spec.version, self)
         except Exception as error:  # noqa: BLE001 - a foreign node must not stop a chain (§2.4)
-            self.refusal = str(error) or type(error).__name__
-            self.engine.emit(
-                RuleNodeRefused(chain=self.chain.name, node=self.name, reason=self.refusal)
-            )
+            self._refused(error)
         else:
             self.process = self.impl.process
 
     def start(self) -> None:
-        """Let the node begin what it does by itself."""
+        """Let the node begin what it does by itself; one that cannot is refused."""
         start = getattr(self.impl, "start", None)
         if start is not None:
-            start()
+            try:
+                start()
+            except Exception as error:  # noqa: BLE001 - a foreign node must not stop a chain
+                self._refused(error)
 
     def stop(self) -> None:
         """End the node: its timers, then the node itself."""
@@ -198,7 +201,19 @@ class CompiledNode:
         self._cancels.clear()
         stop = getattr(self.impl, "stop", None)
         if stop is not None:
-            stop()
+            try:
+                stop()
+            except Exception as error:  # noqa: BLE001 - it is gone either way
+                self._faulted(error)
+
+    def _refused(self, error: Exception) -> None:
+        reason = self.refusal = str(error) or type(error).__name__
+        self.impl, self.process = None, self._refuse
+        self.engine.emit(RuleNodeRefused(chain=self.chain.name, node=self.name, reason=reason))
+
+    def _faulted(self, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        self.engine.emit(RuleNodeFaulted(chain=self.chain.name, node=self.name, reason=reason))
 
 
 def compile_chain(

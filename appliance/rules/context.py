@@ -112,9 +112,11 @@ class Context:
             self._run.work.unit.events.append(event)
 
     def save_state(self, name: str, body: bytes | None) -> None:
-        """Keep a small value for this node over restarts; None forgets it."""
+        """Keep a small value for this node over restarts and changes of its configuration; None
+        forgets it."""
         write = StateWrite(STATE_OWNER, f"{self._node.key}/{name}", body)
         self._run.work.unit.states.append(write)
+        self._run.engine.keep(self._node.key, name, body)
 
     # what it may read ----------------------------------------------------------------------------
     @property

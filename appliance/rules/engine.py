@@ -25,6 +25,7 @@ from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
+from appliance.model.unit import StateWrite
 from appliance.rules.compile import CompiledChain, CompiledNode, compile_chain
 from appliance.rules.context import STATE_OWNER, Context
 from appliance.rules.debug import DebugEvent
@@ -160,11 +161,12 @@ class RuleEngine:
         if chain.get("root") or (old is not None and self._root is old):
             self._root = compiled
         kept = set(compiled.nodes)
-        for node in old.nodes if old else ():
-            if node not in kept:
-                node.stop()
+        gone = [node for node in old.nodes if node not in kept] if old else []
+        for node in gone:
+            node.stop()
         for node in new:
             node.start()
+        self._forget({node.key for node in gone} - {node.key for node in compiled.nodes})
         self.emit(
             RuleChainLoaded(
                 name=compiled.name,
@@ -190,6 +192,25 @@ class RuleEngine:
             self._root = None
         for node in chain.nodes:
             node.stop()
+        self._forget({node.key for node in chain.nodes})
+
+    def keep(self, node_key: str, name: str, body: bytes | None) -> None:
+        """Remember what a node saved, for the node that may take its place."""
+        kept = self.restored.setdefault(node_key, {})
+        if body is None:
+            kept.pop(name, None)
+        else:
+            kept[name] = body
+
+    def _forget(self, node_keys: set[str]) -> None:
+        """Delete what nodes kept that are no more."""
+        states = [
+            StateWrite(STATE_OWNER, f"{key}/{name}", None)
+            for key in node_keys
+            for name in self.restored.pop(key, {})
+        ]
+        if states:
+            self.services.submit(lambda work: work.unit.states.extend(states))
 
     def set_root(self, chain_id: UUID) -> None:
         """Make a loaded chain the root; unknown ids are ignored."""

@@ -30,6 +30,18 @@ class RuleNodeRefused(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class RuleNodeFaulted(Event, frozen=True, kw_only=True):
+    """What a node did by itself (timer, end) went wrong; it goes on as far as it can."""
+
+    level: ClassVar[str] = "error"
+    text: ClassVar[str] = "rule chain {chain}: node {node}: {reason}"
+    counters: ClassVar[dict[str, str]] = {"rule_nodes_faulted": ""}
+
+    chain: str
+    node: str
+    reason: str
+
+
 class RuleMessageFailed(Event, frozen=True, kw_only=True):
     """A message failed at a node that has no Failure link; whoever runs it says so once more."""
 

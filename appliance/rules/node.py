@@ -120,7 +120,7 @@ class NodeHandle(Protocol):
 
     @property
     def restored(self) -> Mapping[str, bytes]:
-        """What `ctx.save_state` kept, as it was when the engine started."""
+        """What `ctx.save_state` keeps, also from before a restart; to be read when starting."""
         ...
 
     def later(self, delay_ms: int, action: Callable[[], None]) -> Callable[[], None]:
@@ -128,7 +128,10 @@ class NodeHandle(Protocol):
         ...
 
     def resume(self, action: Callable[[Context], Awaitable[None] | None]) -> None:
-        """Run `action` soon as this node, with a unit of work of its own."""
+        """Run `action` soon as this node, with a unit of work of its own.
+
+        Raises Retryable when too much waits already; try again later.
+        """
         ...
 
 

@@ -61,9 +61,9 @@ class Run:
     def __init__(self, engine: RuleEngine, work: Work) -> None:
         self.engine = engine
         self.work = work
-        self.waits: deque[
+        self.waits: list[
             tuple[CompiledNode | None, Message | None, Branch, int, Awaitable[None]]
-        ] = deque()
+        ] = []
         self._pending: deque[tuple[CompiledNode, Message, Branch, int]] = deque()
         self._view: UnitView | None = None
         self._visits = 0
@@ -152,7 +152,7 @@ class Run:
                     self.tell(node, FAILURE, message, branch, depth, _text(error))
                 else:
                     self._failed(node, message, branch, _text(error))
-            self.waits.popleft()
+            self.waits.pop(0)
             self.drain()
 
     def abandon(self, reason: str) -> None:

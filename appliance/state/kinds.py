@@ -8,6 +8,7 @@ Adding a kind is adding a row; a kind nobody uses yet is still kept by id as it 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -32,11 +33,15 @@ class Kind(msgspec.Struct, frozen=True):
     has_id: bool = True
 
 
+_parsed = lru_cache(maxsize=4096)(UUID)
+"""The ids that references hold, parsed once: every message looks up its device's profile."""
+
+
 def id_of(value: Any) -> UUID | None:
     """The UUID of a ThingsBoard id object (`{"id": …}`); None for null and the null UUID."""
     if not isinstance(value, dict) or not value.get("id"):
         return None
-    uuid = UUID(value["id"])
+    uuid = _parsed(value["id"])
     return None if uuid == NULL_UUID else uuid
 
 

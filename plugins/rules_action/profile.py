@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.model.errors import Retryable
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import Scope
@@ -30,6 +31,7 @@ from appliance.rules.alarms import (
 )
 from appliance.rules.context import Context
 from appliance.rules.entities import customer_of, fields_of, name_of
+from appliance.rules.events import RuleNodeFaulted
 from appliance.rules.messages import derived
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle
 from appliance.rules.values import telemetry_of, typed_values
@@ -50,6 +52,8 @@ STATE_EVENTS = frozenset(("ACTIVITY_EVENT", "INACTIVITY_EVENT"))
 ENDED = frozenset(("ALARM_CLEAR", "ALARM_DELETE"))
 ATTRIBUTE, SERIES, FIELD = "ATTRIBUTE", "TIME_SERIES", "ENTITY_FIELD"
 CLEAR = "clear"
+SOURCES = ("CURRENT_DEVICE", "CURRENT_CUSTOMER", "CURRENT_TENANT")
+"""Where dynamic values come from; one that is inherited is looked for from there on."""
 
 Key = tuple[str, str]
 _progress_of = msgspec.json.Decoder(dict[str, Progress]).decode
@@ -89,7 +93,9 @@ class Device:
             customer_of(self.state, self.entity),
             EntityId("TENANT", self.state.tenant_id),
         ]
-        first = ("CURRENT_DEVICE", "CURRENT_CUSTOMER", "CURRENT_TENANT").index(source)
+        if source not in SOURCES:
+            return None
+        first = SOURCES.index(source)
         for owner in owners[first:] if inherit else owners[first : first + 1]:
             if owner is not None:
                 scopes = tuple(Scope) if owner is self.entity else (Scope.SERVER,)
@@ -165,9 +171,18 @@ class DeviceProfile:
         known = self._rules.get(profile["id"]["id"])
         if known is not None and (known[0] is raw or known[0] == raw):
             return known[1]
-        alarms = [_parsed(one) for one in raw]
+        alarms = [alarm for one in raw if (alarm := self._parsed(one)) is not None]
         self._rules[profile["id"]["id"]] = (raw, alarms)
         return alarms
+
+    def _parsed(self, raw: Any) -> ProfileAlarm | None:
+        """A rule that cannot be read is left out and told once: data must go on all the same."""
+        try:
+            return msgspec.convert(_without_nulls(raw), ProfileAlarm, strict=False)
+        except msgspec.ValidationError as error:
+            reason = f"alarm rule left out: {error}"
+            self._node.emit(RuleNodeFaulted(chain="", node=self._node.name, reason=reason))
+            return None
 
     def _judge(
         self, message: Message, device: Device, alarms: list[ProfileAlarm], ctx: Context
@@ -240,7 +255,10 @@ class DeviceProfile:
         self._node.later(TICK_MS, self._tick)
         for device in self._devices.values():
             if any(progress.since_ts for progress in device.progress.values()):
-                self._node.resume(partial(self._look, device))
+                try:
+                    self._node.resume(partial(self._look, device))
+                except Retryable:
+                    return  # the next tick looks again
 
     def _look(self, device: Device, ctx: Context) -> None:
         """Raise what has been true for long enough without another message."""
@@ -256,13 +274,6 @@ class DeviceProfile:
                         _raise_alarm(message, device, alarm, severity, rule, ctx)
                     break
         device.state = None
-
-
-def _parsed(raw: Any) -> ProfileAlarm:
-    try:
-        return msgspec.convert(_without_nulls(raw), ProfileAlarm, strict=False)
-    except msgspec.ValidationError as error:
-        raise NodeError(f"alarm rule {raw.get('alarmType')!r}: {error}") from None
 
 
 def _without_nulls(value: Any) -> Any:
@@ -339,7 +350,9 @@ def _new(device: Device, alarm: ProfileAlarm, severity: str, rule: Rule, ctx: Co
 
 
 def _worse(one: str, other: str) -> bool:
-    return SEVERITIES.index(one) < SEVERITIES.index(other)
+    return other not in SEVERITIES or (
+        one in SEVERITIES and SEVERITIES.index(one) < SEVERITIES.index(other)
+    )
 
 
 def _clock_message(device: Device, ctx: Context) -> Message:

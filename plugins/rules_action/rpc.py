@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from appliance.model.errors import Retryable
 from appliance.model.ids import new_uuid
 from appliance.model.message import Message
 from appliance.rules.context import Context
@@ -13,6 +14,9 @@ from appliance.rules.messages import derived
 from appliance.rules.node import FAILURE, PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle
 from appliance.rules.ports import RpcOutcome, RpcToDevice
 from appliance.rules.values import decode_json, json_text, whole_number
+
+BUSY_MS = 1_000
+"""Until the next try when the engine has too much to do."""
 
 
 class RpcRequestConfig(NodeConfig, frozen=True, kw_only=True):
@@ -74,7 +78,10 @@ class RpcRequest:
                 answer = derived(message, message.type, body, message.metadata)
                 ctx.tell(FAILURE, answer, outcome.error)
 
-        self._node.resume(tell)
+        try:
+            self._node.resume(tell)
+        except Retryable:
+            self._node.later(BUSY_MS, partial(self._done, message, outcome))
 
 
 def _params(message: Message) -> Any:

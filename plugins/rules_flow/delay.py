@@ -9,11 +9,15 @@ from functools import partial
 
 import msgspec
 
+from appliance.model.errors import Retryable
 from appliance.model.message import Message
 from appliance.rules.context import Context
 from appliance.rules.messages import copied
 from appliance.rules.node import PACKAGE, SUCCESS, NodeConfig, NodeError, NodeFactory, NodeHandle
 from appliance.rules.patterns import Pattern
+
+BUSY_MS = 1_000
+"""Until the next try when the engine has too much to do."""
 
 
 class DelayConfig(NodeConfig, frozen=True, kw_only=True):
@@ -70,8 +74,13 @@ class Delay:
 
     def _wait(self, delayed: Delayed) -> None:
         self._count += 1
-        send = partial(self._node.resume, partial(self._leave, delayed.message))
-        self._node.later(delayed.due_ms - self._node.clock(), send)
+        self._node.later(delayed.due_ms - self._node.clock(), partial(self._due, delayed))
+
+    def _due(self, delayed: Delayed) -> None:
+        try:
+            self._node.resume(partial(self._leave, delayed.message))
+        except Retryable:
+            self._node.later(BUSY_MS, partial(self._due, delayed))
 
     def _leave(self, message: Message, ctx: Context) -> None:
         self._count -= 1

@@ -81,6 +81,28 @@ class Counter(Step):
         self.stopped = True
 
 
+class Moody(Step):
+    """Raises where it is told to: "start", "stop" or "timer"."""
+
+    mood = ""
+
+    def __init__(self, config: LabelConfig, node: NodeHandle) -> None:
+        super().__init__(config, node)
+        self._node = node
+
+    def start(self) -> None:
+        self._raise("start")
+        if Moody.mood == "timer":
+            self._node.later(10, lambda: self._raise("timer"))
+
+    def stop(self) -> None:
+        self._raise("stop")
+
+    def _raise(self, when: str) -> None:
+        if Moody.mood == when:
+            raise RuntimeError("no mood")
+
+
 class End:
     """Keeps what arrives."""
 
@@ -96,7 +118,7 @@ class End:
 NODES = node_types(
     *(
         NodeFactory(kind.__name__, kind.__name__, LabelConfig, kind)
-        for kind in (Step, Slow, Broken, Flaky, Counter, End)
+        for kind in (Step, Slow, Broken, Flaky, Counter, Moody, End)
     )
 )
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.unit import EntityWrite
 from appliance.rules.engine import RuleLimits
-from appliance.rules.events import RuleMessageFailed, RuleMessageGivenUp, RuleNodeRefused
+from appliance.rules.events import (
+    RuleMessageFailed,
+    RuleMessageGivenUp,
+    RuleNodeFaulted,
+    RuleNodeRefused,
+)
 from appliance.rules.retry import OWNER
+from appliance.rules.timers import Timers
 from appliance.rules.work import Work
 from appliance.testing.rules import RuleBench
-from tests.unit.rules.nodes import NODES, Counter, End, Flaky, chain_id, load
+from tests.unit.rules.nodes import NODES, Counter, End, Flaky, Moody, chain_id, load
 
 STEP, SLOW, BROKEN, FLAKY, COUNTER, END = "Step", "Slow", "Broken", "Flaky", "Counter", "End"
 
@@ -161,15 +168,66 @@ async def test_an_unchanged_node_keeps_its_state_when_the_chain_is_loaded_again(
     assert [message.data for message in End.seen] == [[1], [2]]
 
 
-async def test_a_changed_node_starts_anew_and_the_old_one_is_stopped() -> None:
+async def test_a_changed_node_takes_over_what_the_old_one_kept() -> None:
     bench, (device,) = bench_with("D")
     load(bench, [(COUNTER, "count", {}), (END, "end", {})], [(0, 1, "Success")])
     old = bench.engine.nodes()[0].impl
     await bench.send("X", device, [])
     load(bench, [(COUNTER, "count", {"label": "x"}), (END, "end", {})], [(0, 1, "Success")])
+    new = bench.engine.nodes()[0].impl
     await bench.send("X", device, [])
-    assert isinstance(old, Counter) and old.stopped
-    assert End.seen[-1].data == [1]
+    assert isinstance(old, Counter) and old.stopped and new is not old
+    assert End.seen[-1].data == [2]
+
+
+async def test_what_a_removed_node_kept_is_forgotten() -> None:
+    bench, (device,) = bench_with("D")
+    load(bench, [(COUNTER, "count", {}), (END, "end", {})], [(0, 1, "Success")])
+    await bench.send("X", device, [])
+    bench.engine.remove_chain(chain_id("chain"))
+    await bench.settle()
+    assert not bench.history.states["rules"]
+
+
+async def test_a_node_that_cannot_start_is_refused_and_one_that_cannot_stop_is_stopped() -> None:
+    bench, (device,) = bench_with("D")
+    Moody.mood = "start"
+    load(bench, [("Moody", "moody", {})], [])
+    assert "no mood" in ((await bench.send("X", device, [])).failure or "")
+    Moody.mood = "stop"
+    load(bench, [("Moody", "moody", {"label": "x"})], [])
+    bench.engine.remove_chain(chain_id("chain"))
+    assert [event.reason for event in bench.events if isinstance(event, RuleNodeFaulted)] == [
+        "RuntimeError: no mood"
+    ]
+
+
+async def test_a_timer_that_raises_does_not_stop_the_others() -> None:
+    bench, _ = bench_with()
+    Moody.mood = "timer"
+    load(bench, [("Moody", "a", {}), ("Moody", "b", {})], [])
+    await bench.advance(10)
+    faults = [event.node for event in bench.events if isinstance(event, RuleNodeFaulted)]
+    assert faults == ["a", "b"]
+
+
+@pytest.mark.mock_clock
+async def test_timers_fire_while_the_engine_runs() -> None:
+    bench = RuleBench(NODES)
+    start = trio.current_time()
+    fired: list[float] = []
+    timers = Timers(lambda: int((trio.current_time() - start) * 1000))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(timers.run)
+        await trio.sleep(1)
+        timers.later(90_000, lambda: fired.append(trio.current_time() - start))
+        cancel = timers.later(500, lambda: fired.append(-1))
+        timers.later(1_500, lambda: fired.append(trio.current_time() - start))
+        cancel()
+        await trio.sleep(100)
+        nursery.cancel_scope.cancel()
+    assert fired == [pytest.approx(2.5), pytest.approx(91)]
+    assert bench.engine.timers.next_due_ms() is None
 
 
 async def test_state_that_a_node_saved_is_there_after_a_restart() -> None:

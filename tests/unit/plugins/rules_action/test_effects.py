@@ -7,6 +7,7 @@ from uuid import UUID
 
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope
+from appliance.rules.events import RuleNodeFaulted
 from appliance.rules.ports import RpcOutcome
 from appliance.testing.rules import START_MS, RuleBench
 from plugins.rules_action import register_rule_nodes
@@ -150,3 +151,16 @@ async def test_progress_of_alarm_rules_survives_a_restart_where_asked() -> None:
     )
     await bench.send("POST_TELEMETRY_REQUEST", device, {"r": 1})
     assert bench.state.active_alarm(device, "Rep") is not None
+
+
+async def test_a_rule_that_cannot_be_read_is_told_and_data_goes_on() -> None:
+    bench, _ = bench_with("profile.TbDeviceProfileNode", {})
+    bad = {"alarmType": "Bad", "createRules": {"MAJOR": {"condition": "nonsense"}}}
+    bench.add("DEVICE_PROFILE", {"name": "p", "profileData": {"alarms": [bad]}})
+    device = bench.add_device("P", "p")
+    for _ in range(2):
+        work = await bench.send("POST_TELEMETRY_REQUEST", device, {"d": 1})
+        assert work.failure is None
+    assert bench.engine.debug_events(NODE)[-1].label == "Success"
+    (fault,) = [event for event in bench.events if isinstance(event, RuleNodeFaulted)]
+    assert "alarm rule left out" in fault.reason

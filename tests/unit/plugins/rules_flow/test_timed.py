@@ -49,6 +49,16 @@ async def test_pending_messages_of_a_deduplication_survive_a_restart() -> None:
     assert not bench.history.states["rules"], "nothing is kept once the pack has left"
 
 
+async def test_pending_messages_pass_to_the_node_of_a_changed_configuration() -> None:
+    bench = RuleBench(register_rule_nodes().nodes)
+    device = bench.add_device("D")
+    load(bench, "deduplication.TbMsgDeduplicationNode", {"interval": 60, "strategy": "FIRST"})
+    await bench.send("T", device, {"i": 1})
+    load(bench, "deduplication.TbMsgDeduplicationNode", {"interval": 1, "strategy": "FIRST"})
+    await bench.advance(1_001)
+    assert sent(bench) == [{"i": 1}]
+
+
 async def test_a_pack_waits_while_the_engine_is_too_busy() -> None:
     bench = RuleBench(register_rule_nodes().nodes)
     device = bench.add_device("D")
