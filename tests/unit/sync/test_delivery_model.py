@@ -8,11 +8,12 @@ the peer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from uuid import UUID
 
 import hypothesis.strategies as st
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from appliance.model.unit import Lane, StoredEvent
@@ -21,7 +22,7 @@ from appliance.sync.outgoing import Answer, Outgoing, OutgoingLimits
 from appliance.sync.packing import Parcel, order_key
 from tests.unit.sync.events import added, alarm, asked, data, rpc
 
-ENTITIES = 4
+ENTITIES = 2
 LIMITS = OutgoingLimits(
     batch_size=5,
     bytes_max=300,
@@ -31,7 +32,8 @@ LIMITS = OutgoingLimits(
     rate_limit_pause_s_max=8.0,
     waiting_max=12,
 )
-MAKERS = (data, data, data, added, asked, alarm, rpc)
+Maker = Callable[[int, int], StoredEvent]
+MAKERS: tuple[Maker, ...] = (data, data, data, data, added, asked, alarm, rpc)
 
 
 class Site(RuleBasedStateMachine):
@@ -55,16 +57,20 @@ class Site(RuleBasedStateMachine):
     @rule(
         maker=st.sampled_from(MAKERS),
         of=st.integers(0, ENTITIES - 1),
-        many=st.integers(1, 8),
-        poisoned=st.sampled_from([False, False, False, False, True]),
+        many=st.integers(1, 12),
+        poisoned=st.integers(0, 20),
+        prompt=st.booleans(),
     )
-    def commit(self, maker: object, of: int, many: int, poisoned: bool) -> None:
-        for _ in range(many):
-            event = maker(next(self.seqs), of)  # type: ignore[operator] - any of MAKERS
+    def commit(self, maker: Maker, of: int, many: int, poisoned: int, prompt: bool) -> None:
+        """Events of one entity; prompt: they are read and sent at once."""
+        for index in range(many):
+            event = maker(next(self.seqs), of)
             self.pending[event.event.lane].append(event)
-            if poisoned:
+            if index == poisoned:
                 self.poison.add(event.seq)
-                poisoned = False
+        if prompt:
+            self.read(event.event.lane, 20)
+            self.send()
 
     @rule(lane=st.sampled_from(list(Lane)), most=st.integers(1, 20))
     def read(self, lane: Lane, most: int) -> None:
@@ -106,9 +112,10 @@ class Site(RuleBasedStateMachine):
         self.wire.clear()
         self.outgoing = Outgoing(LIMITS, lambda: next(self.ids))
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 3.0, 30.0]))
+    @rule(seconds=st.sampled_from([0.1, 1.0, 1.0, 3.0, 30.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
+        self.send()
         for answer in self.outgoing.expire(self.now):
             self.settle(answer)
         self.wire = {id: p for id, p in self.wire.items() if id in self.outgoing.flights}
@@ -181,4 +188,4 @@ class Site(RuleBasedStateMachine):
 
 
 TestSite = Site.TestCase
-TestSite.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestSite.settings = settings(max_examples=200, stateful_step_count=80, deadline=None, phases=(Phase.generate,))
