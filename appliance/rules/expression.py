@@ -1,8 +1,10 @@
 """Arithmetic expressions as the reference's library reads them (spec/rule-engine.md §7, §9.5).
 
 Operators + - * / % ^ (right to left, before a leading minus), implied multiplication (`2x`,
-`2(x+1)`), constants pi, e, φ, and the functions of `FUNCTIONS`. An expression is parsed once into
-nested calls; evaluation takes the values of its variables. Division by zero is an error.
+`2(x+1)`; calculated fields take only the first form), constants pi, e, φ, and the functions of
+`FUNCTIONS`. An expression is parsed once into nested calls; evaluation takes the values of its
+variables. Numbers behave as in Java: the root of a negative number is NaN, the logarithm of 0
+-Infinity; only division by zero is an error.
 """
 
 from __future__ import annotations
@@ -22,38 +24,64 @@ class BadExpression(ValueError):
     """The text is no expression, or a value cannot be computed."""
 
 
+def _java(function: Callable[..., float]) -> Callable[..., float]:
+    """NaN and Infinity where Python raises."""
+
+    def total(*arguments: float) -> float:
+        try:
+            return function(*arguments)
+        except OverflowError:
+            return math.inf
+        except (ValueError, ZeroDivisionError):
+            return math.nan
+
+    return total
+
+
+def _logarithm(function: Callable[[float], float], zero: float = 0.0) -> Callable[..., float]:
+    """A logarithm that is -Infinity at its zero."""
+    total = _java(function)
+    return lambda x: -math.inf if x == zero else total(x)
+
+
 def _logab(base: float, x: float) -> float:
-    return math.log(x) / math.log(base)
+    return _LN(x) / _LN(base)
 
 
+def _whole(function: Callable[[float], int]) -> Callable[[float], float]:
+    """A rounding that leaves NaN and Infinity alone."""
+    return lambda x: float(function(x)) if math.isfinite(x) else x
+
+
+_LN = _logarithm(math.log)
 FUNCTIONS: dict[str, tuple[int, Callable[..., float]]] = {
-    "sin": (1, math.sin),
-    "cos": (1, math.cos),
-    "tan": (1, math.tan),
+    "sin": (1, _java(math.sin)),
+    "cos": (1, _java(math.cos)),
+    "tan": (1, _java(math.tan)),
     "cot": (1, lambda x: 1 / math.tan(x)),
     "sec": (1, lambda x: 1 / math.cos(x)),
     "csc": (1, lambda x: 1 / math.sin(x)),
-    "asin": (1, math.asin),
-    "acos": (1, math.acos),
+    "asin": (1, _java(math.asin)),
+    "acos": (1, _java(math.acos)),
     "atan": (1, math.atan),
-    "sinh": (1, math.sinh),
-    "cosh": (1, math.cosh),
+    "sinh": (1, lambda x: math.copysign(_java(math.sinh)(abs(x)), x)),
+    "cosh": (1, _java(math.cosh)),
     "tanh": (1, math.tanh),
     "abs": (1, abs),
-    "log": (1, math.log),
-    "ln": (1, math.log),
-    "lg": (1, math.log10),
-    "log10": (1, math.log10),
-    "log2": (1, math.log2),
-    "log1p": (1, math.log1p),
-    "logab": (2, _logab),
-    "ceil": (1, lambda x: float(math.ceil(x))),
-    "floor": (1, lambda x: float(math.floor(x))),
-    "sqrt": (1, math.sqrt),
+    "log": (1, _LN),
+    "ln": (1, _LN),
+    "lg": (1, _logarithm(math.log10)),
+    "log10": (1, _logarithm(math.log10)),
+    "log2": (1, _logarithm(math.log2)),
+    "log1p": (1, _logarithm(math.log1p, -1.0)),
+    "logab": (2, _java(_logab)),
+    "ceil": (1, _whole(math.ceil)),
+    "floor": (1, _whole(math.floor)),
+    "sqrt": (1, _java(math.sqrt)),
     "cbrt": (1, math.cbrt),
-    "pow": (2, math.pow),
-    "exp": (1, math.exp),
-    "expm1": (1, math.expm1),
+    "pow": (2, _java(math.pow)),
+    "exp": (1, _java(math.exp)),
+    "expm1": (1, _java(math.expm1)),
     "signum": (1, lambda x: 0.0 if x == 0 else math.copysign(1.0, x)),
 }
 CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e, "φ": (1 + math.sqrt(5)) / 2}
@@ -64,21 +92,30 @@ _BINARY = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT, "%": _PRODUCT, "^
 
 
 class Expression:
-    """A parsed expression over named variables. Raises BadExpression."""
+    """A parsed expression over named variables. Raises BadExpression.
 
-    def __init__(self, text: str, variables: Collection[str]) -> None:
+    implied_products: whether a parenthesis or a name may follow any operand, as in `2(x+1)`;
+    otherwise only a name may follow a number.
+    """
+
+    def __init__(
+        self, text: str, variables: Collection[str], *, implied_products: bool = True
+    ) -> None:
         if len(text) > LENGTH_MAX:
             raise BadExpression(f"the expression is longer than {LENGTH_MAX} characters")
         self._tokens = _tokens(text)
         self._at = 0
         self._depth = 0
         self._variables = frozenset(variables)
+        self._implied_products = implied_products
+        for name in self._variables & FUNCTIONS.keys():
+            raise BadExpression(f"a variable cannot have the name of a function: {name!r}")
         self._evaluate = self._parse(0)
         if self._at < len(self._tokens):
             raise BadExpression(f"unexpected {self._tokens[self._at]!r}")
 
     def evaluate(self, values: Mapping[str, float]) -> float:
-        """The value. Raises BadExpression where there is none (log of 0, 1/0, overflow)."""
+        """The value. Raises BadExpression where there is none (1/0)."""
         try:
             return self._evaluate(values)
         except (ArithmeticError, ValueError) as error:
@@ -106,9 +143,16 @@ class Expression:
                 break
             if token in _BINARY:
                 self._next()
+            elif not self._implied_products:
+                self._check_implied(token)
             left = _binary(operator, left, self._parse(level))
         self._depth -= 1
         return left
+
+    def _check_implied(self, token: str) -> None:
+        before = self._tokens[self._at - 1]
+        if token == "(" or not before[0].isdigit() or token[0].isdigit():
+            raise BadExpression("the expression has invalid syntax: an operator is missing")
 
     def _operand(self) -> Evaluate:
         token = self._next()
@@ -170,7 +214,20 @@ def _binary(operator: str, a: Evaluate, b: Evaluate) -> Evaluate:
         case "*":
             return lambda values: a(values) * b(values)
         case "/":
-            return lambda values: a(values) / b(values)
+            return lambda values: _quotient(a(values), b(values))
         case "%":
-            return lambda values: math.fmod(a(values), b(values))
-    return lambda values: math.pow(a(values), b(values))
+            return lambda values: _remainder(a(values), b(values))
+    power = _java(math.pow)
+    return lambda values: power(a(values), b(values))
+
+
+def _quotient(a: float, b: float) -> float:
+    if b == 0:
+        raise BadExpression("Division by zero!")
+    return a / b
+
+
+def _remainder(a: float, b: float) -> float:
+    if b == 0:
+        raise BadExpression("Division by zero!")
+    return _java(math.fmod)(a, b)

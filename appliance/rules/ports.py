@@ -69,13 +69,17 @@ class RpcOutcome(msgspec.Struct, frozen=True):
 
 
 class CalculationInput(msgspec.Struct, frozen=True):
-    """Values for calculated fields: series where scope is None, else attributes of that scope."""
+    """Values for calculated fields: series where scope is None, else attributes of that scope.
+
+    cause: the message that brought them; None where no message did. deleted: keys that are gone.
+    """
 
     entity: EntityId
     scope: Scope | None
     ts: int
     values: dict[str, Value]
-    cause: Message
+    cause: Message | None = None
+    deleted: tuple[str, ...] = ()
 
 
 class RuleServices(Protocol):

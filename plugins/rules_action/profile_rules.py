@@ -8,18 +8,20 @@ false. Times are event times in epoch milliseconds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
 from enum import Enum
 from typing import Any, Literal, Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from appliance.rules.conditions import (
+    UNIT_MS,
+    Hours,
+    compare_booleans,
+    compare_numbers,
+    compare_texts,
+)
 from appliance.rules.node import NodeConfig
 from appliance.rules.values import as_number, decode_json, java_text
-
-UNIT_MS = {"SECONDS": 1_000, "MINUTES": 60_000, "HOURS": 3_600_000, "DAYS": 86_400_000}
-DAY_MS = 86_400_000
 
 
 class Snapshot(Protocol):
@@ -84,11 +86,10 @@ class Predicate(NodeConfig, frozen=True, kw_only=True):
         if left is None or right is None:
             return False
         if self.type == "NUMERIC":
-            return _numeric(self.operation, as_number(left), as_number(right))
+            return compare_numbers(self.operation, as_number(left), as_number(right))
         if self.type == "BOOLEAN":
-            same = _boolean(left) == _boolean(right)
-            return same if self.operation == "EQUAL" else not same
-        return _text(self.operation, java_text(left), java_text(right), self.ignore_case)
+            return compare_booleans(self.operation, left, right)
+        return compare_texts(self.operation, java_text(left), java_text(right), self.ignore_case)
 
 
 class FilterKey(NodeConfig, frozen=True, kw_only=True):
@@ -127,45 +128,14 @@ class Condition(NodeConfig, frozen=True, kw_only=True):
     spec: Spec = Spec()
 
 
-class ScheduleItem(NodeConfig, frozen=True, kw_only=True):
-    """Hours of one weekday, 1 = Monday; milliseconds of the day."""
+class Schedule(Hours, frozen=True, kw_only=True):
+    """When a rule is active; an attribute may hold another schedule."""
 
-    enabled: bool = False
-    day_of_week: int = 0
-    starts_on: int = 0
-    ends_on: int = 0
-
-
-class Schedule(NodeConfig, frozen=True, kw_only=True):
-    """When a rule is active at all."""
-
-    type: Literal["ANY_TIME", "SPECIFIC_TIME", "CUSTOM"] = "ANY_TIME"
-    timezone: str = "UTC"
-    days_of_week: list[int] = []
-    starts_on: int = 0
-    ends_on: int = 0
-    items: list[ScheduleItem] = []
     dynamic_value: DynamicValue | None = None
 
     def active(self, snapshot: Snapshot, ts: int) -> bool:
-        """Whether the rule is active at ts; an attribute may hold another schedule."""
-        schedule = self._dynamic(snapshot) or self
-        if schedule.type == "ANY_TIME":
-            return True
-        moment = datetime.fromtimestamp(ts / 1000, _zone(schedule.timezone))
-        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-        of_day = (moment - midnight) // timedelta(milliseconds=1)
-        today = moment.isoweekday()
-        if schedule.type == "SPECIFIC_TIME":
-            return today in schedule.days_of_week and _within(
-                of_day, schedule.starts_on, schedule.ends_on
-            )
-        return any(
-            item.enabled
-            and item.day_of_week == today
-            and _within(of_day, item.starts_on, item.ends_on)
-            for item in schedule.items
-        )
+        """Whether the rule is active at ts."""
+        return (self._dynamic(snapshot) or self).contain(ts)
 
     def _dynamic(self, snapshot: Snapshot) -> Schedule | None:
         source = self.dynamic_value
@@ -275,59 +245,3 @@ def due_by_clock(rule: Rule, snapshot: Snapshot, progress: Progress, now_ms: int
     required = as_number(spec.predicate.resolve(snapshot)) or 0
     duration_ms = progress.duration_ms + now_ms - progress.since_ts
     return duration_ms > required * UNIT_MS.get(spec.unit, 1_000)
-
-
-def _within(of_day: int, start: int, end: int) -> bool:
-    end = end or DAY_MS
-    if start < end:
-        return start <= of_day < end
-    return of_day >= start or of_day < end
-
-
-def _zone(name: str) -> tzinfo:
-    """The named zone; UTC where this machine does not know it, so that rules keep working."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return UTC
-
-
-def _numeric(operation: str, left: float | None, right: float | None) -> bool:
-    if left is None or right is None:
-        return False
-    match operation:
-        case "EQUAL":
-            return left == right
-        case "NOT_EQUAL":
-            return left != right
-        case "GREATER":
-            return left > right
-        case "LESS":
-            return left < right
-        case "GREATER_OR_EQUAL":
-            return left >= right
-    return operation == "LESS_OR_EQUAL" and left <= right
-
-
-def _text(operation: str, left: str, right: str, ignore_case: bool) -> bool:
-    if ignore_case:
-        left, right = left.lower(), right.lower()
-    match operation:
-        case "EQUAL":
-            return left == right
-        case "NOT_EQUAL":
-            return left != right
-        case "STARTS_WITH":
-            return left.startswith(right)
-        case "ENDS_WITH":
-            return left.endswith(right)
-        case "CONTAINS":
-            return right in left
-        case "NOT_CONTAINS":
-            return right not in left
-    listed = left in [part.strip() for part in right.split(",")]
-    return listed if operation == "IN" else not listed
-
-
-def _boolean(value: Any) -> bool:
-    return value.lower() == "true" if isinstance(value, str) else bool(value)

@@ -114,6 +114,9 @@ class DeleteAttributes:
         scope = scope_of(message.metadata.get("scope") or self._config.scope)
         originator = message.originator
         ctx.unit.attributes.append(AttributeDelete(originator, scope, keys, ctx.now()))
+        ctx.services.calculate(
+            CalculationInput(originator, scope, ctx.now(), {}, message, keys), ctx.work
+        )
         if self._config.send_attributes_deleted_notification:
             metadata = {"scope": str(scope), "ruleNodeId": str(self._node.id)}
             body = {"attributes": list(keys)}

@@ -1,0 +1,118 @@
+"""What the rules of alarms compare, old form (device profile) and new (calculated field) alike.
+
+Comparisons of a value with a fixed one, and the hours in which a rule is active (spec §6.1).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from appliance.rules.node import NodeConfig
+
+UNIT_MS = {"SECONDS": 1_000, "MINUTES": 60_000, "HOURS": 3_600_000, "DAYS": 86_400_000}
+DAY_MS = 86_400_000
+
+
+class ScheduleItem(NodeConfig, frozen=True, kw_only=True):
+    """Hours of one weekday, 1 = Monday; milliseconds of the day."""
+
+    enabled: bool = False
+    day_of_week: int = 0
+    starts_on: int = 0
+    ends_on: int = 0
+
+
+class Hours(NodeConfig, frozen=True, kw_only=True):
+    """When a rule is active at all."""
+
+    type: Literal["ANY_TIME", "SPECIFIC_TIME", "CUSTOM"] = "ANY_TIME"
+    timezone: str = "UTC"
+    days_of_week: list[int] = []
+    starts_on: int = 0
+    ends_on: int = 0
+    items: list[ScheduleItem] = []
+
+    def contain(self, ts: int) -> bool:
+        """Whether a rule is active at ts, epoch milliseconds."""
+        if self.type == "ANY_TIME":
+            return True
+        moment = datetime.fromtimestamp(ts / 1000, zone_of(self.timezone))
+        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        of_day = (moment - midnight) // timedelta(milliseconds=1)
+        today = moment.isoweekday()
+        if self.type == "SPECIFIC_TIME":
+            return today in self.days_of_week and within(of_day, self.starts_on, self.ends_on)
+        return any(
+            item.enabled
+            and item.day_of_week == today
+            and within(of_day, item.starts_on, item.ends_on)
+            for item in self.items
+        )
+
+
+def within(of_day: int, start: int, end: int) -> bool:
+    """Whether a time of day lies between two others; an end of 0 is midnight, ends may wrap."""
+    end = end or DAY_MS
+    if start < end:
+        return start <= of_day < end
+    return of_day >= start or of_day < end
+
+
+def zone_of(name: str) -> tzinfo:
+    """The named zone; UTC where this machine does not know it, so that rules keep working."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def compare_numbers(operation: str, left: float | None, right: float | None) -> bool:
+    """A NUMERIC predicate; false where either side is no number."""
+    if left is None or right is None:
+        return False
+    match operation:
+        case "EQUAL":
+            return left == right
+        case "NOT_EQUAL":
+            return left != right
+        case "GREATER":
+            return left > right
+        case "LESS":
+            return left < right
+        case "GREATER_OR_EQUAL":
+            return left >= right
+    return operation == "LESS_OR_EQUAL" and left <= right
+
+
+def compare_texts(operation: str, left: str, right: str, ignore_case: bool) -> bool:
+    """A STRING predicate; IN and NOT_IN take a list separated by commas."""
+    if ignore_case:
+        left, right = left.lower(), right.lower()
+    match operation:
+        case "EQUAL":
+            return left == right
+        case "NOT_EQUAL":
+            return left != right
+        case "STARTS_WITH":
+            return left.startswith(right)
+        case "ENDS_WITH":
+            return left.endswith(right)
+        case "CONTAINS":
+            return right in left
+        case "NOT_CONTAINS":
+            return right not in left
+    listed = left in [part.strip() for part in right.split(",")]
+    return listed if operation == "IN" else not listed
+
+
+def compare_booleans(operation: str, left: Any, right: Any) -> bool:
+    """A BOOLEAN predicate: EQUAL or NOT_EQUAL."""
+    same = as_boolean(left) == as_boolean(right)
+    return same if operation == "EQUAL" else not same
+
+
+def as_boolean(value: Any) -> bool:
+    """A value as a truth: text is true where it says so."""
+    return value.lower() == "true" if isinstance(value, str) else bool(value)
