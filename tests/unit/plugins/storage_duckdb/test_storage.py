@@ -217,16 +217,19 @@ async def test_undelivered_segments_stay_unless_a_limit_says_otherwise(tmp_path:
         check_conservation(storage)
 
 
-async def test_history_goes_by_age_but_not_what_waits(tmp_path: Path) -> None:
-    now = wall_clock_ms()
-    old = now - 40 * 86_400_000
-    async with running(storage_in(tmp_path, history_s=30 * 86_400.0)) as storage:
-        await storage.commit([telemetry(old, {"t": 1}), telemetry(now, {"t": 2})])
-        storage.acknowledge(CLOUD, Lane.DATA, (await all_pending(storage))[:1])
-        await storage.commit([telemetry(old + 1, {"t": 3})])
+async def test_history_goes_by_age_since_arrival_but_not_what_waits(tmp_path: Path) -> None:
+    now = [1_000_000 * 86_400]
+    month = 30 * 86_400.0
+    storage = storage_in(tmp_path, clock=lambda: now[0], history_s=month)
+    async with running(storage):
+        await storage.commit([telemetry(5, {"t": 1})])
+        storage.acknowledge(CLOUD, Lane.DATA, await all_pending(storage))
+        await storage.commit([telemetry(6, {"t": 2})])
+        now[0] += 40 * 86_400_000
+        await storage.commit([telemetry(7, {"t": 3}), telemetry(now[0], {"t": 4})])
         await storage.reclaim()
-        found = await storage.query_series(query("t", start_ms=0, end_ms=now + 1))
-        assert found == {"t": [(old + 1, 3), (now, 2)]}
+        found = await storage.query_series(query("t", start_ms=0, end_ms=now[0] + 1))
+        assert found == {"t": [(now[0], 4), (7, 3), (6, 2)]}
 
 
 # --- the journal read from disk ------------------------------------------------------------------
