@@ -229,7 +229,7 @@ async def test_history_goes_by_age_since_arrival_but_not_what_waits(tmp_path: Pa
         await storage.commit([telemetry(7, {"t": 3}), telemetry(now[0], {"t": 4})])
         await storage.reclaim()
         found = await storage.query_series(query("t", start_ms=0, end_ms=now[0] + 1))
-        assert found == {"t": [(now[0], 4), (7, 3), (6, 2)]}
+        assert found == {"t": [(6, 2), (7, 3), (now[0], 4)]}
 
 
 # --- the journal read from disk ------------------------------------------------------------------
