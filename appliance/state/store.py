@@ -86,30 +86,29 @@ class State:
 
     def _index(self, kind: str, id: UUID) -> None:
         body = self._parse(kind, id)
-        title = BY_NAME[kind].title if kind in BY_NAME else ""
-        if title and body.get(title):
-            self._names.setdefault(kind, {})[body[title]] = id
+        if name := _name(kind, body):
+            self._names.setdefault(kind, {})[name] = id
         if kind == "DEVICE_CREDENTIALS":
-            self._credentials[body["credentialsId"]] = id
+            self._credentials[_text(body, "credentialsId")] = id
         elif kind == "RELATION":
             self._index_relation(id, body)
         elif kind == "ALARM" and not body.get("cleared"):
             owner = id_of(body.get("originator"))
             if owner is not None:
-                alarms = self._alarms.setdefault((owner, body["type"]), {})
+                alarms = self._alarms.setdefault((owner, _text(body, "type")), {})
                 alarms[id] = body.get("startTs") or 0
         elif kind == "TENANT":
             self.tenant_id = id
 
     def _index_relation(self, id: UUID, body: dict[str, Any]) -> None:
-        source, target = entity_id_of(body["from"]), entity_id_of(body["to"])
+        source, target = entity_id_of(body.get("from")), entity_id_of(body.get("to"))
         if source is None or target is None:
             return
         relation = Relation(
             id,
             source,
             target,
-            body["type"],
+            _text(body, "type"),
             body.get("typeGroup") or "COMMON",
             body.get("additionalInfo"),
         )
@@ -122,22 +121,22 @@ class State:
             return
         old = self._parse(kind, id)
         self._parsed.pop((kind, id), None)
-        title = BY_NAME[kind].title if kind in BY_NAME else ""
-        names = self._names.get(kind, {})
-        if title and names.get(old.get(title, "")) == id:
-            del names[old[title]]
-        if kind == "DEVICE_CREDENTIALS" and self._credentials.get(old["credentialsId"]) == id:
-            del self._credentials[old["credentialsId"]]
+        names, name = self._names.get(kind, {}), _name(kind, old)
+        if name and names.get(name) == id:
+            del names[name]
+        if kind == "DEVICE_CREDENTIALS":
+            if self._credentials.get(_text(old, "credentialsId")) == id:
+                del self._credentials[_text(old, "credentialsId")]
         elif kind == "RELATION":
             self._forget_relation(id, old)
         elif kind == "ALARM":
             owner = id_of(old.get("originator"))
             if owner is not None:
-                self._alarms.get((owner, old["type"]), {}).pop(id, None)
+                self._alarms.get((owner, _text(old, "type")), {}).pop(id, None)
 
     def _forget_relation(self, id: UUID, old: dict[str, Any]) -> None:
         for end, index in (("from", self._relations_from), ("to", self._relations_to)):
-            entity = entity_id_of(old[end])
+            entity = entity_id_of(old.get(end))
             if entity is not None and entity in index:
                 index[entity].pop(id, None)
                 if not index[entity]:
@@ -230,3 +229,15 @@ class State:
             parsed = msgspec.json.decode(self._bodies[kind][id])
             self._parsed[(kind, id)] = parsed
         return parsed
+
+
+def _name(kind: str, body: dict[str, Any]) -> str:
+    """The entity's human name, or "" where its kind has none."""
+    title = BY_NAME[kind].title if kind in BY_NAME else ""
+    return _text(body, title) if title else ""
+
+
+def _text(body: dict[str, Any], field: str) -> str:
+    """A text field; "" for anything else: a body is kept as it came, whatever is in it."""
+    value = body.get(field)
+    return value if isinstance(value, str) else ""
