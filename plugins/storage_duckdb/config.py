@@ -21,8 +21,8 @@ class DuckdbStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     apply_interval_s: how late history and tables may be; queries never wait for it.
     memory_bytes, threads: of DuckDB. wal_bytes_max: of its log before a checkpoint.
     checkpoint_interval_s: a checkpoint at the latest this long after a change.
-    history_s: age at which points go, counted from their ts or, if later, from their commit; 0 keeps
-    them. history_bytes_max: of the database file.
+    history_s: age at which points go, counted from their ts or, if that was later, their commit;
+    0 keeps them. history_bytes_max: of the database file.
     events_s: age at which delivered events other than telemetry leave `cloud_event`.
     outbox_s, outbox_bytes_max: age and journal bytes at which events that were *not* delivered
     are given up, oldest segment first, counted by reason; 0 never does.
