@@ -301,8 +301,8 @@ class CloudLink:
 
     def _messages(self, applied: Applied) -> list[Message]:
         messages = list(applied.messages)
-        for entity, entries in applied.telemetry:
-            messages.extend(telemetry_messages(entity, entries, self._state, "cloud"))
+        for entity, points in applied.telemetry:
+            messages.extend(telemetry_messages(entity, points, self._state, "cloud"))
         return messages
 
     async def _run_messages(self, messages: Sequence[Message]) -> None:

@@ -188,4 +188,6 @@ class Site(RuleBasedStateMachine):
 
 
 TestSite = Site.TestCase
-TestSite.settings = settings(max_examples=200, stateful_step_count=80, deadline=None, phases=(Phase.generate,))
+TestSite.settings = settings(
+    max_examples=200, stateful_step_count=80, deadline=None, phases=(Phase.generate,)
+)
