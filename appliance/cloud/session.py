@@ -38,7 +38,6 @@ from appliance.sync.messages import (
     SyncRequest,
 )
 from appliance.sync.sender import Sender
-from appliance.sync.wire import decode_entry
 
 MAX_INBOUND_BYTES = 4_194_304
 EDGE_VERSIONS = {
@@ -237,11 +236,8 @@ class EdgeSession:
 
     def _complete(self, applied: Applied) -> None:
         """Store what a server's rule chain would store, and queue the answers to requests."""
-        for entity, entries in applied.telemetry:
-            for entry in entries:
-                ts, values = decode_entry(entry)
-                if values:
-                    applied.unit.series.append(Series(entity, ts, values))
+        for entity, points in applied.telemetry:
+            applied.unit.series += [Series(entity, ts, values) for ts, values in points]
         for message in applied.messages:
             self._store_posted(message, applied.unit)
         for request in applied.requests:
@@ -255,7 +251,7 @@ class EdgeSession:
             )
 
     def _report(self, taken: Sequence[Applied]) -> None:
-        entries = sum(len(e) for applied in taken for _, e in applied.telemetry)
+        entries = sum(len(points) for applied in taken for _, points in applied.telemetry)
         ignored = sum(len(applied.ignored) for applied in taken)
         self._emit(
             UplinkApplied(name=self.name, messages=len(taken), entries=entries, ignored=ignored)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import msgspec
 
 from appliance.extension.ports import DeviceSession
 from appliance.model.ids import EntityId
+from appliance.model.unit import Unit
 from appliance.state.store import State
 
 
@@ -93,6 +95,23 @@ class Credentials:
     def _changed(self, kind: str, id: UUID, body: dict[str, Any] | None) -> None:
         if kind in ("DEVICE", "DEVICE_CREDENTIALS"):
             self._sessions.pop(id, None)
+
+
+def revoked(unit: Unit, state: State) -> Iterator[tuple[UUID, str]]:
+    """Devices whose sessions a unit ends, before it is applied: (device, reason)."""
+    for write in unit.entities:
+        if write.kind == "DEVICE" and write.body is None:
+            yield write.id, "deleted"
+        elif write.kind == "DEVICE_CREDENTIALS" and write.body is not None:
+            known = state.entity(write.kind, write.id)
+            if known is not None and _proof(known) != _proof(msgspec.json.decode(write.body)):
+                yield write.id, "credentials"
+
+
+def _proof(credentials: dict[str, Any]) -> list[Any]:
+    """What a device proves itself by; the rest may change without its noticing."""
+    fields = ("credentialsType", "credentialsId", "credentialsValue")
+    return [credentials.get(field) or None for field in fields]
 
 
 def _sha3(text: str) -> str:

@@ -144,10 +144,10 @@ class EdgeGate:
             "serviceId": self._service_id,
             "sessionId": str(session_id),
         }
-        self._replies.expect(session_id, request_id)
         data = {"method": method, "params": params}
-        await self._process(session, "TO_SERVER_RPC_REQUEST", data, metadata)
-        return await self._replies.wait(session_id, request_id, timeout_s)
+        with self._replies.expecting(session_id, request_id) as expected:
+            await self._process(session, "TO_SERVER_RPC_REQUEST", data, metadata)
+            return await expected.wait(timeout_s)
 
     async def rpc_reply(self, session: DeviceSession, request_id: int, body: Any) -> None:
         """See Gate."""

@@ -1,13 +1,14 @@
 """The edge's connection to its cloud: connect, handshake, sync, receive, for ever.
 
-States: disconnected → connecting → connected → (link ends) → reconnecting → … Reconnecting waits
-`reconnect_interval_s`, doubled up to `reconnect_interval_s_max` with jitter while connections fail;
-a link that was accepted starts over from the short wait unless the server ended it politely, since
-a polite end means "replaced by another session of yours" (§3.7, §11.18) and two edges with one key
-would otherwise chase each other.
+States: disconnected → connecting → connected → (link ends) → reconnecting → …; for the waits see
+reconnect.py.
 
 After every reconnect a partial sync is asked for, and attributes of every device after it: that
 is what a real edge loses without (traces 12 and 17).
+
+A server never refuses a version, it calls it UNRECOGNIZED in an attribute of the edge, which the
+edge asks for after every handshake; then the link is made anew with an older one. Tried once per
+start from the configured version on, so that an upgraded server gets the newer one again.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from uuid import UUID
 import msgspec
 import trio
 
+from appliance.edge.configuration import edge_body, settings_text
+from appliance.edge.credentials import revoked
 from appliance.edge.policy import ORDER, EdgePolicy, request
 from appliance.edge.processor import Processor
+from appliance.edge.reconnect import UNRECOGNIZED, Backoff, older_version
 from appliance.edge.services import EdgeServices
 from appliance.edge.sessions import Sessions
 from appliance.extension.ports import Link, LinkClosed, Storage, Transport
@@ -49,6 +53,9 @@ from appliance.sync.sender import Sender
 STATE_OWNER = "link"
 HANDSHAKE_S = 20.0
 """A server answers a CONNECT within a second; a busy one within a few."""
+VERSION_S = 10.0
+"""By then the server has told what it thinks of our version; an answer that was still on its way
+from the link before has been overtaken."""
 REQUESTS_MAX = 1000
 """Follow-up requests that may wait; beyond, those of an earlier reconnect are still unanswered."""
 
@@ -121,6 +128,14 @@ class DownlinkIgnored(Event, frozen=True):
     what: str
 
 
+class VersionLowered(Event, frozen=True):
+    """The server does not know the version that we announced."""
+
+    text: ClassVar[str] = "the server does not know version {announced}; announcing {next}"
+    announced: int
+    next: int
+
+
 class Refused(Exception):
     """The server did not accept the CONNECT."""
 
@@ -169,6 +184,8 @@ class CloudLink:
         self._full_sync_done = False
         self._edge_id: UUID | None = None
         self._version = settings.version
+        self._version_told = ""
+        self._connected_s = 0.0
         self._sync_began_s = 0.0
         self._sync_messages = 0
 
@@ -176,20 +193,24 @@ class CloudLink:
         """Connect again and again until cancelled."""
         await self._restore()
         task_status.started()
-        wait_s = self._settings.reconnect_interval_s
+        settings = self._settings
+        backoff = Backoff(settings.reconnect_interval_s, settings.reconnect_interval_s_max)
         while True:
-            accepted = self.status.connects
-            try:
-                self._enter("connecting" if not accepted else "reconnecting")
-                async with self._transport.connect() as link:
-                    await self._serve(link)
-            except* (LinkClosed, Retryable, ConfigError, Refused) as group:
-                error = _first(group)
+            error = await self._live()
+            if self.status.state == "connected":
                 polite = isinstance(error, LinkClosed) and error.status == "OK"
-                if self.status.connects > accepted and not polite:
-                    wait_s = self._settings.reconnect_interval_s
-                await self._lost(str(error), wait_s * random.uniform(0.8, 1.2))
-                wait_s = min(self._settings.reconnect_interval_s_max, wait_s * 2)
+                backoff.accepted(trio.current_time() - self._connected_s, polite=polite)
+            await self._lost(str(error), backoff.wait_s(random.random()))
+
+    async def _live(self) -> BaseException:
+        """One link from its beginning to its end; what ended it."""
+        self._enter("reconnecting" if self.status.connects else "connecting")
+        try:
+            async with self._transport.connect() as link:
+                await self._serve(link)
+        except* (LinkClosed, Retryable, ConfigError, Refused) as group:
+            error = _first(group)
+        return error
 
     async def drain(self) -> None:
         """Wait until everything durable has reached the cloud, or for ever while it is away."""
@@ -225,15 +246,18 @@ class CloudLink:
         self.status.peer = link.peer
         self.status.connects += 1
         self._enter("connected")
+        self._connected_s = trio.current_time()
         assert connected.configuration is not None
         await self._configure(connected.configuration)
         now_ms = self._clock()
         await self._write_tenant({"active": True, "lastConnectTime": now_ms})
         self._emit(CloudConnected(peer=link.peer, name=connected.configuration.name))
         await self._request_sync(link)
+        self._version_told = ""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._receive, link, rest)
             nursery.start_soon(self._sender.run, link, connected.max_inbound_bytes)
+            nursery.start_soon(self._check_version)
 
     async def _handshake(self, link: Link) -> tuple[Connected, Sequence[Frame]]:
         settings = self._settings
@@ -242,13 +266,22 @@ class CloudLink:
         )
         with trio.move_on_after(HANDSHAKE_S):
             await link.send([hello])
-            frames = await link.receive()
-            for index, frame in enumerate(frames):
-                if isinstance(frame, Connected):
-                    if frame.code != 0:
-                        raise Refused(_refusal(frame))
-                    return frame, frames[index + 1 :]
+            while True:
+                frames = await link.receive()
+                for index, frame in enumerate(frames):
+                    if isinstance(frame, Connected):
+                        if frame.code != 0:
+                            raise Refused(_refusal(frame))
+                        return frame, frames[index + 1 :]
         raise Refused(f"{link.peer} did not answer the CONNECT within {HANDSHAKE_S:g} s")
+
+    async def _check_version(self) -> None:
+        await trio.sleep(VERSION_S)
+        older = older_version(self._version)
+        if self._version_told == UNRECOGNIZED and older is not None:
+            self._emit(VersionLowered(announced=self._version, next=older))
+            self._version = older
+            raise LinkClosed("to announce an older version")
 
     async def _request_sync(self, link: Link) -> None:
         self.status.syncing = True
@@ -276,6 +309,7 @@ class CloudLink:
     async def _take(self, link: Link, batches: Sequence[Batch]) -> None:
         """Apply, make durable, acknowledge, then tell rules and devices."""
         applied: list[Applied] = []
+        ended: list[tuple[UUID, str]] = []
         acks: list[Ack] = []
         for batch in batches:
             try:
@@ -284,6 +318,7 @@ class CloudLink:
                 self._emit(DownlinkRefused(reason=str(error)))
                 acks.append(Ack(batch.id, False, str(error)))
                 continue
+            ended += revoked(one.unit, self._state)
             self._state.apply(one.unit)
             applied.append(one)
             acks.append(Ack(batch.id, True))
@@ -293,6 +328,8 @@ class CloudLink:
         messages = [message for one in applied for message in self._messages(one)]
         if messages:
             await self._run_messages(messages)
+        for device, reason in ended:
+            self._sessions.close(device, reason)
         await link.send(acks)
         for one in applied:
             await self._after(one)
@@ -301,8 +338,8 @@ class CloudLink:
 
     def _messages(self, applied: Applied) -> list[Message]:
         messages = list(applied.messages)
-        for entity, entries in applied.telemetry:
-            messages.extend(telemetry_messages(entity, entries, self._state, "cloud"))
+        for entity, points in applied.telemetry:
+            messages.extend(telemetry_messages(entity, points, self._state, "cloud"))
         return messages
 
     async def _run_messages(self, messages: Sequence[Message]) -> None:
@@ -321,6 +358,9 @@ class CloudLink:
             self._services.call_from_cloud(call)
         for what in applied.ignored:
             self._emit(DownlinkIgnored(what=what))
+        for change in applied.unit.attributes:
+            if isinstance(change, AttributeWrite) and change.entity.id == self._edge_id:
+                self._version_told = str(change.values.get("edgeVersion", self._version_told))
         if applied.configuration is not None:
             await self._configure(applied.configuration)
         if applied.sync_completed:
@@ -330,6 +370,9 @@ class CloudLink:
         unit = Unit(states=[StateWrite(STATE_OWNER, "full_sync_done", b"1")])
         tenant = EntityId("TENANT", self._state.tenant_id)
         unit.events.append(request(tenant, "ATTRIBUTES_REQUEST"))
+        customer = self.configuration.customer_id if self.configuration else None
+        if customer is not None and self._state.entity("CUSTOMER", customer) is not None:
+            unit.events.append(request(EntityId("CUSTOMER", customer), "ATTRIBUTES_REQUEST"))
         if self._full_sync_done and self._storage.depth(CLOUD, Lane.ENTITY).pending < REQUESTS_MAX:
             for device in self._state.ids("DEVICE"):
                 unit.events.append(request(EntityId("DEVICE", device), "ATTRIBUTES_REQUEST"))
@@ -379,38 +422,6 @@ class CloudLink:
             await self._storage.commit([unit])
         except Retryable:
             pass  # a courtesy to the status page; the link itself must go on
-
-
-def edge_body(configuration: EdgeConfiguration) -> bytes:
-    """The local Edge entity as JSON text."""
-    assert configuration.edge_id is not None
-    assert configuration.tenant_id is not None
-    info = configuration.additional_info
-    body = {
-        "id": EntityId("EDGE", configuration.edge_id).to_json(),
-        "tenantId": EntityId("TENANT", configuration.tenant_id).to_json(),
-        "customerId": EntityId("CUSTOMER", configuration.customer_id or NULL_UUID).to_json(),
-        "name": configuration.name,
-        "type": configuration.type,
-        "routingKey": configuration.routing_key,
-        "secret": configuration.secret,
-        "additionalInfo": msgspec.json.decode(info) if info else None,
-        "cloudType": configuration.cloud_type,
-    }
-    return msgspec.json.encode(body)
-
-
-def settings_text(configuration: EdgeConfiguration, full_sync_required: bool = False) -> str:
-    """The `edgeSettings` attribute (§4.8)."""
-    settings = {
-        "edgeId": str(configuration.edge_id),
-        "tenantId": str(configuration.tenant_id),
-        "name": configuration.name,
-        "type": configuration.type,
-        "routingKey": configuration.routing_key,
-        "fullSyncRequired": full_sync_required,
-    }
-    return msgspec.json.encode(settings).decode()
 
 
 def _refusal(frame: Connected) -> str:

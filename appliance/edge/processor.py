@@ -71,7 +71,7 @@ class Processor:
         self._storage = storage
         self._state = state
         self._emit = emit
-        self._owed: list[Unit] = []
+        self._owed: list[Work] = []
         self._owing = Wakeup()
         self._submit, self._tasks = trio.open_memory_channel[Task](TASKS_MAX)
 
@@ -88,8 +88,9 @@ class Processor:
     async def process(self, messages: Sequence[Message]) -> None:
         """Return when everything that the messages caused is durable.
 
-        Messages of one originator keep their order. Raises Retryable when storage pushes back:
-        then nothing of the messages counts and their sender must send them again.
+        Messages of one originator keep their order as far as their chains do not wait for
+        something outside. Raises Retryable when storage pushes back: then their sender must send
+        all of them again.
         """
         self._refuse_while_owing()
         assert self.engine is not None
@@ -103,17 +104,35 @@ class Processor:
                 done.append(work)
             else:
                 rests.append((rest, message, work))
-        await self._commit(done)
         if rests:
-            async with trio.open_nursery() as nursery:
-                for rest, message, work in rests:
-                    nursery.start_soon(self._finish, rest, message, work)
+            await self._finish_all(done, rests)
+        else:
+            await self._commit(done)
         self._emit(MessagesProcessed(count=len(messages)))
 
-    async def _finish(self, rest: Awaitable[None], message: Message, work: Work) -> None:
-        await rest
-        self._end(message, work)
-        await self._commit([work])
+    async def _finish_all(
+        self, done: list[Work], rests: Sequence[tuple[Awaitable[None], Message, Work]]
+    ) -> None:
+        """Side by side, each to its end; then the first refusal of storage, if there was one."""
+        refusals: list[Retryable] = []
+
+        async def commit(works: Sequence[Work]) -> None:
+            try:
+                await self._commit(works)
+            except Retryable as refusal:
+                refusals.append(refusal)
+
+        async def finish(rest: Awaitable[None], message: Message, work: Work) -> None:
+            await rest
+            self._end(message, work)
+            await commit([work])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(commit, done)
+            for each in rests:
+                nursery.start_soon(finish, *each)
+        if refusals:
+            raise refusals[0]
 
     def through_chain(self, message: Message, work: Work) -> Awaitable[None] | None:
         """Run one message into a task's own work; for tasks that write and then tell."""
@@ -148,10 +167,9 @@ class Processor:
             await rest
         self._state.apply(work.unit)
         try:
-            await self._commit([work])
+            await self._commit([work], whole=True)
         except Retryable:
-            self._owed.append(work.unit)  # nobody would submit it again
-            self._owing.set()
+            pass  # owed whole: nobody would submit it again
 
     # --- commits ------------------------------------------------------------------------------
 
@@ -194,7 +212,8 @@ class Processor:
             except Retryable as error:
                 await trio.sleep(error.retry_after_s)
 
-    async def _commit(self, works: Sequence[Work]) -> None:
+    async def _commit(self, works: Sequence[Work], *, whole: bool = False) -> None:
+        """Commit, then make the after-calls. whole: what is refused is owed with all it has."""
         units = [work.unit for work in works if work.unit]
         if self.selection is not None:
             for unit in units:
@@ -204,19 +223,10 @@ class Processor:
                 with trio.CancelScope(shield=True):
                     await self._storage.commit(units)
             except Retryable:
-                self._owe(units)
+                self._owed += works if whole else _changes_of_state(units)
+                self._owing.set()
                 raise
-        for work in works:
-            for call in work.after:
-                call()
-
-    def _owe(self, units: Sequence[Unit]) -> None:
-        self._owed += [
-            Unit(attributes=unit.attributes, entities=unit.entities, states=unit.states)
-            for unit in units
-            if unit.attributes or unit.entities or unit.states
-        ]
-        self._owing.set()
+        _follow(works)
 
     def _refuse_while_owing(self) -> None:
         if self._owed:
@@ -226,12 +236,32 @@ class Processor:
         while True:
             await self._owing.wait()
             while self._owed:
+                works = list(self._owed)  # more may be added while these are committed
                 try:
                     with trio.CancelScope(shield=True):
-                        await self._storage.commit(self._owed)
-                    self._owed.clear()
+                        await self._storage.commit([work.unit for work in works])
                 except Retryable:
                     await trio.sleep(_OWED_RETRY_S)
+                else:
+                    del self._owed[: len(works)]
+                    _follow(works)
+
+
+def _follow(works: Sequence[Work]) -> None:
+    for work in works:
+        for call in work.after:
+            call()
+
+
+def _changes_of_state(units: Sequence[Unit]) -> list[Work]:
+    """What the state has already and the disk has not."""
+    works = []
+    for unit in units:
+        if unit.attributes or unit.entities or unit.states:
+            work = Work()
+            work.unit = Unit(attributes=unit.attributes, entities=unit.entities, states=unit.states)
+            works.append(work)
+    return works
 
 
 def _sizes(unit: Unit) -> tuple[int, int]:

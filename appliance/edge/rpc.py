@@ -7,7 +7,8 @@ devices each; beyond that a request is answered with an error instead of being q
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -55,18 +56,24 @@ class RpcDesk:
         self._clock = clock
         self._pending: dict[tuple[UUID, int], _Pending] = {}
         self._counters: dict[UUID, int] = {}
-        self._listeners: dict[UUID, Downlink] = {}
+        self._listeners: dict[UUID, list[Downlink]] = {}
 
     def listen(self, device: UUID, downlink: Downlink) -> Callable[[], None]:
-        """A session takes requests from now on; queued ones follow at once."""
-        self._listeners[device] = downlink
+        """A session takes requests from now on; queued ones follow at once.
+
+        Of several sessions of one device the newest is asked.
+        """
+        self._listeners.setdefault(device, []).append(downlink)
         for (owner, _), pending in list(self._pending.items()):
             if owner == device and not pending.delivered:
                 self._deliver(pending)
 
         def stop() -> None:
-            if self._listeners.get(device) is downlink:
-                del self._listeners[device]
+            listeners = self._listeners.get(device, [])
+            if downlink in listeners:
+                listeners.remove(downlink)
+            if not listeners:
+                self._listeners.pop(device, None)
 
         return stop
 
@@ -118,15 +125,27 @@ class RpcDesk:
 
     def _deliver(self, pending: _Pending) -> None:
         request = pending.request
-        downlink = self._listeners.get(request.device)
-        if downlink is None:
-            return
-        pending.delivered = downlink.rpc(
-            pending.request_id, request.method, request.params, oneway=request.oneway
+        pending.delivered = any(
+            downlink.rpc(pending.request_id, request.method, request.params, oneway=request.oneway)
+            for downlink in reversed(self._listeners.get(request.device, ()))
         )
         if pending.delivered and request.oneway:
             pending.outcome = RpcOutcome(response={})
             pending.done.set()
+
+
+class Expected:
+    """An answer on its way."""
+
+    def __init__(self) -> None:
+        self.body: Any = None
+        self.came = trio.Event()
+
+    async def wait(self, timeout_s: float) -> Any:
+        """The answer's JSON. Raises trio.TooSlowError."""
+        with trio.fail_after(timeout_s):
+            await self.came.wait()
+        return self.body
 
 
 class ReplyDesk:
@@ -136,21 +155,16 @@ class ReplyDesk:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[UUID, int], _Answer] = {}
+        self._waiting: dict[tuple[UUID, int], Expected] = {}
 
-    async def wait(self, session_id: UUID, request_id: int, timeout_s: float) -> Any:
-        """The answer's JSON. Raises trio.TooSlowError."""
-        answer = self._waiting.setdefault((session_id, request_id), _Answer())
+    @contextmanager
+    def expecting(self, session_id: UUID, request_id: int) -> Iterator[Expected]:
+        """Take an answer from now on, to be waited for inside."""
+        expected = self._waiting[session_id, request_id] = Expected()
         try:
-            with trio.fail_after(timeout_s):
-                await answer.came.wait()
-            return answer.body
+            yield expected
         finally:
-            self._waiting.pop((session_id, request_id), None)
-
-    def expect(self, session_id: UUID, request_id: int) -> None:
-        """Accept an answer from now on, even before `wait` is called."""
-        self._waiting[session_id, request_id] = _Answer()
+            del self._waiting[session_id, request_id]
 
     def reply(self, session_id: UUID, request_id: int, body: Any) -> bool:
         """An answer came; False if nobody waits for it."""
@@ -160,11 +174,3 @@ class ReplyDesk:
         answer.body = body
         answer.came.set()
         return True
-
-
-class _Answer:
-    __slots__ = ("body", "came")
-
-    def __init__(self) -> None:
-        self.body: Any = None
-        self.came = trio.Event()

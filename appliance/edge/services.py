@@ -44,6 +44,16 @@ class RpcAnswered(Event, frozen=True):
     outcome: str
 
 
+class RpcTurnedAway(Event, frozen=True):
+    """A request of the cloud found too many others waiting; its caller runs into his timeout."""
+
+    level = "warning"
+    text = "RPC {method} turned away: {reason}"
+    counters = {"rpc_turned_away": ""}
+    method: str
+    reason: str
+
+
 class EdgeServices:
     """Requests to devices, replies, notices; a Component that owns the waiting requests."""
 
@@ -72,7 +82,13 @@ class EdgeServices:
         async with trio.open_nursery() as nursery:
             task_status.started()
             async for start in self._runs:
-                nursery.start_soon(start)
+                nursery.start_soon(self._run, start)
+
+    async def _run(self, start: Callable[[], Any]) -> None:
+        try:
+            await start()
+        except Retryable as error:  # the disk takes nothing now; the caller's timeout tells him
+            self._emit(RpcTurnedAway(method="", reason=str(error)))
 
     # --- the cloud's requests -----------------------------------------------------------------
 
@@ -81,12 +97,17 @@ class EdgeServices:
         if call.method is None:
             self._answer_from_cloud(call)
         elif call.device_id is not None:
-            self.spawn(lambda: self._ask(call))
+            try:
+                self.spawn(lambda: self._ask(call))
+            except Retryable as error:
+                self._emit(RpcTurnedAway(method=call.method, reason=str(error)))
 
     def _answer_from_cloud(self, call: RpcCall) -> None:
-        body = _json_or_text(call.response) if call.response is not None else {"error": call.error}
-        if call.session_id:
-            self._replies.reply(UUID(call.session_id), call.request_id, body)
+        session = _uuid(call.session_id or "")
+        if session is not None:
+            text = call.response
+            body = _json_or_text(text) if text is not None else {"error": call.error}
+            self._replies.reply(session, call.request_id, body)
 
     async def _ask(self, call: RpcCall) -> None:
         """Send it through the rule chain, whose RPC node hands it to the device (§8.1)."""
@@ -186,8 +207,14 @@ class EdgeServices:
 
     def rpc_to_device(self, request: RpcToDevice, done: Callable[[RpcOutcome], None]) -> None:
         """See RuleServices. The answer to a request of the cloud goes up from here."""
-        ending = self._calls.pop(request.request_uuid, None)
-        self.spawn(lambda: self._deliver(request, ending, done))
+        ending = self._calls.get(request.request_uuid)
+        try:
+            self.spawn(lambda: self._deliver(request, ending, done))
+        except Retryable as error:
+            self._emit(RpcTurnedAway(method=request.method, reason=str(error)))
+            done(RpcOutcome(error="INTERNAL"))
+        else:
+            self._calls.pop(request.request_uuid, None)
 
     async def _deliver(
         self, request: RpcToDevice, ending: Ending | None, done: Callable[[RpcOutcome], None]
@@ -213,11 +240,9 @@ class EdgeServices:
         self, device: EntityId, service_id: str, session_id: str, request_id: int, body: str
     ) -> None:
         """See RuleServices."""
-        try:
-            session = UUID(session_id)
-        except ValueError:
-            return
-        self._replies.reply(session, request_id, _json_or_text(body))
+        session = _uuid(session_id)
+        if session is not None:
+            self._replies.reply(session, request_id, _json_or_text(body))
 
     def reply_to_rest(self, service_id: str, request_uuid: UUID, message: Message) -> None:
         """See RuleServices."""
@@ -254,6 +279,13 @@ class EdgeServices:
 
 def _text(flag: bool) -> str:
     return "true" if flag else "false"
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _json_or_text(text: str | None) -> Any:

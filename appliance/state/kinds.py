@@ -65,6 +65,34 @@ def relation_key(body: dict[str, Any]) -> UUID:
     return uuid5(_RELATION_NAMESPACE, "\n".join(parts))
 
 
+def check(kind: Kind, body: dict[str, Any]) -> None:
+    """Refuse a body that the state could not index, before it gets into a unit.
+
+    Raises:
+        ValueError, LookupError, TypeError: what every entity of that kind has is missing or wrong.
+    """
+    if kind.title and not isinstance(body.get(kind.title), str | None):
+        raise ValueError(f"{kind.title} is no text")
+    match kind.name:
+        case "DEVICE":
+            _texts(body, "name")
+        case "DEVICE_CREDENTIALS":
+            _texts(body, "credentialsId", "credentialsType")
+        case "ALARM":
+            _texts(body, "type")
+            id_of(body.get("originator"))
+        case "RELATION":
+            _texts(body, "type")
+            if entity_id_of(body["from"]) is None or entity_id_of(body["to"]) is None:
+                raise ValueError("a relation needs both its ends")
+
+
+def _texts(body: dict[str, Any], *fields: str) -> None:
+    for field in fields:
+        if not isinstance(body[field], str):
+            raise ValueError(f"{field} is no text")
+
+
 def _own(body: dict[str, Any]) -> UUID:
     return _required(body, "id")
 

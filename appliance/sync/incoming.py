@@ -22,7 +22,7 @@ from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Value
 from appliance.model.unit import EntityWrite, Unit
-from appliance.state.kinds import BY_FIELD, Kind
+from appliance.state.kinds import BY_FIELD, Kind, check
 from appliance.state.view import StateView
 from appliance.sync.messages import (
     Attributes,
@@ -40,6 +40,9 @@ from appliance.sync.messages import (
 )
 from appliance.sync.wire import decode_attributes, decode_entry
 
+Points = list[tuple[int, dict[str, Value]]]
+"""Values of one entity: (ts, values) in the order in which they came."""
+
 
 class AttributeNotice(msgspec.Struct, frozen=True):
     """Shared attributes of a device changed: its session must hear of it."""
@@ -54,7 +57,7 @@ class Applied(msgspec.Struct):
 
     unit: Unit = msgspec.field(default_factory=Unit)
     messages: list[Message] = []
-    telemetry: list[tuple[EntityId, tuple[bytes, ...]]] = []
+    telemetry: list[tuple[EntityId, Points]] = []
     calls: list[RpcCall] = []
     notices: list[AttributeNotice] = []
     requests: list[Request] = []
@@ -96,7 +99,11 @@ def digest(
     """
     applied = Applied()
     for item in sorted(items, key=lambda item: order.get(_field(item), len(order))):
-        _digest_one(item, applied, state, policy, now_ms)
+        try:
+            _digest_one(item, applied, state, policy, now_ms)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # Bodies are JSON of a peer: whatever is not as it should be shows as one of these.
+            raise Permanent(f"{_field(item)}: not what it should be: {error!r}") from error
     return applied
 
 
@@ -114,7 +121,7 @@ def _digest_one(
     match item:
         case Telemetry():
             if _known(item.entity, applied, state):
-                applied.telemetry.append((item.entity, item.entries))
+                applied.telemetry.append((item.entity, _points(item)))
         case Attributes():
             if _known(item.entity, applied, state):
                 _attributes(item, applied, state, policy, now_ms)
@@ -154,6 +161,7 @@ def _entity(item: EntityUpdate, applied: Applied, state: StateView, policy: Poli
     if item.widgets is not None:
         body = {**body, "widgets": msgspec.json.decode(item.widgets)}
     id = _key(kind, item, body)
+    check(kind, body)
     body = policy.admit(kind, id, body, applied)
     applied.unit.entities.append(EntityWrite(kind.name, id, msgspec.json.encode(body)))
     if not kind.used:
@@ -163,25 +171,22 @@ def _entity(item: EntityUpdate, applied: Applied, state: StateView, policy: Poli
 def _parse(item: EntityUpdate) -> dict[str, Any] | None:
     if not item.body:
         return None
-    try:
-        body = msgspec.json.decode(item.body)
-    except msgspec.DecodeError as error:
-        raise Permanent(f"{item.field}: the entity is not JSON: {error}") from error
+    body = msgspec.json.decode(item.body)
     if not isinstance(body, dict):
         raise Permanent(f"{item.field}: the entity is not a JSON object")
     return body
 
 
 def _key(kind: Kind, item: EntityUpdate, body: dict[str, Any]) -> UUID:
-    if kind.has_id and item.id is not None:
-        return item.id
-    try:
-        return kind.key(body)
-    except (ValueError, KeyError, TypeError) as error:
-        raise Permanent(f"{item.field}: {error}") from error
+    return item.id if kind.has_id and item.id is not None else kind.key(body)
 
 
 # --- data -----------------------------------------------------------------------------------
+
+
+def _points(item: Telemetry) -> Points:
+    points = (decode_entry(entry) for entry in item.entries)
+    return [(ts, values) for ts, values in points if values]
 
 
 def _known(entity: EntityId, applied: Applied, state: StateView) -> bool:
@@ -234,21 +239,16 @@ def _attributes_deleted(item: AttributesDeleted, applied: Applied, now_ms: int) 
 
 def _scope(name: str) -> Scope:
     """The scope by its wire name; the reference's default where none is given (§5.3)."""
-    try:
-        return Scope(name) if name else Scope.SERVER
-    except ValueError as error:
-        raise Permanent(f"unknown attribute scope {name!r}") from error
+    return Scope(name) if name else Scope.SERVER
 
 
 def telemetry_messages(
-    entity: EntityId, entries: Iterable[bytes], state: StateView, source: str
+    entity: EntityId, points: Points, state: StateView, source: str
 ) -> Iterable[Message]:
-    """One POST_TELEMETRY_REQUEST per entry, marked with where it came from (§6.2)."""
+    """One POST_TELEMETRY_REQUEST per moment, marked with where it came from (§6.2)."""
     metadata = source_metadata(entity, state, source)
-    for entry in entries:
-        ts, values = decode_entry(entry)
-        if values:
-            yield _message("POST_TELEMETRY_REQUEST", entity, values, metadata | {"ts": str(ts)}, ts)
+    for ts, values in points:
+        yield _message("POST_TELEMETRY_REQUEST", entity, values, metadata | {"ts": str(ts)}, ts)
 
 
 def _message(type: str, entity: EntityId, data: Any, metadata: dict[str, str], ts: int) -> Message:
