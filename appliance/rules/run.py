@@ -30,7 +30,10 @@ VISITS_MAX = 20_000
 """Visits that one message may cause in all. A message of the largest body that devices may send
 (64 kB) split into its array elements and run through a few nodes stays below this."""
 FOLLOW_UPS_MAX = 1_000
-"""Messages that the effects of one message may cause; stops notifications that cause themselves."""
+"""Messages that the effects of one message may cause."""
+GENERATIONS_MAX = 20
+"""How far effects may cause effects: a chain that hears of its own alarm and raises it again is
+stopped within 10 ms, and no chain drawn on purpose reacts to itself twenty times over."""
 
 Frame = tuple["CompiledNode", "Frame"] | None
 """The nodes that called into the present chain, innermost first."""
@@ -56,7 +59,17 @@ class Branch:
 class Run:
     """Everything one message causes, until nothing is left to do."""
 
-    __slots__ = ("_follow_ups", "_pending", "_view", "_visits", "engine", "waits", "work")
+    __slots__ = (
+        "_follow_ups",
+        "_generation",
+        "_pending",
+        "_siblings",
+        "_view",
+        "_visits",
+        "engine",
+        "waits",
+        "work",
+    )
 
     def __init__(self, engine: RuleEngine, work: Work) -> None:
         self.engine = engine
@@ -68,6 +81,8 @@ class Run:
         self._view: UnitView | None = None
         self._visits = 0
         self._follow_ups = 0
+        self._generation = 0
+        self._siblings = 0
 
     @property
     def view(self) -> UnitView:
@@ -131,10 +146,15 @@ class Run:
         follow_ups = self.work.follow_ups
         if not follow_ups:
             return False
+        if self._siblings == 0:
+            self._generation += 1
+            self._siblings = len(follow_ups)
         message = follow_ups.pop(0)
+        self._siblings -= 1
         self._follow_ups += 1
-        if self._follow_ups > FOLLOW_UPS_MAX:
+        if self._follow_ups > FOLLOW_UPS_MAX or self._generation > GENERATIONS_MAX:
             follow_ups.clear()
+            self._siblings = 0
             self._failed(None, message, Branch(None, message), "effects cause effects for ever")
         else:
             self.enter(message)
