@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Mount
 
 from appliance.access.users import Access
 from appliance.config.loader import Settings
+from appliance.control import ControlSocket
 from appliance.extension.hookspecs import Context
 from appliance.extension.ports import Storage, Transport
 from appliance.extension.registry import Registry
@@ -88,7 +89,15 @@ class Frame(msgspec.Struct, frozen=True):
         """Run the role: the door in N0, storage first in N1, the role's own parts as given."""
         whole = Levels(
             appliance=[*levels.appliance, Child("web", self.door, EDGE_OF_THE_HOUSE)],
-            foundation=[Child("storage", self.storage, FOUNDATION, True), *levels.foundation],
+            foundation=[
+                Child("storage", self.storage, FOUNDATION, True),
+                Child(
+                    "control",
+                    ControlSocket(self.context.data_dir, self.storage),
+                    EDGE_OF_THE_HOUSE,
+                ),
+                *levels.foundation,
+            ],
             uplink=levels.uplink,
             processing=levels.processing,
             ingest=levels.ingest,

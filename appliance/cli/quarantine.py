@@ -1,4 +1,4 @@
-"""List, retry or export the events that were put aside, while the appliance is stopped.
+"""List, retry or export the events that were put aside; the appliance may run or not.
 
 A position is what `list` shows in its first column. `retry` puts events at the end of their lane,
 as if they had just happened; without positions it takes all of them.
@@ -17,9 +17,9 @@ import msgspec
 
 from appliance.cli import exits
 from appliance.cli.house import House
-from appliance.cli.storage import ask_storage, chosen_storage
+from appliance.cli.storage import Asked, ask_storage, chosen_storage
 from appliance.cli.table import FORMATS, write_table
-from appliance.extension.ports import Quarantined, Storage
+from appliance.extension.ports import Quarantined
 
 COLUMNS = ["position", "outbox", "lane", "type", "action", "entity", "size", "at_ms", "reason"]
 
@@ -59,7 +59,7 @@ class Choice(msgspec.Struct, frozen=True):
     outbox: str | None
     positions: frozenset[str]
 
-    async def found(self, storage: Storage) -> list[Quarantined]:
+    async def found(self, storage: Asked) -> list[Quarantined]:
         """Those put aside that are chosen."""
         return [
             each
@@ -67,7 +67,7 @@ class Choice(msgspec.Struct, frozen=True):
             if not self.positions or position(each) in self.positions
         ]
 
-    async def retry(self, storage: Storage) -> int:
+    async def retry(self, storage: Asked) -> int:
         """Put them back; how many."""
         by_outbox: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for each in await self.found(storage):

@@ -1,4 +1,6 @@
-"""Ask the outbox and the history with one reading SQL statement, while the appliance is stopped.
+"""Ask the outbox and the history with one reading SQL statement.
+
+The appliance may run or not.
 
 Tables: cloud_event (or edge_event), ts_kv, attribute_kv, entity, quarantine; see docs/storage.md.
 """
@@ -16,7 +18,7 @@ from appliance.cli.table import FORMATS, write_table
 from appliance.config.loader import Settings
 from appliance.extension.hookspecs import Rows, StorageSpec
 from appliance.kernel.data_dir import held
-from appliance.model.errors import ConfigError
+from appliance.model.errors import ConfigError, Retryable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +49,10 @@ def run(arguments: argparse.Namespace, house: House) -> int:
 
 
 def _ask(settings: Settings, spec: StorageSpec, statement: str) -> Rows:
-    if spec.sql is None:
-        return ask_storage(settings, spec, lambda storage: storage.sql(statement))
-    with held(settings.data_dir):
-        return spec.sql(settings.data_dir, statement)
+    if spec.sql is not None:
+        try:
+            with held(settings.data_dir):
+                return spec.sql(settings.data_dir, statement)
+        except Retryable:
+            pass  # it is in use; its owner is asked
+    return ask_storage(settings, spec, lambda storage: storage.sql(statement))

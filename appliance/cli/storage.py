@@ -1,24 +1,41 @@
-"""Opening the storage for one question, while no appliance is using the data folder."""
+"""One question to the storage: of a folder at rest, or of the appliance that is using it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import trio
 
 from appliance.cli.house import House
 from appliance.config.loader import Settings
+from appliance.control import connect
 from appliance.extension.hookspecs import Context, StorageSpec
-from appliance.extension.ports import Storage
+from appliance.extension.ports import Quarantined
 from appliance.kernel.clock import wall_clock_ms
 from appliance.kernel.data_dir import held
 from appliance.kernel.logs import LogWriter
-from appliance.model.errors import ConfigError
+from appliance.model.errors import ConfigError, Retryable
 
 T = TypeVar("T")
+
+
+class Asked(Protocol):
+    """What verbs may ask; Storage and DistantStorage both have it."""
+
+    async def sql(self, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """See Storage."""
+        ...
+
+    def quarantined(self, outbox: str | None = None) -> Sequence[Quarantined]:
+        """See Storage."""
+        ...
+
+    async def retry_quarantined(self, outbox: str, positions: Iterable[tuple[int, int]]) -> int:
+        """See Storage."""
+        ...
 
 
 def chosen_storage(arguments: argparse.Namespace, house: House) -> tuple[Settings, StorageSpec]:
@@ -38,21 +55,32 @@ def chosen_storage(arguments: argparse.Namespace, house: House) -> tuple[Setting
     return settings, registry.storages[settings.storage.name]
 
 
-def ask_storage(settings: Settings, spec: StorageSpec, ask: Callable[[Storage], Awaitable[T]]) -> T:
-    """Open the storage, ask, close it.
+def ask_storage(settings: Settings, spec: StorageSpec, ask: Callable[[Asked], Awaitable[T]]) -> T:
+    """Open the storage, or reach the appliance that has it; ask; close.
 
     Raises:
-        Retryable: an appliance is using the folder.
+        Retryable: the folder is in use and its owner does not answer.
     """
     assert settings.storage is not None  # chosen_storage has seen to it
     warnings = LogWriter(sys.stderr, "console", "warning", wall_clock_ms).write
     context = Context("edge", settings.data_dir, wall_clock_ms, warnings)
-    with held(settings.data_dir):
-        return trio.run(_ask, spec, settings.storage.config, context, ask)
+    try:
+        with held(settings.data_dir):
+            return trio.run(_ask, spec, settings.storage.config, context, ask)
+    except Retryable as in_use:
+        try:
+            return trio.run(_ask_owner, settings, ask)
+        except Retryable as silent:
+            raise in_use from silent
+
+
+async def _ask_owner(settings: Settings, ask: Callable[[Asked], Awaitable[T]]) -> T:
+    async with connect(settings.data_dir) as storage:
+        return await ask(storage)
 
 
 async def _ask(
-    spec: StorageSpec, config: Any, context: Context, ask: Callable[[Storage], Awaitable[T]]
+    spec: StorageSpec, config: Any, context: Context, ask: Callable[[Asked], Awaitable[T]]
 ) -> T:
     storage = spec.build(config, context)
     async with trio.open_nursery() as nursery:

@@ -1,0 +1,195 @@
+"""Questions to a running appliance, over a Unix socket in its data folder.
+
+`sql` and `quarantine` work on a folder at rest and on one in use alike: the storage has one owner,
+so a second process asks it here. Whoever may open the socket may read the folder (mode 0600 in a
+folder of mode 0700), so there is no login.
+
+A message is four bytes of length and MessagePack; at most `REQUEST_BYTES_MAX` up, and one request
+at a time per connection. Answers are whole, as the storage's own row limit bounds them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from appliance.extension.ports import Quarantined, Storage
+from appliance.model.errors import ApplianceError, Permanent, Retryable
+
+SOCKET_FILE = "control.sock"
+REQUEST_BYTES_MAX = 1 << 20
+_LENGTH = struct.Struct("!I")
+
+
+class Sql(msgspec.Struct, tag=True, frozen=True):
+    """A reading statement; the answer is [columns, rows]."""
+
+    statement: str
+
+
+class ListQuarantine(msgspec.Struct, tag=True, frozen=True):
+    """What is put aside; the answer is a list of Quarantined."""
+
+    outbox: str | None = None
+
+
+class RetryQuarantined(msgspec.Struct, tag=True, frozen=True):
+    """Send events again; the answer is how many."""
+
+    outbox: str
+    positions: list[tuple[int, int]]
+
+
+Request = Sql | ListQuarantine | RetryQuarantined
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """result: MessagePack of what the request says. error: in words, instead of a result."""
+
+    result: bytes = b""
+    error: str = ""
+
+
+class ControlSocket:
+    """Answers questions while the appliance runs; a Component."""
+
+    def __init__(self, data_dir: Path, storage: Storage) -> None:
+        self._data_dir = data_dir
+        self._storage = storage
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Listen until cancelled. The folder is ours alone, so an old socket is only litter."""
+        with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            (self._data_dir / SOCKET_FILE).unlink(missing_ok=True)
+            with _short_name(self._data_dir) as name:
+                await listener.bind(name)
+            (self._data_dir / SOCKET_FILE).chmod(stat.S_IRUSR | stat.S_IWUSR)
+            listener.listen(16)
+            task_status.started()
+            async with trio.open_nursery() as nursery:
+                while True:
+                    accepted, _ = await listener.accept()
+                    nursery.start_soon(self._serve, trio.SocketStream(accepted))
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        async with stream:
+            try:
+                while (data := await _receive(stream, REQUEST_BYTES_MAX)) is not None:
+                    await _send(stream, await self._answer(data))
+            except trio.BrokenResourceError:
+                return  # the asker has gone
+
+    async def _answer(self, data: bytes) -> Answer:
+        try:
+            request = msgspec.msgpack.decode(data, type=Request)
+            result = await self._do(request)
+        except (ApplianceError, msgspec.DecodeError) as error:
+            return Answer(error=str(error))
+        return Answer(msgspec.msgpack.encode(result, enc_hook=str))
+
+    async def _do(self, request: Request) -> Any:
+        match request:
+            case Sql(statement):
+                return await self._storage.sql(statement)
+            case ListQuarantine(outbox):
+                return self._storage.quarantined(outbox)
+            case RetryQuarantined(outbox, positions):
+                return await self._storage.retry_quarantined(outbox, positions)
+
+
+class DistantStorage:
+    """The part of a running appliance's storage that can be asked for here; see Storage."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._aside: list[Quarantined] = []
+
+    async def load(self) -> None:
+        """Fetch what plain calls will want."""
+        found = await self._ask(ListQuarantine())
+        self._aside = msgspec.msgpack.decode(found, type=list[Quarantined])
+
+    async def sql(self, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """See Storage.sql; values that MessagePack has no form for come as text."""
+        columns, rows = msgspec.msgpack.decode(await self._ask(Sql(statement)))
+        return columns, [tuple(row) for row in rows]
+
+    def quarantined(self, outbox: str | None = None) -> Sequence[Quarantined]:
+        """See Storage.quarantined."""
+        return [each for each in self._aside if outbox in (None, each.event.event.outbox)]
+
+    async def retry_quarantined(self, outbox: str, positions: Iterable[tuple[int, int]]) -> int:
+        """See Storage.retry_quarantined."""
+        answer = await self._ask(RetryQuarantined(outbox, list(positions)))
+        return msgspec.msgpack.decode(answer, type=int)
+
+    async def _ask(self, request: Request) -> bytes:
+        await _send(self._stream, request)
+        data = await _receive(self._stream, (1 << 32) - 1)
+        if data is None:
+            raise Retryable("the appliance ended while it was asked")
+        answer = msgspec.msgpack.decode(data, type=Answer)
+        if answer.error:
+            raise Permanent(answer.error)
+        return answer.result
+
+
+@asynccontextmanager
+async def connect(data_dir: Path) -> AsyncIterator[DistantStorage]:
+    """The storage of the appliance that uses the folder. Raises Retryable if none answers."""
+    client = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _short_name(data_dir) as name:
+            await client.connect(name)
+    except OSError as error:
+        client.close()
+        raise Retryable(
+            f"the data folder {data_dir} is in use, and its owner does not answer",
+            hint="it may be starting or stopping; try again",
+        ) from error
+    async with trio.SocketStream(client) as stream:
+        storage = DistantStorage(stream)
+        await storage.load()
+        yield storage
+
+
+@contextmanager
+def _short_name(data_dir: Path) -> Iterator[str]:
+    """A name of the socket that fits the 107 bytes of an address, however deep the folder is."""
+    folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{SOCKET_FILE}"
+    finally:
+        os.close(folder)
+
+
+async def _send(stream: trio.SocketStream, message: msgspec.Struct) -> None:
+    data = msgspec.msgpack.encode(message)
+    await stream.send_all(_LENGTH.pack(len(data)) + data)
+
+
+async def _receive(stream: trio.SocketStream, bytes_max: int) -> bytes | None:
+    """The next message, or None at the end of the stream or for one that is too large."""
+    head = await _exactly(stream, _LENGTH.size)
+    if head is None or _LENGTH.unpack(head)[0] > bytes_max:
+        return None
+    return await _exactly(stream, _LENGTH.unpack(head)[0])
+
+
+async def _exactly(stream: trio.SocketStream, size: int) -> bytes | None:
+    data = bytearray()
+    while len(data) < size:
+        part = await stream.receive_some(size - len(data))
+        if not part:
+            return None
+        data += part
+    return bytes(data)
