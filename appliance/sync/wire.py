@@ -130,6 +130,10 @@ def _json_text(value: Value) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
+_HEAD_BYTES_MIN = 5
+"""Tag and length of the key, tag and number of the type, tag of the value."""
+_known_heads: dict[bytes, tuple[str, int]] = {}
+"""What stood before a long or a double -> its key and type: a device repeats itself."""
 _entry_pairs = _KeyValues(2)
 _attribute_pairs = _KeyValues(1)
 
@@ -161,7 +165,8 @@ def decode_entry(data: bytes) -> tuple[int, dict[str, Value]]:
         tag = data[at]
         if tag == 0x12:
             size, at = read_varint(data, at + 1)
-            _decode_pair(data, at, at + size, values)
+            if not _read_known(data, at, at + size, values):
+                _decode_pair(data, at, at + size, values)
             at += size
         elif tag == 0x08:
             number, at = read_varint(data, at + 1)
@@ -198,8 +203,45 @@ def decode_attributes(data: bytes) -> dict[str, Value]:
     return values
 
 
+def _read_known(data: bytes, at: int, end: int, values: dict[str, Value]) -> bool:
+    """Read the KeyValueProto data[at:end] if all before its number was met before; else False."""
+    if end - at < _HEAD_BYTES_MIN or end > len(data):
+        return False
+    start = at + data[at + 1] + _HEAD_BYTES_MIN
+    known = _known_heads.get(data[at:start])
+    if known is None:
+        return False
+    key, kind = known
+    if kind == _DOUBLE_TYPE:
+        if end - start != 8:
+            return False
+        (values[key],) = _DOUBLE.unpack_from(data, start)
+        return True
+    number, behind = read_varint(data, start)
+    if behind != end:
+        return False
+    values[key] = signed(number)
+    return True
+
+
+def _note_head(data: bytes, at: int, end: int, key: str, kind: int) -> None:
+    """Remember what stood before a number, if the pair was written as everybody writes it."""
+    start = at + data[at + 1] + _HEAD_BYTES_MIN
+    if data[at] != 0x0A or data[at + 1] > 0x7F or start >= end:
+        return
+    if kind == _DOUBLE_TYPE:
+        plain = data[start - 3 : start] == b"\x10\x02\x29" and end - start == 8
+    else:
+        plain = data[start - 3 : start] == b"\x10\x01\x20" and read_varint(data, start)[1] == end
+    if plain:
+        if len(_known_heads) >= _KEYS_MAX:
+            _known_heads.clear()
+        _known_heads[data[at:start]] = (key, kind)
+
+
 def _decode_pair(data: bytes, at: int, end: int, values: dict[str, Value]) -> None:
     """Read the KeyValueProto data[at:end] into values."""
+    begin = at
     if end > len(data):
         raise MalformedWire("a pair reaches beyond its entry")
     key = ""
@@ -231,6 +273,8 @@ def _decode_pair(data: bytes, at: int, end: int, values: dict[str, Value]) -> No
             at = skip(data, at - 1)
     if at > end:
         raise MalformedWire("a value reaches beyond its pair")
+    if kind in (_LONG, _DOUBLE_TYPE) and key:
+        _note_head(data, begin, end, key, kind)
     _settle(key, kind, found, values)
 
 
