@@ -96,7 +96,7 @@ class Calls:
             waiting.came.set()
         kept = self._state.entity("RPC", call.request_uuid)
         if kept is not None and kept["status"] == "QUEUED":
-            response = msgspec.json.decode(call.response) if call.response else None
+            response = _json_or_text(call.response) if call.response else None
             await self._change(kept, _ENDS.get(call.error, "FAILED"), response)
 
     async def _change(self, body: dict[str, Any], status: str, response: Any) -> None:
@@ -118,3 +118,11 @@ class Calls:
         device = EntityId("DEVICE", call.device_id)
         body = rpc_to_json(call)
         return Unit(events=[event_for(edge, device, "RPC_CALL", body, Lane.PRIORITY)])
+
+
+def _json_or_text(text: str) -> Any:
+    """A device may answer with anything."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text

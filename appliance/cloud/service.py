@@ -64,6 +64,7 @@ class EdgeService:
         self._clock = clock
         self._emit = emit
         self._plan = SyncPlan(state, edges)
+        self._senders: dict[UUID, Sender] = {}
         self.sessions: dict[UUID, EdgeSession] = {}
         self.port = 0
 
@@ -82,13 +83,13 @@ class EdgeService:
             self._emit(EdgeRefused(peer=link.peer, reason=answer.error))
             raise LinkClosed(answer.error, "UNKNOWN")
         old = self.sessions.get(edge)
-        if old is not None:
-            old.replace()
-        session = self._session(edge)
-        self.sessions[edge] = session
+        session = self.sessions[edge] = self._session(edge)
         try:
+            if old is not None:
+                await old.replace()
             await session.serve(link, hello, rest)
         finally:
+            session.ended.set()
             if self.sessions.get(edge) is session:
                 del self.sessions[edge]
 
@@ -100,11 +101,19 @@ class EdgeService:
                 for index, frame in enumerate(frames):
                     if isinstance(frame, Connect):
                         return frame, frames[index + 1 :]
-        raise LinkClosed("no CONNECT came", "DEADLINE_EXCEEDED")
+        reason = f"no CONNECT within {CONNECT_S:g} s"
+        self._emit(EdgeRefused(peer=link.peer, reason=reason))
+        raise LinkClosed(reason, "DEADLINE_EXCEEDED")
+
+    def _sender(self, edge: UUID) -> Sender:
+        """One for all sessions of an edge: it remembers what broke their links."""
+        if edge not in self._senders:
+            itemize = Mapper(ShownToEdge(self._state, edge)).items
+            sender = Sender(self._storage, str(edge), itemize, self._limits, self._emit)
+            self._senders[edge] = sender
+        return self._senders[edge]
 
     def _session(self, edge: UUID) -> EdgeSession:
-        mapper = Mapper(ShownToEdge(self._state, edge))
-        sender = Sender(self._storage, str(edge), mapper.items, self._limits, self._emit)
         return EdgeSession(
             edge,
             self._storage,
@@ -112,7 +121,7 @@ class EdgeService:
             self._edges,
             self._plan,
             self._calls,
-            sender,
+            self._sender(edge),
             self._clock,
             self._emit,
         )

@@ -40,6 +40,9 @@ from appliance.sync.messages import (
 from appliance.sync.sender import Sender
 
 MAX_INBOUND_BYTES = 4_194_304
+_LOOK_EVENTS = 1000
+_LOOK_BYTES = 1_000_000
+"""How much of the outbox to read at once when looking for a sync that still waits."""
 EDGE_VERSIONS = {
     9: "V_3_9_0",
     10: "V_4_0_0",
@@ -128,6 +131,7 @@ class EdgeSession:
         self._policy = CloudPolicy(state, edges, edge)
         self._scope = trio.CancelScope()
         self.replaced = False
+        self.ended = trio.Event()
         self.peer = ""
         self.since_ms = clock()
 
@@ -141,32 +145,38 @@ class EdgeSession:
         """The edge's name."""
         return str((self._state.entity("EDGE", self.edge) or {}).get("name", ""))
 
-    def replace(self) -> None:
-        """Another session of this edge was accepted: end this one politely (last wins, §3.4)."""
+    async def replace(self) -> None:
+        """End politely, for another session of this edge (last wins, §3.4); wait until it has."""
         self.replaced = True
         self._scope.cancel()
+        await self.ended.wait()
 
     async def serve(self, link: Link, hello: Connect, rest: Sequence[Frame]) -> None:
-        """Answer the CONNECT, then receive and send. Raises LinkClosed when the link ends."""
+        """Answer the CONNECT, then receive and send until the link ends."""
         self.peer = link.peer
-        await link.send([Connected(0, "", self.configuration(), MAX_INBOUND_BYTES)])
-        now_ms = self._clock()
-        version = EDGE_VERSIONS.get(hello.version, "UNRECOGNIZED")
-        await self._note({"active": True, "lastConnectTime": now_ms, "edgeVersion": version})
-        self._emit(EdgeConnected(name=self.name, peer=link.peer))
         reason = "replaced by a newer session"
         try:
             with self._scope:
+                await self._accept(link, hello)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._receive, link, rest)
                     nursery.start_soon(self._sender.run, link, hello.max_inbound_bytes)
-        except* LinkClosed as group:
-            reason = str(group.exceptions[0])
+        except* (LinkClosed, Retryable) as group:
+            reason = str(_first(group))
         finally:
             with trio.CancelScope(shield=True):
                 if not self.replaced:
                     await self._note({"active": False, "lastDisconnectTime": self._clock()})
             self._emit(EdgeDisconnected(name=self.name, reason=reason))
+        if not self.replaced:
+            raise LinkClosed(reason, "UNAVAILABLE")  # an edge stays away after OK (§3.7)
+
+    async def _accept(self, link: Link, hello: Connect) -> None:
+        await link.send([Connected(0, "", self.configuration(), MAX_INBOUND_BYTES)])
+        version = EDGE_VERSIONS.get(hello.version, "UNRECOGNIZED")
+        now_ms = self._clock()
+        await self._note({"active": True, "lastConnectTime": now_ms, "edgeVersion": version})
+        self._emit(EdgeConnected(name=self.name, peer=link.peer))
 
     def configuration(self) -> EdgeConfiguration:
         """What the edge is told about itself (§2.3)."""
@@ -204,7 +214,6 @@ class EdgeSession:
     async def _take(self, batches: Sequence[Batch]) -> list[Ack]:
         """Make the batches durable, each whole or not at all; the acknowledgements in order."""
         acks: list[Ack] = []
-        units: list[Unit] = []
         taken: list[Applied] = []
         now_ms = self._clock()
         for batch in batches:
@@ -216,9 +225,8 @@ class EdgeSession:
             self._complete(applied)
             self._state.apply(applied.unit)
             taken.append(applied)
-            units.append(applied.unit)
             acks.append(Ack(batch.id, True))
-        await self._commit(units)
+        await self._commit([applied.unit for applied in taken])
         for applied in taken:
             for call in applied.calls:
                 await self._calls.from_edge(call)
@@ -260,12 +268,23 @@ class EdgeSession:
     # --- sync ---------------------------------------------------------------------------------
 
     async def sync(self, *, full: bool) -> bool:
-        """Queue a sync; False if one still waits to be sent, which then serves for this one."""
-        events = list(self._plan.events(self.edge, full=full))
-        if self._storage.depth(self.outbox, Lane.ENTITY).pending >= len(events):
+        """Queue a sync; False if one still waits to be sent that serves for this one too."""
+        if await self._waits(full=full):
             return False
-        await self._commit([Unit(events=events)])
+        await self._commit([Unit(events=list(self._plan.events(self.edge, full=full)))])
         return True
+
+    async def _waits(self, *, full: bool) -> bool:
+        """Whether the end of such a sync is still in the outbox; a full one serves for both."""
+        after = None
+        while events := await self._storage.pending(
+            self.outbox, Lane.ENTITY, after, _LOOK_EVENTS, _LOOK_BYTES
+        ):
+            for event in events:
+                if event.event.action == "SYNC_COMPLETED" and (not full or event.event.body):
+                    return True
+            after = events[-1].position
+        return False
 
     async def _note(self, values: dict[str, Value]) -> None:
         """Connection attributes of the EDGE entity (§3.4)."""
@@ -276,6 +295,14 @@ class EdgeSession:
             await self._storage.commit([unit])
         except Retryable:
             pass  # a courtesy to the pages; the link itself must go on
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first plain exception inside a group."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def refusal(edges: Edges, hello: Connect) -> tuple[UUID | None, Connected | None]:

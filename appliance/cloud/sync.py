@@ -26,6 +26,10 @@ ACTIVITY_KEYS = frozenset(
 """Attributes that a server keeps for itself (§4.4)."""
 
 
+FULL = b"full"
+"""Body of the completion of a full sync; it does not travel."""
+
+
 class SyncPlan:
     """Which entities an edge gets, in which order."""
 
@@ -55,7 +59,8 @@ class SyncPlan:
             yield from self._all(edge, "OTA_PACKAGE")
             yield from self._all(edge, "DEVICE_PROFILE")
             yield from self._all(edge, "TB_RESOURCE")
-        yield event_for(edge, EntityId("EDGE", edge), "SYNC_COMPLETED")
+        body = FULL if full else b""
+        yield event_for(edge, EntityId("EDGE", edge), "SYNC_COMPLETED", body)
 
     def _all(self, edge: UUID, kind: str, action: str = "ADDED") -> Iterator[OutboxEvent]:
         for id in self._state.ids(kind):
