@@ -1,0 +1,15 @@
+"""The seven types: which cells each makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from appliance.fields.cell import Cells
+from appliance.fields.config import Field
+from appliance.fields.script import script_cells
+from appliance.fields.simple import simple_cells
+
+TYPES: dict[str, Callable[[Field], Cells]] = {
+    "SIMPLE": simple_cells,
+    "SCRIPT": script_cells,
+}
