@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from appliance.fields.alarm import alarm_cells
 from appliance.fields.cell import Cells
 from appliance.fields.config import Field
 from appliance.fields.script import script_cells
@@ -12,4 +13,5 @@ from appliance.fields.simple import simple_cells
 TYPES: dict[str, Callable[[Field], Cells]] = {
     "SIMPLE": simple_cells,
     "SCRIPT": script_cells,
+    "ALARM": alarm_cells,
 }
