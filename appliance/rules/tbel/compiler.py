@@ -269,6 +269,8 @@ def _elements(source: Any) -> Iterator[Any]:
         return iter(source)
     if type(source) is int:
         return iter(range(1, source + 1))
+    if hasattr(source, "elements"):
+        return iter(source.elements())
     raise TbelError(f"non-iterable type: {type_of(source)}")
 
 

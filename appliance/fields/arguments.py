@@ -1,0 +1,127 @@
+"""What a cell knows of its arguments: single values and rolling windows (spec §7).
+
+A single value is replaced by one of the same or a later time, never by an older one. A default
+stands in with the time at which the cell began, so it too is replaced only by newer values. A
+rolling window is bound by the clock, not by the events: a point older than the window is not there.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from appliance.fields.config import Argument
+from appliance.model.telemetry import Value
+from appliance.rules.values import as_number
+
+
+class Single(msgspec.Struct):
+    """One value. is_default: nobody sent it."""
+
+    ts: int
+    value: Value
+    is_default: bool = False
+
+
+class Window:
+    """Points of the last `window_ms`, at most `points_max`, one per time, oldest first."""
+
+    __slots__ = ("_points_max", "_window_ms", "points")
+
+    def __init__(self, argument: Argument) -> None:
+        self._window_ms = argument.time_window or 0
+        self._points_max = argument.points_max
+        self.points: list[tuple[int, float]] = []
+
+    def take(self, ts: int, value: Value) -> None:
+        """Add a point, in place of one with the same time."""
+        self.points = [point for point in self.points if point[0] != ts]
+        insort(self.points, (ts, as_double(value)), key=lambda point: point[0])
+
+    def trim(self, now_ms: int) -> None:
+        """Forget what is too old or too much."""
+        start = self.start_ms(now_ms)
+        self.points = [point for point in self.points if point[0] >= start][-self._points_max :]
+
+    def start_ms(self, now_ms: int) -> int:
+        """Where the window begins; a window without a length never forgets."""
+        return now_ms - self._window_ms if self._window_ms else 0
+
+
+class Arguments:
+    """The values of one cell by argument name."""
+
+    def __init__(self, specs: Mapping[str, Argument], since_ms: int) -> None:
+        self.specs = specs
+        self.since_ms = since_ms
+        self.singles: dict[str, Single] = {}
+        self.windows = {name: Window(spec) for name, spec in specs.items() if spec.is_rolling}
+        for name in specs:
+            self._put_default(name, since_ms)
+
+    def take(self, name: str, ts: int, value: Value) -> bool:
+        """Take a value; False where it is too old to matter."""
+        window = self.windows.get(name)
+        if window is not None:
+            window.take(ts, value)
+            return True
+        old = self.singles.get(name)
+        if old is not None and ts < old.ts:
+            return False
+        self.singles[name] = Single(ts, value)
+        return True
+
+    def forget(self, name: str, now_ms: int) -> None:
+        """The value was deleted: back to the default, or to nothing."""
+        if name in self.windows:
+            self.windows[name].points = []
+        else:
+            self.singles.pop(name, None)
+            self._put_default(name, now_ms)
+
+    def _put_default(self, name: str, ts: int) -> None:
+        value = default_of(self.specs[name])
+        if value is not None and name not in self.windows:
+            self.singles[name] = Single(ts, value, True)
+
+    def missing(self, now_ms: int) -> list[str]:
+        """Arguments without a value, in their order."""
+        for window in self.windows.values():
+            window.trim(now_ms)
+        return [
+            name
+            for name in self.specs
+            if name not in self.singles and not (name in self.windows and self.windows[name].points)
+        ]
+
+    def latest_ts(self, now_ms: int) -> int:
+        """The newest time of any value that was sent; now where all are defaults."""
+        times = [single.ts for single in self.singles.values() if not single.is_default]
+        times += [window.points[-1][0] for window in self.windows.values() if window.points]
+        return max(times, default=now_ms)
+
+
+def default_of(argument: Argument) -> Value | None:
+    """An argument's default: a number, a boolean or text; empty text is none."""
+    value: Any = argument.default_value
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool):
+        return value
+    number = as_number(value)
+    if number is not None:
+        return float(number)
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    default: Value = value
+    return default
+
+
+def as_double(value: Value) -> float:
+    """A value as a rolling window keeps it: 1 or 0 for a boolean, NaN for what is no number."""
+    if isinstance(value, bool):
+        return 1.0 if value else 0.0
+    return float(value) if isinstance(value, int | float) else float("nan")

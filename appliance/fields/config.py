@@ -1,0 +1,354 @@
+"""The configuration of calculated fields as the cloud writes it (spec/rule-engine.md §7, §6.2).
+
+Structs only; what a server refuses is refused in `check`. Keys that a newer server may send are
+ignored. Every default is the server's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from appliance.model.errors import ConfigError
+from appliance.model.ids import EntityId
+from appliance.rules.conditions import Hours
+from appliance.rules.node import NodeConfig
+
+ROLLING_POINTS_MAX = 1000
+"""Points of one rolling argument (the tenant profile's maxDataPointsPerRollingArg)."""
+
+
+class EntityKey(NodeConfig, frozen=True, kw_only=True):
+    """Where an argument's value lies. scope: of an ATTRIBUTE."""
+
+    key: str
+    type: Literal["ATTRIBUTE", "TS_LATEST", "TS_ROLLING"]
+    scope: str | None = None
+
+
+class Level(NodeConfig, frozen=True, kw_only=True):
+    """One step along relations."""
+
+    direction: Literal["FROM", "TO"] = "FROM"
+    relation_type: str = ""
+
+
+class DynamicSource(NodeConfig, frozen=True, kw_only=True):
+    """Another entity, found anew when it is needed."""
+
+    type: Literal["CURRENT_OWNER", "RELATION_PATH_QUERY"]
+    levels: list[Level] = []
+
+
+class Reference(NodeConfig, frozen=True, kw_only=True):
+    """An entity: the field's own unless it is named or found by a query."""
+
+    ref_entity_id: dict[str, str] | None = None
+    ref_dynamic_source_configuration: DynamicSource | None = None
+
+    @property
+    def fixed(self) -> EntityId | None:
+        """The entity that is named, if one is."""
+        named = self.ref_entity_id
+        return None if named is None else EntityId(named["entityType"], UUID(named["id"]))
+
+
+class Argument(Reference, frozen=True, kw_only=True):
+    """One input. default_value: text as a rule. limit, time_window (ms): of a rolling argument."""
+
+    ref_entity_key: EntityKey
+    default_value: Any = None
+    limit: int | None = None
+    time_window: int | None = None
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether the argument is a window of points instead of one value."""
+        return self.ref_entity_key.type == "TS_ROLLING"
+
+    @property
+    def points_max(self) -> int:
+        """How many points a rolling argument keeps."""
+        return min(self.limit or ROLLING_POINTS_MAX, ROLLING_POINTS_MAX)
+
+
+class Strategy(NodeConfig, frozen=True, kw_only=True):
+    """How a result is saved: through the rule chain, or at once. ttl: seconds."""
+
+    type: Literal["RULE_CHAIN", "IMMEDIATE"] = "RULE_CHAIN"
+    ttl: int = 0
+    save_time_series: bool = False
+    save_latest: bool = False
+    save_attribute: bool = False
+    process_cfs: bool = False
+    send_attributes_updated_notification: bool = False
+    update_attributes_only_on_value_change: bool = False
+
+
+class Output(NodeConfig, frozen=True, kw_only=True):
+    """What a result becomes. name: the key, of a SIMPLE field."""
+
+    type: Literal["TIME_SERIES", "ATTRIBUTES"]
+    name: str | None = None
+    scope: str | None = None
+    decimals_by_default: int | None = None
+    strategy: Strategy = Strategy()
+
+
+class SimpleConfig(NodeConfig, frozen=True, kw_only=True):
+    """Arithmetic over single values."""
+
+    arguments: dict[str, Argument] = {}
+    expression: str = ""
+    use_latest_ts: bool = False
+    output: Output
+
+
+class ScriptConfig(NodeConfig, frozen=True, kw_only=True):
+    """A TBEL function of the arguments."""
+
+    arguments: dict[str, Argument] = {}
+    expression: str = ""
+    output: Output
+
+
+class Coordinates(NodeConfig, frozen=True, kw_only=True):
+    """Telemetry keys of the place of the field's entity."""
+
+    latitude_key_name: str
+    longitude_key_name: str
+
+
+class ZoneGroup(Reference, frozen=True, kw_only=True):
+    """Zones that count as one. perimeter_key_name: a server attribute of each zone."""
+
+    perimeter_key_name: str
+    report_strategy: Literal[
+        "REPORT_TRANSITION_EVENTS_ONLY",
+        "REPORT_PRESENCE_STATUS_ONLY",
+        "REPORT_TRANSITION_EVENTS_AND_PRESENCE_STATUS",
+    ]
+    create_relations_with_matched_zones: bool = False
+    relation_type: str | None = None
+    direction: Literal["FROM", "TO"] = "FROM"
+
+
+class GeofencingConfig(NodeConfig, frozen=True, kw_only=True):
+    """Which zones an entity is in. scheduled_update_interval: seconds."""
+
+    entity_coordinates: Coordinates
+    zone_groups: dict[str, ZoneGroup] = {}
+    scheduled_update_enabled: bool = False
+    scheduled_update_interval: int = 0
+    output: Output
+
+
+class PropagationConfig(NodeConfig, frozen=True, kw_only=True):
+    """Values, or what a script makes of them, for related entities."""
+
+    arguments: dict[str, Argument] = {}
+    relation: Level
+    apply_expression_to_resolved_arguments: bool = False
+    expression: str | None = None
+    output: Output
+
+
+class MetricInput(NodeConfig, frozen=True, kw_only=True):
+    """What is aggregated: an argument (key), or a TBEL function of the arguments."""
+
+    type: Literal["key", "function"]
+    key: str | None = None
+    function: str | None = None
+
+
+class Metric(NodeConfig, frozen=True, kw_only=True):
+    """One aggregate. filter: TBEL over the arguments."""
+
+    function: Literal["MIN", "MAX", "SUM", "AVG", "COUNT", "COUNT_UNIQUE"] | None = None
+    input: MetricInput
+    filter: str | None = None
+    default_value: float | None = None
+
+
+class RelatedConfig(NodeConfig, frozen=True, kw_only=True):
+    """Aggregates over the latest values of related entities. Intervals in seconds."""
+
+    arguments: dict[str, Argument] = {}
+    relation: Level
+    metrics: dict[str, Metric] = {}
+    deduplication_interval_in_sec: int = 10
+    scheduled_update_interval: int = 60
+    use_latest_ts: bool = False
+    output: Output
+
+
+class Interval(NodeConfig, frozen=True, kw_only=True):
+    """A calendar interval in a time zone, or CUSTOM: durationSec long. offset_sec: its shift."""
+
+    type: Literal["HOUR", "DAY", "WEEK", "WEEK_SUN_SAT", "MONTH", "QUARTER", "YEAR", "CUSTOM"]
+    tz: str = ""
+    duration_sec: int = 0
+    offset_sec: int = 0
+
+
+class Watermark(NodeConfig, frozen=True, kw_only=True):
+    """For how many seconds after its end an interval takes late points."""
+
+    duration: int = 0
+
+
+class IntervalConfig(NodeConfig, frozen=True, kw_only=True):
+    """Aggregates over intervals of one entity's series."""
+
+    arguments: dict[str, Argument] = {}
+    metrics: dict[str, Metric] = {}
+    interval: Interval
+    watermark: Watermark | None = None
+    produce_intermediate_result: bool = False
+    output: Output
+
+
+class RuleValue(NodeConfig, frozen=True, kw_only=True):
+    """A value given, or that of an argument."""
+
+    static_value: Any = None
+    dynamic_value_argument: str | None = None
+
+
+class Predicate(NodeConfig, frozen=True, kw_only=True):
+    """A comparison; COMPLEX: several, joined; NO_DATA: nothing came for so long."""
+
+    type: Literal["STRING", "NUMERIC", "BOOLEAN", "COMPLEX", "NO_DATA"]
+    operation: str = ""
+    value: RuleValue = RuleValue()
+    ignore_case: bool = False
+    predicates: list[Predicate] = []
+    unit: Literal["SECONDS", "MINUTES", "HOURS", "DAYS"] = "SECONDS"
+    duration: RuleValue = RuleValue()
+
+
+class Filter(NodeConfig, frozen=True, kw_only=True):
+    """One argument and what must be true of it."""
+
+    argument: str
+    value_type: str = "NUMERIC"
+    operation: Literal["AND", "OR"] = "AND"
+    predicates: list[Predicate] = []
+
+
+class Condition(NodeConfig, frozen=True, kw_only=True):
+    """The expression of an alarm rule: filters, or TBEL that returns a boolean."""
+
+    type: Literal["SIMPLE", "TBEL"] = "SIMPLE"
+    filters: list[Filter] = []
+    operation: Literal["AND", "OR"] = "AND"
+    expression: str = ""
+
+
+class HoursValue(NodeConfig, frozen=True, kw_only=True):
+    """A schedule given, or that in an argument's JSON."""
+
+    static_value: Hours | None = None
+    dynamic_value_argument: str | None = None
+
+
+class AlarmCondition(NodeConfig, frozen=True, kw_only=True):
+    """What must be true, for how long (value, unit) or how often (count), and when."""
+
+    type: Literal["SIMPLE", "DURATION", "REPEATING"] = "SIMPLE"
+    expression: Condition = Condition()
+    schedule: HoursValue | None = None
+    unit: Literal["SECONDS", "MINUTES", "HOURS", "DAYS"] = "SECONDS"
+    value: RuleValue = RuleValue()
+    count: RuleValue = RuleValue()
+
+
+class AlarmRule(NodeConfig, frozen=True, kw_only=True):
+    """One rule. alarm_details: a template over the arguments."""
+
+    condition: AlarmCondition
+    alarm_details: str | None = None
+    dashboard_id: dict[str, str] | None = None
+
+
+Severity = Literal["CRITICAL", "MAJOR", "MINOR", "WARNING", "INDETERMINATE"]
+
+
+class AlarmConfig(NodeConfig, frozen=True, kw_only=True):
+    """When an alarm is raised, changed and cleared; the field's name is its type."""
+
+    arguments: dict[str, Argument] = {}
+    create_rules: dict[Severity, AlarmRule] = {}
+    clear_rule: AlarmRule | None = None
+    propagate: bool = False
+    propagate_to_owner: bool = False
+    propagate_to_tenant: bool = False
+    propagate_relation_types: list[str] = []
+
+
+AnyConfig = (
+    SimpleConfig
+    | ScriptConfig
+    | AlarmConfig
+    | GeofencingConfig
+    | PropagationConfig
+    | RelatedConfig
+    | IntervalConfig
+)
+CONFIGS: dict[str, type[Any]] = {
+    "SIMPLE": SimpleConfig,
+    "SCRIPT": ScriptConfig,
+    "ALARM": AlarmConfig,
+    "GEOFENCING": GeofencingConfig,
+    "PROPAGATION": PropagationConfig,
+    "RELATED_ENTITIES_AGGREGATION": RelatedConfig,
+    "ENTITY_AGGREGATION": IntervalConfig,
+}
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A calculated field. owner: an entity, or a profile whose entities all have the field.
+
+    raw: the configuration as it came; saving the same again changes nothing.
+    """
+
+    id: UUID
+    name: str
+    type: str
+    owner: EntityId
+    config: AnyConfig
+    raw: Any
+
+    @property
+    def output(self) -> Output | None:
+        """Where results go; an alarm has none."""
+        return getattr(self.config, "output", None)
+
+
+def read_field(body: dict[str, Any]) -> Field:
+    """A CalculatedField's JSON. Raises ConfigError with what is wrong with it."""
+    raw = body.get("configuration")
+    if not isinstance(raw, dict):
+        raise ConfigError("the calculated field has no configuration")
+    type = raw.get("type") or body.get("type")
+    if type not in CONFIGS:
+        raise ConfigError(f"unknown type of calculated field {type!r}")
+    try:
+        config = msgspec.convert(without_nulls(raw), CONFIGS[type], strict=False)
+        owner = EntityId(body["entityId"]["entityType"], UUID(body["entityId"]["id"]))
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"bad configuration: {error}") from None
+    except (KeyError, TypeError):
+        raise ConfigError("Parameter entityId can't be empty!") from None
+    return Field(UUID(body["id"]["id"]), body.get("name") or "", type, owner, config, raw)
+
+
+def without_nulls(value: Any) -> Any:
+    """Objects without their null members: a null is as good as nothing."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value

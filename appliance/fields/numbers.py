@@ -1,0 +1,52 @@
+"""Numbers of results: rounding, and their form on the way through a rule chain."""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from appliance.fields.cell import FieldError
+from appliance.model.telemetry import Value
+
+LONG_MAX = (1 << 63) - 1
+PLAIN_DOUBLE_MAX = 1e7
+"""From here on Java writes a double with an exponent, and a whole one is then read as an integer;
+so a stored 20000000 is an integer and a stored 42.0 is not."""
+
+
+def rounded(value: float, decimals: int | None) -> int | float:
+    """A result with so many decimals, half away from zero; without decimals an integer.
+
+    Raises FieldError for NaN and Infinity, which cannot be rounded.
+    """
+    if decimals is None:
+        return value
+    if not math.isfinite(value):
+        raise FieldError(f"{value} cannot be rounded")
+    exact = Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    return int(exact) if decimals == 0 else float(exact)
+
+
+def storable(value: Any) -> Value:
+    """A result's value as it is stored: NaN as text, whole doubles of 1e7 and more as integers."""
+    if isinstance(value, float):
+        if math.isnan(value):
+            return "NaN"
+        if math.isinf(value):
+            return "Infinity" if value > 0 else "-Infinity"
+        if PLAIN_DOUBLE_MAX <= abs(value) <= LONG_MAX and value.is_integer():
+            return int(value)
+    stored: Value = value
+    return stored
+
+
+def storable_data(data: Any) -> Any:
+    """The same for a whole result: an object, `{ts, values}`, or a list of either."""
+    if isinstance(data, list):
+        return [storable_data(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    if "ts" in data and isinstance(data.get("values"), dict):
+        return {**data, "values": storable_data(data["values"])}
+    return {key: storable(value) for key, value in data.items() if value is not None}

@@ -1,0 +1,81 @@
+"""PROPAGATION: values for related entities (spec §7).
+
+Without a script each argument that is new goes out under its name with its own time; with one, the
+script's result goes out. An entity that becomes related gets what is known at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from appliance.fields.arguments_cell import ArgumentsCell
+from appliance.fields.cell import Cells, Effect, FieldError, Moment, Reason, Result
+from appliance.fields.config import Field, PropagationConfig
+from appliance.fields.scripting import FieldScript
+from appliance.fields.sources import related
+from appliance.model.ids import EntityId
+from appliance.model.telemetry import Value
+from appliance.state.view import StateView
+
+
+class PropagationCell(ArgumentsCell):
+    """What one entity hands on. script: None where the arguments themselves go out."""
+
+    def __init__(
+        self,
+        field: Field,
+        config: PropagationConfig,
+        script: FieldScript | None,
+        entity: EntityId,
+        since_ms: int,
+        kept: bytes | None,
+    ) -> None:
+        self._config = config
+        self._script = script
+        self._served: set[EntityId] = set()
+        self.needs_all = script is not None
+        super().__init__(field, config.arguments, entity, since_ms, kept)
+
+    def sources(self, view: StateView) -> set[EntityId]:
+        """See Cell; related entities are among them so that a new one is noticed."""
+        return super().sources(view) | set(self._targets(view))
+
+    def _targets(self, view: StateView) -> list[EntityId]:
+        return related(self._config.relation, self.entity, view)
+
+    def calculate(self, moment: Moment) -> Iterable[Effect]:
+        """See ArgumentsCell."""
+        targets = self._targets(moment.view)
+        if not targets:
+            raise FieldError(
+                "No entities found via 'Propagation path to related entities'. "
+                "Verify the configured relation type and direction."
+            )
+        wanted = targets
+        if moment.reason is Reason.CHANGED:
+            wanted = [target for target in targets if target not in self._served]
+        self._served = set(targets)
+        results = self._results(moment)
+        return [Result(target, data) for target in wanted for data in results]
+
+    def _results(self, moment: Moment) -> list[object]:
+        if self._script is not None:
+            return [self._script.run(self.arguments, moment.now_ms)]
+        by_ts: dict[int, dict[str, Value]] = {}
+        for name, single in self.arguments.singles.items():
+            if moment.reason is not Reason.VALUES or name in moment.changed:
+                by_ts.setdefault(single.ts, {})[name] = single.value
+        if self._config.output.type == "ATTRIBUTES":
+            return list(by_ts.values())
+        return [{"ts": ts, "values": values} for ts, values in sorted(by_ts.items())]
+
+
+def propagation_cells(field: Field) -> Cells:
+    """Compile the script, where there is one, once for all entities."""
+    config = field.config
+    assert isinstance(config, PropagationConfig)
+    script = None
+    if config.apply_expression_to_resolved_arguments:
+        script = FieldScript(config.expression or "", config.arguments)
+    return partial(PropagationCell, field, config, script)

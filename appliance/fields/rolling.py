@@ -1,0 +1,160 @@
+"""Rolling arguments as scripts see them: points, their statistics, and merging (spec §7).
+
+Statistics skip NaN unless told otherwise. Merging joins several windows by time: a row has the
+value of each window at that time or the last one before it; rows with a gap are left out unless
+`ignoreNaN` is false.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from appliance.rules.tbel.errors import TbelError
+from appliance.rules.tbel.signatures import java
+from appliance.rules.tbel.values import Long, PlainList, TbMap
+
+ROLLING, ROWS = "TbelCfTsRollingArg", "TbelCfTsRollingData"
+
+
+class RollingArgument:
+    """A window of numbers. points: (ts, value), oldest first."""
+
+    java_name = ROLLING
+    storable = True
+
+    def __init__(self, start_ms: int, end_ms: int, points: Sequence[tuple[int, float]]) -> None:
+        self.start_ms = start_ms
+        self.end_ms = end_ms
+        self.points = points
+
+    def elements(self) -> list[Any]:
+        """What a script goes through."""
+        return [TbMap({"ts": Long(ts), "value": value}) for ts, value in self.points]
+
+
+class Rows:
+    """Windows joined by time; each row has ts and v1, v2, …"""
+
+    java_name = ROWS
+    storable = True
+
+    def __init__(self, start_ms: int, end_ms: int, rows: list[Any]) -> None:
+        self.start_ms = start_ms
+        self.end_ms = end_ms
+        self.rows = rows
+
+    def elements(self) -> list[Any]:
+        """What a script goes through."""
+        return self.rows
+
+
+@java(ROLLING, "Object getTimeWindow()")
+@java(ROWS, "Object getTimeWindow()")
+def _time_window(data: RollingArgument | Rows) -> TbMap:
+    return TbMap({"startTs": Long(data.start_ms), "endTs": Long(data.end_ms)})
+
+
+@java(ROLLING, "Object getValues()")
+@java(ROWS, "Object getValues()")
+def _values(data: RollingArgument | Rows) -> PlainList:
+    return PlainList(data.elements())
+
+
+@java(ROLLING, "int size()", "int getSize()")
+@java(ROWS, "int size()", "int getSize()")
+def _size(data: RollingArgument | Rows) -> int:
+    return len(data.elements())
+
+
+def _statistic(name: str, compute: Callable[[list[float]], float]) -> None:
+    """Register a statistic: with NaN it is NaN, of nothing it is NaN."""
+
+    def method(data: RollingArgument, ignore_nan: bool = True) -> float:
+        if not data.points:
+            raise TbelError("Rolling argument values are empty.")
+        values = [value for _, value in data.points if not (ignore_nan and math.isnan(value))]
+        if not values or any(math.isnan(value) for value in values):
+            return math.nan
+        return float(compute(values))
+
+    java(ROLLING, f"double {name}()", f"double {name}(boolean)")(method)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _deviation(values: list[float]) -> float:
+    mean = _mean(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+
+
+def _median(values: list[float]) -> float:
+    ordered, half = sorted(values), len(values) // 2
+    if len(values) % 2:
+        return ordered[half]
+    return (ordered[half - 1] + ordered[half]) / 2
+
+
+for _name, _compute in (
+    ("max", max),
+    ("min", min),
+    ("sum", sum),
+    ("mean", _mean),
+    ("avg", _mean),
+    ("std", _deviation),
+    ("median", _median),
+):  # fmt: skip - a table
+    _statistic(_name, _compute)
+
+
+@java(ROLLING, "int count()", "int count(boolean)")
+def _count(data: RollingArgument, ignore_nan: bool = True) -> int:
+    return sum(not (ignore_nan and math.isnan(value)) for _, value in data.points)
+
+
+@java(ROLLING, "double first()", "double first(boolean)")
+def _first(data: RollingArgument, ignore_nan: bool = True) -> float:
+    return _nearest(data.points, ignore_nan)
+
+
+@java(ROLLING, "double last()", "double last(boolean)")
+def _last(data: RollingArgument, ignore_nan: bool = True) -> float:
+    return _nearest(list(reversed(data.points)), ignore_nan)
+
+
+def _nearest(points: Iterable[tuple[int, float]], ignore_nan: bool) -> float:
+    for _, value in points:
+        if not (ignore_nan and math.isnan(value)):
+            return value
+    return math.nan
+
+
+@java(ROLLING, "Object merge(Object)", "Object merge(Object,Map)")
+def _merge(data: RollingArgument, other: Any, settings: Any = None) -> Rows:
+    return _merge_all(data, [other], settings)
+
+
+@java(ROLLING, "Object mergeAll(List)", "Object mergeAll(List,Map)")
+def _merge_all(data: RollingArgument, others: Any, settings: Any = None) -> Rows:
+    windows = [data, *others]
+    if not all(isinstance(window, RollingArgument) for window in windows):
+        raise TbelError("only rolling arguments can be merged")
+    ignore_nan = not (isinstance(settings, Mapping) and settings.get("ignoreNaN") is False)
+    start = min(window.start_ms for window in windows)
+    end = max(window.end_ms for window in windows)
+    now = [math.nan] * len(windows)
+    rows = []
+    for ts in sorted({ts for window in windows for ts, _ in window.points}):
+        for place, window in enumerate(windows):
+            now[place] = dict(window.points).get(ts, now[place])
+        if start <= ts <= end and not (ignore_nan and any(map(math.isnan, now))):
+            rows.append(_row(ts, now))
+    return Rows(start, end, rows)
+
+
+def _row(ts: int, values: Sequence[float]) -> TbMap:
+    named = {f"v{number}": value for number, value in enumerate(values, 1)}
+    return TbMap({"ts": Long(ts), "values": PlainList(values), **named})
