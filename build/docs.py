@@ -1,7 +1,7 @@
 """Write the pages that come from code, or tell which of them have drifted.
 
 python build/docs.py            write docs/configuration.md, docs/appliance.example.toml,
-                                docs/cli.md, docs/rule-nodes.md, docs/tbel.md
+                                docs/cli.md, docs/rule-nodes.md, docs/tbel.md, docs/sync.md
 python build/docs.py --check    compare only; ends with 1 when one is old
 """
 
@@ -19,6 +19,9 @@ from appliance.cli.house import House
 from appliance.config import describe
 from appliance.rules.support import support_markdown
 from appliance.rules.tbel.families import FAMILIES
+from tests.kit.sync_down import DOWN as ROWS_DOWN
+from tests.kit.sync_rows import markdown
+from tests.kit.sync_up import UP as ROWS_UP
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -34,7 +37,25 @@ def pages() -> dict[Path, str]:
         DOCS / "configuration.md": describe.reference(sections),
         DOCS / "appliance.example.toml": describe.example(sections),
         DOCS / "cli.md": "".join(command_line()),
+        DOCS / "sync.md": SYNC.format(down=markdown(ROWS_DOWN.rows), up=markdown(ROWS_UP.rows)),
     }
+
+
+SYNC = """\
+# What travels between edge and cloud
+
+Generated (`make docs`) from the rows that `tests/integration/test_sync_table.py` plays: each is
+sent over a socket between the two roles, and its effect is read on the other side. *used*: read by
+something here beyond the sync itself; *kept*: stored by id as it came, shown and handed on, and
+counted in the status under `kept`. A field or a kind that is not in these tables is acknowledged
+and counted the same way; it never fails a message.
+
+## Down: from the cloud to the edge
+
+{down}
+## Up: from the edge to the cloud
+
+{up}"""
 
 
 RULE_NODES = """\

@@ -86,9 +86,12 @@ class Calls:
         await self._storage.commit([unit])
         self._state.apply(unit)
 
-    async def from_edge(self, call: RpcCall) -> None:
-        """An answer came up. A device's own request has nobody to answer it on this cloud."""
-        if call.method is not None or call.request_uuid is None:
+    async def from_edge(self, edge: UUID, call: RpcCall) -> None:
+        """An answer came up, or a device's own request, which is answered at once."""
+        if call.method is not None:
+            await self._answer_device(edge, call)
+            return
+        if call.request_uuid is None:
             return
         waiting = self._waiting.get(call.request_uuid)
         if waiting is not None:
@@ -98,6 +101,13 @@ class Calls:
         if kept is not None and kept["status"] == "QUEUED":
             response = _json_or_text(call.response) if call.response else None
             await self._change(kept, _ENDS.get(call.error, "FAILED"), response)
+
+    async def _answer_device(self, edge: UUID, call: RpcCall) -> None:
+        """No rule chain runs here that could know the answer; the device hears that (§8.1)."""
+        if call.device_id is not None:
+            text = msgspec.json.encode({"error": f"nobody here answers {call.method!r}"})
+            answer = msgspec.structs.replace(call, method=None, params="", response=text.decode())
+            await self._storage.commit([self._event(edge, answer)])
 
     async def _change(self, body: dict[str, Any], status: str, response: Any) -> None:
         uuid = UUID(body["id"]["id"])

@@ -71,6 +71,7 @@ class CloudCommands:
         unit.entities.append(EntityWrite(change.kind, change.id, body))
         if change.kind == "EDGE":
             self._root_chain(change, unit)
+            self._configure(change, unit)
         if change.body is None:
             companions = ("DEVICE_CREDENTIALS",) if change.kind == "DEVICE" else ()
             cascade(EntityId(change.kind, change.id), self._state, unit, companions)
@@ -87,6 +88,23 @@ class CloudCommands:
         unit.entities.append(EntityWrite("RELATION", relation_key(relation), encoded))
         if before is not None:
             unit.events.append(event_for(change.id, entity, "UPDATED"))
+
+    def _configure(self, change: Change, unit: Unit) -> None:
+        """The edge hears what it is now, and of its customer (§7.1)."""
+        known = self._state.entity("EDGE", change.id)
+        if known is None or change.body is None:
+            return
+        edge = EntityId("EDGE", change.id)
+        before, after = (id_of(body.get("customerId")) for body in (known, change.body))
+        if before is not None and before != after:
+            unit.events.append(event_for(change.id, EntityId("CUSTOMER", before), "DELETED"))
+        if after is not None and before != after:
+            unit.events.append(event_for(change.id, EntityId("CUSTOMER", after), "ADDED"))
+            for user in self._state.entities("USER"):
+                own = id_of(user["id"])
+                if own is not None and id_of(user.get("customerId")) == after:
+                    unit.events.append(event_for(change.id, EntityId("USER", own), "ADDED"))
+        unit.events.append(event_for(change.id, edge, "UPDATED"))
 
     def _tell_edges(self, change: Change, unit: Unit) -> None:
         if change.kind in _ABOUT_ORIGINATOR:

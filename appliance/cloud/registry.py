@@ -15,7 +15,7 @@ from appliance.model.errors import Permanent
 from appliance.model.ids import NULL_UUID, EntityId, created_time_ms, new_uuid
 from appliance.model.telemetry import Scope, Value
 from appliance.model.unit import EntityWrite, Lane, OutboxEvent, Unit
-from appliance.state.kinds import id_of, relation_key
+from appliance.state.kinds import entity_id_of, id_of, relation_key
 from appliance.state.store import State
 
 ASSIGNABLE = ("DEVICE", "ASSET", "DASHBOARD", "ENTITY_VIEW", "RULE_CHAIN")
@@ -111,11 +111,25 @@ class Edges:
         """The edges that have an entity: by assignment, or all for tenant-wide kinds."""
         if entity.type in TENANT_WIDE:
             return self._state.ids("EDGE")
+        if entity.type == "CUSTOMER":
+            edges = self._state.entities("EDGE")
+            owned = [edge for edge in edges if id_of(edge.get("customerId")) == entity.id]
+            return [UUID(edge["id"]["id"]) for edge in owned]
+        if entity.type == "CALCULATED_FIELD":
+            return self._edges_with_owner(entity)
         return [
             relation.source.id
             for relation in self._state.relations_to(entity)
             if relation.group == "EDGE" and relation.source.type == "EDGE"
         ]
+
+    def _edges_with_owner(self, field: EntityId) -> list[UUID]:
+        """The edges that have what a calculated field belongs to; all for a profile's (§7.1)."""
+        body = self._state.entity(field.type, field.id) or {}
+        owner = entity_id_of(body.get("entityId"))
+        if owner is None or owner.type not in ASSIGNABLE:
+            return self._state.ids("EDGE")
+        return self.edges_with(owner)
 
     def fan_out(
         self, unit: Unit, entity: EntityId, action: str, *, besides: UUID | None = None

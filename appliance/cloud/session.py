@@ -28,6 +28,7 @@ from appliance.model.unit import Lane, Unit
 from appliance.state.kinds import id_of
 from appliance.state.store import State
 from appliance.sync.incoming import Applied, digest
+from appliance.sync.mapping import edge_configuration
 from appliance.sync.messages import (
     Ack,
     Batch,
@@ -182,17 +183,7 @@ class EdgeSession:
         """What the edge is told about itself (§2.3)."""
         body = self._state.entity("EDGE", self.edge)
         assert body is not None
-        return EdgeConfiguration(
-            edge_id=self.edge,
-            tenant_id=UUID(body["tenantId"]["id"]),
-            customer_id=UUID(body["customerId"]["id"]),
-            name=body["name"],
-            type=body["type"],
-            routing_key=body["routingKey"],
-            secret=body["secret"],
-            additional_info="null",
-            cloud_type="CE",
-        )
+        return edge_configuration(self.edge, body)
 
     # --- receiving ----------------------------------------------------------------------------
 
@@ -229,7 +220,7 @@ class EdgeSession:
         await self._commit([applied.unit for applied in taken])
         for applied in taken:
             for call in applied.calls:
-                await self._calls.from_edge(call)
+                await self._calls.from_edge(self.edge, call)
         self._report(taken)
         return acks
 

@@ -45,6 +45,7 @@ class SyncPlan:
             yield from self._assigned(edge, "RULE_CHAIN")
             yield from self._all(edge, "ADMIN_SETTINGS", "UPDATED")
             yield from self._users(edge, NULL_UUID)
+            yield from self._all(edge, "API_KEY")
             for kind in ("DOMAIN", "OAUTH2_CLIENT", "WIDGET_TYPE", "WIDGETS_BUNDLE", "AI_MODEL"):
                 yield from self._all(edge, kind)
         yield from self._customer(edge)
@@ -102,8 +103,13 @@ class SyncPlan:
                         yield event_for(edge, EntityId("CALCULATED_FIELD", own), "ADDED")
             case "deviceCredentialsRequest" | "userCredentialsRequest":
                 yield event_for(edge, entity, "CREDENTIALS_UPDATED")
-            case "ruleChainMetadataRequest":
-                yield event_for(edge, EntityId("RULE_CHAIN", entity.id), "UPDATED")
+            case "ruleChainMetadataRequest" | "widgetBundleTypesRequest":
+                yield event_for(edge, entity, "UPDATED")
+            case "entityViewsRequest":
+                for view in self._edges.assigned(edge, "ENTITY_VIEW"):
+                    body = self._state.entity("ENTITY_VIEW", view) or {}
+                    if id_of(body.get("entityId")) == entity.id:
+                        yield event_for(edge, EntityId("ENTITY_VIEW", view), "ADDED")
 
     def _relations(self, edge: UUID, entity: EntityId) -> Iterator[OutboxEvent]:
         both = [*self._state.relations_from(entity), *self._state.relations_to(entity)]

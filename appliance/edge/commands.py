@@ -35,8 +35,14 @@ from appliance.web.commands import Change, NotConnected, RpcCommand
 from appliance.web.rpc_forms import rpc_body, rpc_call
 
 _OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
-_NOT_SENT = frozenset({"RPC", "EDGE", "CUSTOMER", "RULE_CHAIN_METADATA"})
-"""Kinds whose changes stay here, or travel with another kind."""
+_SENT = frozenset(
+    {"DEVICE", "ASSET", "ENTITY_VIEW", "DASHBOARD", "DEVICE_PROFILE", "ASSET_PROFILE"}
+    | {"RULE_CHAIN", "TB_RESOURCE", "CALCULATED_FIELD", "AI_MODEL", "API_KEY", "USER"}
+    | {"ALARM", "ALARM_COMMENT", "RELATION"}
+)
+"""Kinds that a server takes from an edge (edge-protocol §5.2); changes of others stay here."""
+_NEVER_DELETED = frozenset({"DEVICE_PROFILE", "ASSET_PROFILE", "TB_RESOURCE"})
+"""Kinds whose deletion a server refuses for ever (§11.8)."""
 _CREATED = {"ADDED": "ENTITY_CREATED", "UPDATED": "ENTITY_UPDATED", "DELETED": "ENTITY_DELETED"}
 _ALARM_MESSAGES = {"ALARM_ACK", "ALARM_CLEAR"}
 
@@ -92,8 +98,10 @@ class EdgeCommands:
     def _event(self, change: Change) -> OutboxEvent | None:
         """The cloud event of a change (edge-protocol §5.2), or None where nothing goes up."""
         owner = _OWNERS.get(change.kind)
-        if change.kind in _NOT_SENT or (owner and change.action == "ADDED"):
+        if (owner or change.kind) not in _SENT or (owner and change.action == "ADDED"):
             return None  # credentials of a new device travel with it
+        if change.body is None and change.kind in _NEVER_DELETED:
+            return None
         entity = EntityId(owner or change.kind, change.id)
         lane = Lane.PRIORITY if change.kind == "ALARM" else Lane.ENTITY
         body = b""

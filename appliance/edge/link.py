@@ -24,6 +24,7 @@ import trio
 from appliance.edge.configuration import edge_body, settings_text
 from appliance.edge.credentials import revoked
 from appliance.edge.policy import ORDER, EdgePolicy, request
+from appliance.edge.policy import ORDER, EdgePolicy, answers, request
 from appliance.edge.processor import Processor
 from appliance.edge.reconnect import UNRECOGNIZED, Backoff, older_version
 from appliance.edge.services import EdgeServices
@@ -150,6 +151,8 @@ class LinkStatus(msgspec.Struct):
     connects: int = 0
     syncing: bool = False
     last_sync_ms: int | None = None
+    kept: dict[str, int] = {}
+    """What came and is kept without being used, by field: how often since the start."""
 
 
 class CloudLink:
@@ -318,6 +321,7 @@ class CloudLink:
                 self._emit(DownlinkRefused(reason=str(error)))
                 acks.append(Ack(batch.id, False, str(error)))
                 continue
+            one.unit.events.extend(answers(one.requests))
             ended += revoked(one.unit, self._state)
             self._state.apply(one.unit)
             applied.append(one)
@@ -333,8 +337,13 @@ class CloudLink:
         await link.send(acks)
         for one in applied:
             await self._after(one)
-        kept = sum(len(one.kept) for one in applied)
+        kept = sum(self._count_kept(one.kept) for one in applied)
         self._emit(DownlinkApplied(count=len(applied), kept=kept))
+
+    def _count_kept(self, names: Sequence[str]) -> int:
+        for name in names:
+            self.status.kept[name] = self.status.kept.get(name, 0) + 1
+        return len(names)
 
     def _messages(self, applied: Applied) -> list[Message]:
         messages = list(applied.messages)

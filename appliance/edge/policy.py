@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import string
+from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.state.kinds import Kind, id_of
 from appliance.state.store import State
 from appliance.sync.incoming import Applied, cascade, source_metadata
+from appliance.sync.messages import Request
 
 ORDER = {
     field: rank
@@ -75,6 +77,13 @@ _MOVED_BY_NAME = {"DEVICE_PROFILE": "DEVICE", "ASSET_PROFILE": "ASSET"}
 def request(entity: EntityId, action: str) -> OutboxEvent:
     """A follow-up request as an outbox event."""
     return OutboxEvent(CLOUD, Lane.ENTITY, entity.type, action, entity)
+
+
+def answers(requests: Iterable[Request]) -> Iterator[OutboxEvent]:
+    """What an old server asks for: the credentials of a device (§7.5)."""
+    for asked in requests:
+        if asked.field == "deviceCredentialsRequest":
+            yield request(asked.entity, "CREDENTIALS_UPDATED")
 
 
 class EdgePolicy:

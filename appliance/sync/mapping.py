@@ -13,13 +13,15 @@ from uuid import UUID
 
 import msgspec
 
-from appliance.model.ids import EntityId
+from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.telemetry import Scope
 from appliance.model.unit import StoredEvent
 from appliance.state.kinds import BY_NAME, id_of
 from appliance.sync.messages import (
     Attributes,
     AttributesDeleted,
+    ConfigurationItem,
+    EdgeConfiguration,
     EntityUpdate,
     Item,
     Request,
@@ -105,6 +107,9 @@ class Mapper:
 
     def _entity(self, kind: str, entity: EntityId, action: str, body: bytes) -> Iterator[Item]:
         update = UPDATE_KINDS.get(action, UpdateKind.UPDATED)
+        if kind == "EDGE":
+            yield from self._configuration(entity.id)
+            return
         row = BY_NAME[kind]
         known = entity.id if row.has_id else None
         if update is UpdateKind.DELETED or body:
@@ -122,10 +127,30 @@ class Mapper:
             if companion in _ALWAYS_TOGETHER:
                 yield from self._companion(companion, entity.id, update)
 
+    def _configuration(self, edge: UUID) -> Iterator[Item]:
+        shown = self._bodies.shown("EDGE", edge)
+        if shown is not None:
+            yield ConfigurationItem(edge_configuration(edge, shown))
+
     def _companion(self, kind: str, id: UUID | None, update: UpdateKind | None) -> Iterator[Item]:
         shown = self._bodies.shown(kind, id) if id is not None else None
         if id is not None and shown is not None:
             yield entity_update(kind, id, update, shown)
+
+
+def edge_configuration(edge: UUID, body: dict[str, Any]) -> EdgeConfiguration:
+    """What an edge is told about itself (§2.3)."""
+    return EdgeConfiguration(
+        edge_id=edge,
+        tenant_id=id_of(body["tenantId"]),
+        customer_id=id_of(body.get("customerId")) or NULL_UUID,
+        name=body["name"],
+        type=body["type"],
+        routing_key=body["routingKey"],
+        secret=body["secret"],
+        additional_info=msgspec.json.encode(body.get("additionalInfo")).decode(),
+        cloud_type=body.get("cloudType") or "CE",
+    )
 
 
 def entity_update(

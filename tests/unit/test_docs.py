@@ -18,7 +18,9 @@ def docs():
     return module
 
 
-@pytest.mark.parametrize("page", ["configuration.md", "appliance.example.toml", "cli.md"])
+@pytest.mark.parametrize(
+    "page", ["configuration.md", "appliance.example.toml", "cli.md", "sync.md"]
+)
 def test_a_generated_page_is_up_to_date(page):
     """When this fails, `make docs` and look at the difference."""
     path = ROOT / "docs" / page
