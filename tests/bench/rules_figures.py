@@ -149,9 +149,7 @@ def script_us(language: str) -> float:
 def chains_mb(language: str) -> float:
     """What 300 chains of 10 nodes take."""
     made, _ = bench()
-    engine = RuleEngine(
-        made.state, BenchHistory(), lambda: 0, ignore, BenchServices(), FACTORIES
-    )
+    engine = RuleEngine(made.state, BenchHistory(), lambda: 0, ignore, BenchServices(), FACTORIES)
     engine.load_chain(*chain_of(NODES, new_uuid(), language))
     gc.collect()
     before = resident_mb()
