@@ -25,7 +25,7 @@ from appliance.web.app import api_routes, empty_app
 from appliance.web.commands import Commands
 from appliance.web.door import Door
 from appliance.web.pages import routes
-from appliance.web.rest.call import Services
+from appliance.web.rest.call import DebugEvents, Services
 from appliance.web.rest.cloud_events import CloudEvents
 from appliance.web.status import LinkStatus, LiveStatus, RecentErrors
 
@@ -53,6 +53,7 @@ class Frame(msgspec.Struct, frozen=True):
         *,
         name: Callable[[], str],
         links: Callable[[], Sequence[LinkStatus]],
+        debug: DebugEvents | None = None,
     ) -> Child:
         """Add pages, REST API and plugins' routes; returns the component that logs users in."""
         source = LiveStatus(
@@ -73,6 +74,7 @@ class Frame(msgspec.Struct, frozen=True):
             access=access,
             events=CloudEvents(self.storage),
             clock=self.kernel.clock,
+            debug=debug,
         )
         mounts: list[BaseRoute] = [
             Mount(prefix, app=spec.build(self.context))

@@ -44,6 +44,7 @@ async def run_edge(
         edge.commands,
         name=lambda: edge.link.configuration.name if edge.link.configuration else "",
         links=lambda: [link_status(edge, settings.cloud)],
+        debug=edge.engine,
     )
     await frame.live(levels(frame, edge, access), stop)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
+from appliance.model.ids import new_uuid
 from appliance.model.message import Message
 
 EVENTS_MAX = 50
@@ -22,6 +24,7 @@ class DebugEvent(msgspec.Struct, frozen=True):
     message: Message
     label: str | None = None
     error: str | None = None
+    id: UUID = msgspec.field(default_factory=new_uuid)
 
 
 class DebugLog:
@@ -53,3 +56,8 @@ class DebugLog:
     def events(self) -> list[DebugEvent]:
         """Oldest first."""
         return list(self._events)
+
+    def clear(self, start_ms: int, end_ms: int) -> None:
+        """Forget the events of an interval, both ends included."""
+        kept = [event for event in self._events if not start_ms <= event.ts <= end_ms]
+        self._events = deque(kept, maxlen=EVENTS_MAX)

@@ -28,7 +28,7 @@ from appliance.model.message import Message
 from appliance.model.unit import StateWrite
 from appliance.rules.compile import CompiledChain, CompiledNode, compile_chain
 from appliance.rules.context import STATE_OWNER, Context
-from appliance.rules.debug import DebugEvent
+from appliance.rules.debug import DebugEvent, DebugLog
 from appliance.rules.events import RuleChainLoaded
 from appliance.rules.node import NodeFactory
 from appliance.rules.ports import History, RuleServices
@@ -246,10 +246,17 @@ class RuleEngine:
 
     def debug_events(self, node_id: UUID) -> list[DebugEvent]:
         """A node's debug events, oldest first; empty unless its debugSettings ask for some."""
-        for node in self.nodes():
-            if node.id == node_id and node.debug is not None:
-                return node.debug.events()
-        return []
+        log = self._debug_log(node_id)
+        return [] if log is None else log.events()
+
+    def clear_debug_events(self, node_id: UUID, start_ms: int, end_ms: int) -> None:
+        """Forget a node's debug events of an interval, both ends included."""
+        log = self._debug_log(node_id)
+        if log is not None:
+            log.clear(start_ms, end_ms)
+
+    def _debug_log(self, node_id: UUID) -> DebugLog | None:
+        return next((node.debug for node in self.nodes() if node.id == node_id), None)
 
     # messages ------------------------------------------------------------------------------------
     def process(self, message: Message, work: Work) -> Awaitable[None] | None:

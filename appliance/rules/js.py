@@ -50,9 +50,7 @@ class JsScript:
     """
 
     def __init__(self, text: str, parameters: tuple[str, ...]) -> None:
-        parsed = ", ".join(f"JSON.parse({name})" for name in parameters)
-        names = ", ".join(parameters)
-        self._source = _WRAP % (names, text, names, parsed)
+        self._source = _source(text, parameters)
         self._context, self._function = _shared.compile(self._source)
         self._long: tuple[quickjs.Context, Callable[..., Any]] | None = None
         self._long_lock = threading.Lock()
@@ -81,6 +79,20 @@ class JsScript:
             return _call(function, arguments)
 
 
+def run_once(text: str, parameters: tuple[str, ...], arguments: tuple[Any, ...]) -> Any:
+    """Compile a body, call it once with the full limits, forget it; blocks, on any one thread.
+
+    Raises ConfigError with what does not parse, NodeError with the script's own error.
+    """
+    context = _context()
+    try:
+        _, function = _compile_in(context, _source(text, parameters))
+    except quickjs.JSException as error:
+        raise ConfigError(f"JavaScript does not compile: {_first_line(error)}") from None
+    context.set_time_limit(CPU_S_MAX)
+    return _call(function, arguments)
+
+
 class _SharedContexts:
     """Hands out places in shared contexts; for one thread."""
 
@@ -104,6 +116,12 @@ def compile_js(text: str, parameters: tuple[str, ...]) -> JsScript:
         return JsScript(text, parameters)
     except quickjs.JSException as error:
         raise ConfigError(f"JavaScript does not compile: {_first_line(error)}") from None
+
+
+def _source(text: str, parameters: tuple[str, ...]) -> str:
+    parsed = ", ".join(f"JSON.parse({name})" for name in parameters)
+    names = ", ".join(parameters)
+    return _WRAP % (names, text, names, parsed)
 
 
 def _context() -> quickjs.Context:

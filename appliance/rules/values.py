@@ -18,7 +18,7 @@ from appliance.rules.node import NodeError
 
 _PARSABLE = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)")
 _LONG_MIN, _LONG_MAX = -(1 << 63), (1 << 63) - 1
-_PLAIN = frozenset((float, bool))
+_PLAIN = frozenset((float, bool, dict, list))
 
 encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder().decode
@@ -35,7 +35,11 @@ def typed_values(data: Any) -> dict[str, Value]:
         raise NodeError(f"Can't parse value: {json_text(data)}")
     for key, value in data.items():
         kind = type(value)
-        if not key or not (kind in _PLAIN or (kind is int and _LONG_MIN <= value <= _LONG_MAX)):
+        if kind is int:
+            stays = _LONG_MIN <= value <= _LONG_MAX
+        else:
+            stays = kind in _PLAIN or (kind is str and _cast(value) is value)
+        if not (stays and key):
             return {_key(key): typed_value(value) for key, value in data.items()}
     return data
 

@@ -23,12 +23,26 @@ from appliance.web.rest import (
     relations,
     rpc,
     rule_chains,
+    rule_events,
+    rule_scripts,
     telemetry,
 )
 from appliance.web.rest.call import Services, error_answer, routes
 from appliance.web.status import StatusSource
 
-TABLES = (auth, devices, entities, telemetry, rpc, alarms, relations, edges, rule_chains)
+TABLES = (
+    auth,
+    devices,
+    entities,
+    telemetry,
+    rpc,
+    alarms,
+    relations,
+    edges,
+    rule_chains,
+    rule_events,
+    rule_scripts,
+)
 
 
 def build_app(

@@ -8,7 +8,7 @@ to the services.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -22,6 +22,7 @@ from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
 from appliance.model.errors import Permanent, Retryable
 from appliance.model.ids import EntityId
+from appliance.rules.debug import DebugEvent
 from appliance.state.kinds import entity_id_of, id_of
 from appliance.state.view import StateView
 from appliance.web.commands import Commands
@@ -38,8 +39,20 @@ ALL = (SYS_ADMIN, TENANT_ADMIN, CUSTOMER_USER)
 NO_PERMISSION = "You don't have permission to perform this operation!"
 
 
+class DebugEvents(Protocol):
+    """The part of the rule engine that pages about nodes read."""
+
+    def debug_events(self, node_id: UUID) -> list[DebugEvent]:
+        """A node's events, oldest first."""
+        ...
+
+    def clear_debug_events(self, node_id: UUID, start_ms: int, end_ms: int) -> None:
+        """Forget a node's events of an interval, both ends included."""
+        ...
+
+
 class Services(msgspec.Struct, frozen=True):
-    """What handlers work on. role: "edge" or "cloud"."""
+    """What handlers work on. role: "edge" or "cloud". debug: None where no rules run."""
 
     role: str
     view: StateView
@@ -48,6 +61,7 @@ class Services(msgspec.Struct, frozen=True):
     access: Access
     events: CloudEvents
     clock: Clock
+    debug: DebugEvents | None = None
 
 
 class Call:
