@@ -85,6 +85,8 @@ def test_a_pattern_that_fills_itself_comes_to_an_end() -> None:
         ("1.5e2", 150),
         ("2pi", 2 * math.pi),
         ("--3", 3),
+        ("log(0)", -math.inf),
+        ("10^400", math.inf),
     ],
 )
 def test_expressions(text: str, value: float) -> None:
@@ -97,7 +99,7 @@ def test_what_is_no_expression_is_refused(text: str) -> None:
         Expression(text, ["x"])
 
 
-@pytest.mark.parametrize("text", ["1/0", "log(0)", "10^400", "7%0"])
+@pytest.mark.parametrize("text", ["1/0", "7%0"])
 def test_what_has_no_value_is_an_error(text: str) -> None:
     with pytest.raises(BadExpression):
         Expression(text, []).evaluate({})
