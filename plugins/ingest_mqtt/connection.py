@@ -98,20 +98,18 @@ class Connection:
     # --- reading ---------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        config = self._shared.config
-        patience_s = config.connect_timeout_s
-        while not self._end_reason:
-            with trio.move_on_after(patience_s) as patience:
+        with trio.CancelScope() as patience:  # one for all reads: a scope costs as much as parsing
+            while not self._end_reason:
+                patience.deadline = trio.current_time() + self._patience_s()
                 data = await self._read()
-            if patience.cancelled_caught:
-                self._end(Reason.CONNECT_TIME_EXCEEDED, "silent for too long")
-                return
-            if not data:
-                self._end_reason = "the device hung up"
-                return
-            await self._perform(self._session.receive(data))
-            await self._outgoing.flush()
-            patience_s = self._patience_s()
+                patience.deadline = math.inf
+                if not data:
+                    self._end_reason = "the device hung up"
+                    return
+                await self._perform(self._session.receive(data))
+                await self._outgoing.flush()
+        if patience.cancelled_caught:
+            self._end(Reason.CONNECT_TIME_EXCEEDED, "silent for too long")
 
     async def _read(self) -> bytes:
         try:

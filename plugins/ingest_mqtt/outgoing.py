@@ -54,12 +54,18 @@ class Outgoing:
 
     async def flush(self) -> None:
         """Return when all that was added is written, or nobody is there to read it."""
-        async with self._sending:
-            try:
-                while self._waiting:
-                    await self._send(b"".join(self._waiting))
-            except LOST:
-                self._on_lost()
+        await trio.lowlevel.checkpoint_if_cancelled()  # with nothing torn
+        try:
+            self._sending.acquire_nowait()  # without a round of the scheduler, nearly always
+        except trio.WouldBlock:
+            await self._sending.acquire()
+        try:
+            while self._waiting:
+                await self._send(b"".join(self._waiting))
+        except LOST:
+            self._on_lost()
+        finally:
+            self._sending.release()
 
     async def _send(self, data: bytes) -> None:
         self._waiting.clear()

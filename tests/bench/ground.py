@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -61,6 +62,19 @@ class Ground:
         """Stop both in order."""
         await self.site.edge.stop()
         await self.site.cloud.stop()
+
+    async def uplinked(self) -> int:
+        """Events of lane DATA that the cloud has acknowledged since the folder was made."""
+        lanes = (await self.site.edge.status())["lanes"]
+        return sum(lane["acknowledged"] for lane in lanes if lane["lane"] == "DATA")
+
+    async def watch_uplink(self, *, task_status: trio.TaskStatus[list[tuple[float, int]]]) -> None:
+        """Note (epoch ms, acknowledged since now) every fifth of a second until cancelled."""
+        first, noted = await self.uplinked(), list[tuple[float, int]]()
+        task_status.started(noted)
+        while True:
+            noted.append((time.time() * 1000, await self.uplinked() - first))
+            await trio.sleep(0.2)
 
     async def load(self, kind: str, rate: float, seconds: float) -> dict[str, Any]:
         """Offer load from a process of its own; its result."""

@@ -82,8 +82,8 @@ async def _drain(here: Ground, size: Size) -> Figures:
         await trio.sleep(1)
         await site.cloud.start(here.nursery)
         await site.cloud.wait_ready()
-        began, first = trio.current_time(), await _acknowledged(here)
-        while (last := await _acknowledged(here)) - first < size.backlog:
+        began, first = trio.current_time(), await here.uplinked()
+        while (last := await here.uplinked()) - first < size.backlog:
             if trio.current_time() - began > DRAIN_S_MAX:
                 raise trio.TooSlowError
             await trio.sleep(0.1)
@@ -98,11 +98,6 @@ async def _drain(here: Ground, size: Size) -> Figures:
         "live_sent": load["sent"],
         "began_ms": load["began_ms"],
     }
-
-
-async def _acknowledged(here: Ground) -> int:
-    lanes = (await here.site.edge.status())["lanes"]
-    return sum(lane["acknowledged"] for lane in lanes if lane["lane"] == "DATA")
 
 
 async def fill(folder: Path, devices: list[UUID], count: int) -> None:
