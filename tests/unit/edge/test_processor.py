@@ -117,9 +117,7 @@ async def test_a_full_disk_is_one_plain_refusal(type: str) -> None:
         assert made.saved == []
 
 
-async def test_while_changes_of_state_are_owed_nothing_is_taken_until_they_are_paid() -> (
-    None
-):
+async def test_while_changes_of_state_are_owed_nothing_is_taken_until_they_are_paid() -> None:
     async with bench() as made:
         made.storage.full = True
         with pytest.raises(Retryable):
