@@ -104,7 +104,7 @@ def assemble_edge(
         loader=StateLoader(state, storage),
         processor=processor,
         engine=engine,
-        chains=Chains(state, engine),
+        chains=Chains(state, engine, emit),
         services=services,
         presence=presence,
         sessions=sessions,

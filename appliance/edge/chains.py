@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import trio
 
+from appliance.kernel.events import Emit, Event
 from appliance.kernel.wakeup import Wakeup
 from appliance.rules.default_chain import default_root_chain
 from appliance.rules.engine import RuleEngine
 from appliance.state.store import State
+
+
+class ChainUnreadable(Event, frozen=True):
+    """What came as a rule chain is none."""
+
+    level: ClassVar[str] = "error"
+    text: ClassVar[str] = "rule chain {chain} cannot be read: {reason}"
+    counters: ClassVar[dict[str, str]] = {"rule_chains_unreadable": ""}
+    chain: str
+    reason: str
 
 
 class Chains:
@@ -21,9 +32,10 @@ class Chains:
     its values must be saved and sent then too. The current root is never removed.
     """
 
-    def __init__(self, state: State, engine: RuleEngine) -> None:
+    def __init__(self, state: State, engine: RuleEngine, emit: Emit) -> None:
         self._state = state
         self._engine = engine
+        self._emit = emit
         self._changed: set[UUID] = set()
         self._wakeup = Wakeup()
 
@@ -53,4 +65,8 @@ class Chains:
             if self._engine.root_id != id:
                 self._engine.remove_chain(id)
         elif metadata is not None:
-            self._engine.load_chain(chain, metadata)
+            try:
+                self._engine.load_chain(chain, metadata)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                # The server's JSON is not a chain; what runs under that id goes on.
+                self._emit(ChainUnreadable(chain=str(id), reason=repr(error)))

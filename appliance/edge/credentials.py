@@ -81,20 +81,25 @@ class Credentials:
     def _session(self, device: UUID) -> DeviceSession | None:
         session = self._sessions.get(device)
         if session is None:
-            body = self._state.entity("DEVICE", device)
-            if body is None:
-                return None
-            info = body.get("additionalInfo")
-            is_gateway = isinstance(info, dict) and info.get("gateway") is True
-            session = DeviceSession(
-                EntityId("DEVICE", device), body["name"], body.get("type") or "", is_gateway
-            )
-            self._sessions[device] = session
+            session = session_of(device, self._state)
+            if session is not None:
+                self._sessions[device] = session
         return session
 
     def _changed(self, kind: str, id: UUID, body: dict[str, Any] | None) -> None:
         if kind in ("DEVICE", "DEVICE_CREDENTIALS"):
             self._sessions.pop(id, None)
+
+
+def session_of(device: UUID, state: State) -> DeviceSession | None:
+    """What a session of that device is told about it; None where it is not here."""
+    body = state.entity("DEVICE", device)
+    if body is None:
+        return None
+    info = body.get("additionalInfo")
+    is_gateway = isinstance(info, dict) and info.get("gateway") is True
+    entity = EntityId("DEVICE", device)
+    return DeviceSession(entity, body["name"], body.get("type") or "", is_gateway)
 
 
 def revoked(unit: Unit, state: State) -> Iterator[tuple[UUID, str]]:

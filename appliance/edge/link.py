@@ -41,15 +41,18 @@ from appliance.state.store import State
 from appliance.sync.incoming import Applied, digest, telemetry_messages
 from appliance.sync.messages import (
     Ack,
+    Attributes,
     Batch,
     Connect,
     Connected,
     EdgeConfiguration,
     EdgeUpdate,
     Frame,
+    Item,
     SyncRequest,
 )
 from appliance.sync.sender import Sender
+from appliance.sync.wire import decode_attributes
 
 STATE_OWNER = "link"
 HANDSHAKE_S = 20.0
@@ -278,6 +281,13 @@ class CloudLink:
                         return frame, frames[index + 1 :]
         raise Refused(f"{link.peer} did not answer the CONNECT within {HANDSHAKE_S:g} s")
 
+    def _note_version(self, items: Sequence[Item]) -> None:
+        """Whatever came last counts, be it old news to the state."""
+        for item in items:
+            if isinstance(item, Attributes) and item.entity.id == self._edge_id:
+                told = decode_attributes(item.values).get("edgeVersion", self._version_told)
+                self._version_told = str(told)
+
     async def _check_version(self) -> None:
         await trio.sleep(VERSION_S)
         older = older_version(self._version)
@@ -322,6 +332,7 @@ class CloudLink:
                 acks.append(Ack(batch.id, False, str(error)))
                 continue
             one.unit.events.extend(answers(one.requests))
+            self._note_version(batch.items)
             ended += revoked(one.unit, self._state)
             self._state.apply(one.unit)
             applied.append(one)
@@ -367,9 +378,6 @@ class CloudLink:
             self._services.call_from_cloud(call)
         for what in applied.ignored:
             self._emit(DownlinkIgnored(what=what))
-        for change in applied.unit.attributes:
-            if isinstance(change, AttributeWrite) and change.entity.id == self._edge_id:
-                self._version_told = str(change.values.get("edgeVersion", self._version_told))
         if applied.configuration is not None:
             await self._configure(applied.configuration)
         if applied.sync_completed:

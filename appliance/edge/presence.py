@@ -9,17 +9,18 @@ its own disk traffic.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any
 from uuid import UUID
 
 import trio
 
+from appliance.edge.credentials import session_of
 from appliance.edge.processor import Processor
-from appliance.extension.ports import DeviceSession
+from appliance.extension.ports import AttributeValue, DeviceSession
 from appliance.kernel.clock import Clock
 from appliance.model.errors import Retryable
-from appliance.model.ids import new_uuid
+from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Value
 from appliance.rules.work import Work
@@ -50,10 +51,20 @@ class Presence:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look for devices that went silent, until cancelled."""
+        self._recall()
         task_status.started()
         while True:
             await trio.sleep(LOOK_S)
             self._look(self._clock())
+
+    def _recall(self) -> None:
+        """Devices that were active before a restart may never come back: watch them too."""
+        for device in self._state.ids("DEVICE"):
+            stored = self._state.attributes(EntityId("DEVICE", device), Scope.SERVER)
+            session = session_of(device, self._state)
+            if session is not None and _value(stored, "active") is True:
+                seen = self._seen.setdefault(device, _Seen(session))
+                seen.seen_ms = seen.seen_ms or _number(stored, "lastActivityTime")
 
     def connected(self, session: DeviceSession) -> None:
         """The device's first session opened."""
@@ -83,16 +94,17 @@ class Presence:
         self._note(session, event, values, now_ms)
 
     def _is_active(self, session: DeviceSession) -> bool:
-        stored = self._state.attributes(session.device, Scope.SERVER).get("active")
-        return stored is not None and stored.value is True
+        stored = self._state.attributes(session.device, Scope.SERVER)
+        return _value(stored, "active") is True
 
     def _look(self, now_ms: int) -> None:
         for device, seen in list(self._seen.items()):
             stored = self._state.attributes(seen.session.device, Scope.SERVER)
-            timeout = stored.get("inactivityTimeout")
-            limit_ms = timeout.value if timeout and isinstance(timeout.value, int) else 0
-            if now_ms - seen.seen_ms > (limit_ms or INACTIVITY_MS):
-                del self._seen[device]
+            limit_ms = _number(stored, "inactivityTimeout") or INACTIVITY_MS
+            if now_ms - seen.seen_ms <= limit_ms:
+                continue
+            del self._seen[device]
+            if self._state.entity("DEVICE", device) is not None:
                 values: dict[str, Value] = {"active": False, "inactivityAlarmTime": now_ms}
                 self._note(seen.session, "INACTIVITY_EVENT", values, now_ms)
 
@@ -125,3 +137,12 @@ class Presence:
             "scope": Scope.SERVER.value,
         }
         return Message(new_uuid(), now_ms, event, session.device, data | values, metadata)
+
+
+def _value(stored: Mapping[str, AttributeValue], key: str) -> Value | None:
+    return stored[key].value if key in stored else None
+
+
+def _number(stored: Mapping[str, AttributeValue], key: str) -> int:
+    value = _value(stored, key)
+    return value if isinstance(value, int) else 0

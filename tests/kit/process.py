@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +91,19 @@ class Process:
 
 
 class House:
-    """A cloud and an edge as processes on free ports, in one folder."""
+    """A cloud and an edge as processes on free ports, in one folder.
 
-    def __init__(self, folder: Path, devices: int = 1, *, via: int | None = None) -> None:
+    via: a port to reach the cloud by. edge_settings: `--set` arguments of the edge.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        devices: int = 1,
+        *,
+        via: int | None = None,
+        edge_settings: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
         self.http, self.cloud_http = free_port(), free_port()
         self.mqtt, self.rpc = free_port(), free_port()
@@ -121,6 +131,7 @@ class House:
                 "cloud.reconnect_interval_ms=100",
                 "--set",
                 "cloud.reconnect_max_interval_ms=300",
+                *(word for setting in edge_settings for word in ("--set", setting)),
             ],
             folder / "edge.log",
             {

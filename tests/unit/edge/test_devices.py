@@ -1,0 +1,177 @@
+"""Devices made on the edge: over REST, behind a gateway, by provisioning."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from appliance.edge.devices import behind_gateway, make_device, random_token
+from appliance.edge.provision import FAILURE, NOT_FOUND, provision
+from appliance.model.errors import Permanent
+from appliance.model.ids import EntityId, created_time_ms
+from appliance.model.unit import Lane, Unit
+from appliance.state.store import State
+from tests.unit.edge.world import add_device, small_state, store
+
+
+def actions(unit: Unit) -> list[tuple[str, str]]:
+    assert all(event.lane is Lane.ENTITY for event in unit.events)
+    return [(event.type, event.action) for event in unit.events]
+
+
+def test_a_device_comes_with_a_token_and_is_sent_up_in_the_same_unit() -> None:
+    state = small_state()
+    device, unit = make_device(state, "Pump")
+    assert actions(unit) == [("DEVICE", "ADDED")]
+    state.apply(unit)
+    body, credentials = state.entity("DEVICE", device), state.entity("DEVICE_CREDENTIALS", device)
+    assert body is not None and credentials is not None
+    assert (body["name"], body["type"], body["version"]) == ("Pump", "default", None)
+    assert body["createdTime"] == created_time_ms(device) > 0
+    assert len(credentials["credentialsId"]) == 20
+
+
+def test_a_name_is_taken_once() -> None:
+    state = small_state()
+    add_device(state, "Pump", "T")
+    with pytest.raises(Permanent, match="already exists"):
+        make_device(state, "Pump")
+
+
+def test_without_a_default_profile_there_is_a_hint() -> None:
+    with pytest.raises(Permanent, match="connect to the cloud"):
+        make_device(State(), "Pump")
+
+
+def test_an_unknown_profile_is_made_as_a_copy_of_the_default_and_goes_up_first() -> None:
+    state = small_state()
+    _, unit = make_device(state, "Pump", "pumps")
+    assert actions(unit) == [("DEVICE_PROFILE", "ADDED"), ("DEVICE", "ADDED")]
+    state.apply(unit)
+    profile = state.by_name("DEVICE_PROFILE", "pumps")
+    assert profile is not None and profile["default"] is False
+    _, second = make_device(state, "Pump 2", "pumps")
+    assert actions(second) == [("DEVICE", "ADDED")]
+
+
+def test_tokens_are_letters_and_digits_and_differ() -> None:
+    tokens = {random_token() for _ in range(100)}
+    assert len(tokens) == 100
+    assert all(token.isalnum() and len(token) == 20 for token in tokens)
+
+
+# --- behind a gateway ---------------------------------------------------------------------------
+
+
+def test_a_device_behind_a_gateway_is_made_with_its_relation() -> None:
+    state = small_state()
+    gateway = add_device(state, "Gateway", "G")
+    device, unit = behind_gateway(state, gateway, "Sensor", None)
+    assert actions(unit) == [("DEVICE", "ADDED"), ("RELATION", "RELATION_ADD_OR_UPDATE")]
+    state.apply(unit)
+    (relation,) = state.relations_from(EntityId("DEVICE", gateway))
+    assert (relation.target.id, relation.type) == (device, "Created")
+    body = state.entity("DEVICE", device)
+    assert body is not None
+    assert body["additionalInfo"] == {"lastConnectedGateway": str(gateway)}
+
+
+def test_a_known_device_is_marked_once_per_gateway() -> None:
+    state = small_state()
+    first, second = add_device(state, "G1", "A"), add_device(state, "G2", "B")
+    known = add_device(state, "Sensor", "S")
+    for gateway, events in ((first, 1), (first, 0), (second, 1)):
+        device, unit = behind_gateway(state, gateway, "Sensor", "default")
+        assert device == known
+        assert len(unit.events) == events
+        state.apply(unit)
+
+
+# --- provisioning -------------------------------------------------------------------------------
+
+KEY = {"provisionDeviceKey": "key", "provisionDeviceSecret": "secret"}
+
+
+def provisioning_state(kind: str) -> State:
+    state = small_state()
+    secret = {"provisionConfiguration": {"provisionDeviceSecret": "secret"}}
+    store(
+        state,
+        "DEVICE_PROFILE",
+        name="fresh",
+        default=False,
+        provisionDeviceKey="key",
+        provisionType=kind,
+        profileData=secret,
+    )
+    return state
+
+
+@pytest.mark.parametrize(
+    ("request_body", "answer"),
+    [
+        ({**KEY, "provisionDeviceKey": "other"}, NOT_FOUND),
+        ({**KEY, "provisionDeviceSecret": "wrong"}, NOT_FOUND),
+        ({**KEY, "deviceName": "taken"}, FAILURE),
+        ({**KEY, "credentialsType": "X509_CERTIFICATE"}, FAILURE),
+        ({**KEY, "credentialsType": "LWM2M"}, FAILURE),
+    ],
+)
+def test_refusals_change_nothing(request_body: dict[str, Any], answer: dict[str, Any]) -> None:
+    state = provisioning_state("ALLOW_CREATE_NEW_DEVICES")
+    add_device(state, "taken", "T")
+    unit, said = provision(state, request_body, 5)
+    assert said == answer
+    assert not unit
+
+
+@pytest.mark.parametrize("missing", KEY)
+def test_a_request_without_its_key_or_secret_is_none(missing: str) -> None:
+    with pytest.raises(Permanent):
+        provision(small_state(), {key: value for key, value in KEY.items() if key != missing}, 5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "value"),
+    [
+        ({"token": "mine"}, "ACCESS_TOKEN", "mine"),
+        (
+            {"credentialsType": "MQTT_BASIC", "clientId": "c", "username": "u", "password": "p"},
+            "MQTT_BASIC",
+            {"clientId": "c", "userName": "u", "password": "p"},
+        ),
+        ({"credentialsType": "X509_CERTIFICATE", "hash": "PEM"}, "X509_CERTIFICATE", "PEM"),
+    ],
+)
+def test_a_new_device_gets_the_credentials_it_asked_for(
+    asked: dict[str, Any], kind: str, value: Any
+) -> None:
+    state = provisioning_state("ALLOW_CREATE_NEW_DEVICES")
+    unit, said = provision(state, {**KEY, "deviceName": "New", **asked}, 5)
+    assert said == {"status": "SUCCESS", "credentialsType": kind, "credentialsValue": value}
+    state.apply(unit)
+    made = state.by_name("DEVICE", "New")
+    assert made is not None and made["type"] == "fresh"
+
+
+def test_a_pre_provisioned_device_gets_its_token_once() -> None:
+    state = provisioning_state("CHECK_PRE_PROVISIONED_DEVICES")
+    device = add_device(state, "Known", "old")
+    asked = {**KEY, "deviceName": "Known", "token": "new"}
+    unit, said = provision(state, asked, 5)
+    assert said["status"] == "SUCCESS"
+    assert actions(unit) == [("DEVICE", "CREDENTIALS_UPDATED")]
+    state.apply(unit)
+    assert state.device_of_credentials("new") == device
+    assert provision(state, asked, 6) == (Unit(), FAILURE)
+    assert provision(state, {**asked, "deviceName": "Unknown"}, 6) == (Unit(), FAILURE)
+
+
+def test_what_a_device_is_sent_up_as_is_json() -> None:
+    _, unit = make_device(small_state(), "Pump", credentials={"credentialsId": "T"})
+    for write in unit.entities:
+        assert isinstance(write.id, UUID)
+        assert msgspec.json.decode(write.body or b"")

@@ -1,0 +1,152 @@
+"""What device listeners may do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+import trio
+
+from appliance.edge.assembly import Edge
+from appliance.extension.ports import DeviceSession
+from appliance.kernel.events import ignore
+from appliance.model.errors import Permanent, Retryable
+from appliance.model.telemetry import AttributeWrite, Scope
+from appliance.model.unit import CLOUD, Lane, Unit
+from appliance.testing.fake_transport import FakeTransport
+from appliance.testing.memory_storage import MemoryStorage
+from tests.kit.pair import running_edge
+from tests.unit.edge.world import add_device, store
+
+pytestmark = pytest.mark.mock_clock
+
+
+class Bench:
+    def __init__(self, edge: Edge, storage: MemoryStorage) -> None:
+        self.edge = edge
+        self.storage = storage
+        self.gate = edge.gate
+        store(edge.state, "DEVICE_PROFILE", name="default", default=True)
+        self.session = self.add("Pump", "T")
+
+    def add(self, name: str, token: str) -> DeviceSession:
+        add_device(self.edge.state, name, token)
+        session = self.gate.authenticate_token(token)
+        assert session is not None
+        return session
+
+    @property
+    def up(self) -> list[tuple[Lane, str]]:
+        waiting = [(lane, self.storage.disk.lane(CLOUD, lane).waiting.values()) for lane in Lane]
+        return [(lane, event.event.action) for lane, events in waiting for event in events]
+
+
+@asynccontextmanager
+async def bench() -> AsyncIterator[Bench]:
+    """An edge without a cloud."""
+    storage, wire = MemoryStorage(), FakeTransport()
+    wire.refuse = Retryable("no cloud here")
+    async with running_edge(storage, wire, emit=ignore) as edge:
+        yield Bench(edge, storage)
+
+
+async def test_telemetry_is_history_and_on_its_way_up_when_the_call_returns() -> None:
+    async with bench() as made:
+        entries = [(5, {"n": 1}), (None, {"n": 2}), (6, {})]
+        await made.gate.post_telemetry([(made.session, entries)])
+        assert sorted(made.storage.disk.points[made.session.device]["n"].values()) == [1, 2]
+        assert [action for _, action in made.up] == ["TIMESERIES_UPDATED"] * 2
+
+
+async def test_a_full_disk_is_told_to_the_device() -> None:
+    async with bench() as made:
+        made.storage.full = True
+        with pytest.raises(Retryable):
+            await made.gate.post_telemetry([(made.session, [(5, {"n": 1})])])
+        with pytest.raises(Retryable):
+            await made.gate.post_attributes(made.session, {"k": 1})
+
+
+async def test_client_attributes_are_kept_and_go_up() -> None:
+    async with bench() as made:
+        await made.gate.post_attributes(made.session, {"k": 1})
+        assert made.gate.read_attributes(made.session, ["k"], None) == ({"k": 1}, {})
+        assert (Lane.DATA, "POST_ATTRIBUTES") in made.up or (
+            Lane.DATA,
+            "ATTRIBUTES_UPDATED",
+        ) in made.up
+
+
+@pytest.mark.parametrize(
+    ("client", "shared", "answer"),
+    [
+        (None, None, ({"c": 1}, {"s": 2})),
+        (["c"], None, ({"c": 1}, {})),
+        (None, ["s", "unknown"], ({}, {"s": 2})),
+        ([], [], ({}, {})),
+    ],
+)
+async def test_which_attributes_a_device_reads(
+    client: list[str] | None, shared: list[str] | None, answer: tuple[object, object]
+) -> None:
+    async with bench() as made:
+        for scope, values in ((Scope.CLIENT, {"c": 1}), (Scope.SHARED, {"s": 2})):
+            write = AttributeWrite(made.session.device, scope, 1, values)
+            made.edge.state.apply(Unit(attributes=[write]))
+        assert made.gate.read_attributes(made.session, client, shared) == answer
+
+
+async def test_a_device_behind_a_gateway_is_made_once_however_many_ask_for_it_at_once() -> None:
+    async with bench() as made:
+        gateways = [made.session, made.add("G2", "T2")]
+        found: set[DeviceSession] = set()
+
+        async def join(gateway: DeviceSession) -> None:
+            found.add(await made.gate.child_session(gateway, "Sensor", None))
+
+        async with trio.open_nursery() as nursery:
+            for gateway in gateways * 3:
+                nursery.start_soon(join, gateway)
+        assert len({session.device for session in found}) == 1
+        assert [a for _, a in made.up].count("ADDED") == 1
+
+
+async def test_a_request_to_the_server_without_an_answer_is_too_slow() -> None:
+    async with bench() as made:
+        with pytest.raises(trio.TooSlowError):
+            await made.gate.rpc_to_server(made.session, "getTime", {}, 5.0)
+
+
+async def test_a_claim_is_an_attribute_that_the_server_reads() -> None:
+    async with bench() as made:
+        await made.gate.claim(made.session, "secret", 60_000)
+        stored = made.edge.state.attributes(made.session.device, Scope.SERVER)["claimingData"]
+        assert msgspec.json.decode(str(stored.value))["secretKey"] == "secret"
+        assert (Lane.DATA, "ATTRIBUTES_UPDATED") in made.up
+
+
+async def test_provisioning_needs_its_key() -> None:
+    async with bench() as made:
+        with pytest.raises(Permanent):
+            await made.gate.provision({})
+        answer = await made.gate.provision(
+            {"provisionDeviceKey": "k", "provisionDeviceSecret": "s"}
+        )
+        assert answer["status"] == "NOT_FOUND"
+
+
+async def test_limits_come_from_the_tenants_profile_and_are_null_without_one() -> None:
+    async with bench() as made:
+        limits = made.gate.session_limits(made.session)["rateLimits"]
+        assert set(limits.values()) == {None}
+        configuration = {"transportDeviceMsgRateLimit": "10:1"}
+        store(
+            made.edge.state,
+            "TENANT_PROFILE",
+            name="p",
+            profileData={"configuration": configuration},
+        )
+        limits = made.gate.session_limits(made.session)["rateLimits"]
+        assert limits["messages"] == "10:1"
