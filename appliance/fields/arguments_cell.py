@@ -92,9 +92,11 @@ class ArgumentsCell:
         specs = self.arguments.specs.values()
         return {source for spec in specs for source in entities_of(spec, self.entity, view)}
 
-    def latest_wanted(self, view: StateView) -> Mapping[EntityId, set[str]]:
-        """See Cell."""
+    def latest_wanted(self, view: StateView, reason: Reason) -> Mapping[EntityId, set[str]]:
+        """See Cell: nothing after a restart, for single values were kept."""
         wanted: dict[EntityId, set[str]] = {}
+        if reason is Reason.RESTORED:
+            return wanted
         for spec in self.arguments.specs.values():
             if spec.ref_entity_key.type == "TS_LATEST":
                 for source in entities_of(spec, self.entity, view):

@@ -97,8 +97,8 @@ class Cell(Protocol):
         """Entities whose values matter now."""
         ...
 
-    def latest_wanted(self, view: StateView) -> Mapping[EntityId, set[str]]:
-        """Series whose newest values the cell does not know yet."""
+    def latest_wanted(self, view: StateView, reason: Reason) -> Mapping[EntityId, set[str]]:
+        """Series whose newest values the cell wants before it begins for that reason."""
         ...
 
     def queries(self, view: StateView, now_ms: int, reason: Reason) -> list[SeriesQuery]:

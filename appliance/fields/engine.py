@@ -130,7 +130,7 @@ class Fields:
     async def _read_history(self, slot: Slot) -> None:
         latest = {
             source: await self._history.latest(source, sorted(keys))
-            for source, keys in slot.cell.latest_wanted(self._state).items()
+            for source, keys in slot.cell.latest_wanted(self._state, slot.because).items()
         }
         queries = slot.cell.queries(self._state, self._clock(), slot.because)
         answers = [await self._history.query_series(query) for query in queries]
@@ -201,12 +201,20 @@ class Fields:
         alarm = getattr(slot.cell, "alarm_id", None)
         if alarm is not None:
             self._alarms[alarm] = slot
-        if slot.because is Reason.RESTORED and not slot.cell.queries(
-            self._state, self._clock(), Reason.RESTORED
-        ):
-            self._arm(slot)
-        else:
+        if self._wants_history(slot):
             self._renew(slot, slot.because)
+        else:
+            self._arm(slot)
+
+    def _wants_history(self, slot: Slot) -> bool:
+        """Whether the cell must begin first; one that was restored may know everything."""
+        if slot.because is not Reason.RESTORED:
+            return True
+        cell, state = slot.cell, self._state
+        return bool(
+            cell.latest_wanted(state, slot.because)
+            or cell.queries(state, self._clock(), slot.because)
+        )
 
     def _made(self, loaded: Loaded, entity: EntityId, old: Slot | None) -> Slot:
         field, key = loaded.field, (loaded.field.id, entity)

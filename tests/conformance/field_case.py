@@ -135,6 +135,7 @@ class Case:
         elif "relation" in step:
             await self.relate(step["relation"])
         else:
+            await self.bench.later(100)
             await self.send(step)
 
     def add_entity(self, step: dict[str, Any]) -> None:

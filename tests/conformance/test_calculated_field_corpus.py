@@ -24,9 +24,22 @@ RUNS = [case for case in CASES if case.get("kind") != "validation"]
 
 TOGETHER = "history and latest value are one; neither is saved without the other"
 LONG = "0 decimals give a 64-bit integer; the server's wraps around at 32 bits"
+MAXIMUM = "MAX of negative values is the greatest; the server says 4.9E-324, as text"
+UNIQUE = "COUNT_UNIQUE counts; on the server it ends the whole calculation"
+COUNT = "COUNT counts every value; the server counts texts alone where there is one"
+STORED = "an interval's result is stored as an attribute too; the server computes it for nothing"
+RELATED, INTERVAL = "RELATED_ENTITIES_AGGREGATION", "ENTITY_AGGREGATION"
 DIFFERENT: dict[tuple[str, str], str] = {
     ("SIMPLE", "output IMMEDIATE latest only"): TOGETHER,
     ("SIMPLE", "decimals 0 over int range"): LONG,
+    (RELATED, "negative values all functions"): MAXIMUM,
+    (RELATED, "negative values, children have data before"): MAXIMUM,
+    (INTERVAL, "five functions, negative values"): MAXIMUM,
+    (INTERVAL, "six functions over 60 s"): UNIQUE,
+    (INTERVAL, "non-numeric and boolean points"): UNIQUE,
+    (INTERVAL, "boolean and text points, SUM and COUNT"): COUNT,
+    (INTERVAL, "decimals 1, output attribute"): STORED,
+    (INTERVAL, "output attribute without decimals"): STORED,
 }
 
 
