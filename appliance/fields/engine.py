@@ -30,6 +30,7 @@ from appliance.fields.cell import (
     RelationChange,
     Result,
 )
+from appliance.fields.check import check_shape
 from appliance.fields.config import Field, read_field
 from appliance.fields.events import FieldCalculated, FieldFailed, FieldLoaded, FieldRefused
 from appliance.fields.index import Index, Key, Loaded, Slot, entities_of_owner
@@ -157,6 +158,7 @@ class Fields:
             old = self._index.fields.get(field.id)
             if old is not None and old.field == field:
                 return
+            check_shape(field)
             cells = TYPES[field.type](field)
         except ConfigError as error:
             self._emit(FieldRefused(name=str(body.get("name")), reason=str(error)))

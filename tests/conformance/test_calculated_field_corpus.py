@@ -20,6 +20,9 @@ from tests.conftest import FIXTURES
 CASES: list[dict[str, Any]] = json.loads(
     (FIXTURES / "corpus" / "calculated-fields.json").read_text()
 )
+SAVES = [case for case in CASES if case.get("kind") == "validation"]
+OWN_WORDS = {"no type"}
+"""Refused as by a server, in words of ours, where the server's are those of its libraries."""
 RUNS = [case for case in CASES if case.get("kind") != "validation"]
 
 TOGETHER = "history and latest value are one; neither is saved without the other"
@@ -55,6 +58,20 @@ async def test_a_recorded_case_comes_out_the_same(raw: dict[str, Any]) -> None:
         assert problems, f"agrees by now, take it out of the table: {reason}"
     else:
         assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("raw", SAVES, ids=map(_name, SAVES))
+async def test_a_configuration_is_refused_where_a_server_refuses_it(raw: dict[str, Any]) -> None:
+    case = Case(raw)
+    for step in raw["setup"]:
+        await case.set_up(step)
+    reason = case.refusal()
+    if raw["saved"]["status"] == 200:
+        assert reason is None
+        return
+    assert reason, raw["saved"]["message"]
+    if raw["saved"]["status"] == 400 and raw["name"] not in OWN_WORDS:
+        assert reason == case.said(raw["saved"]["message"])
 
 
 def _print_rates() -> None:
