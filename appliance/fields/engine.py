@@ -88,12 +88,14 @@ class Fields:
         self._fresh: dict[Key, Slot] = {}
         self._gone: list[str] = []
         self._relations_changed = False
+        self._loaded = False
         self._wakeup = Wakeup()
 
     # life ----------------------------------------------------------------------------------------
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Load every field, say started, then begin new cells until cancelled."""
-        await self.load()
+        if not self._loaded:
+            await self.load()
         task_status.started()
         while True:
             try:
@@ -111,6 +113,7 @@ class Fields:
         self._gone += self._kept
         self._kept = {}
         self._state.watch(self._note)
+        self._loaded = True
 
     async def catch_up(self) -> None:
         """Begin the cells that are new. Raises Retryable when too many tasks wait."""
@@ -260,6 +263,8 @@ class Fields:
     # values --------------------------------------------------------------------------------------
     def calculate(self, values: CalculationInput, work: Work) -> None:
         """See RuleServices; results join `work.follow_ups`."""
+        if not self._index.listening(values.entity):
+            return
         change = Change(values.entity, values.scope, ((values.ts, values.values),), values.deleted)
         self._feed(change, values.cause.calculated_by if values.cause else (), work)
 
