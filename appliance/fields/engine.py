@@ -140,6 +140,11 @@ class Fields:
         answers = [await self._history.query_series(query) for query in queries]
         self._services.submit(partial(self._begin, slot, latest, answers))
 
+    @property
+    def beginning(self) -> int:
+        """How many cells wait for their history."""
+        return sum(slot.waiting is not None for slot in self._index.slots.values())
+
     # what is defined -----------------------------------------------------------------------------
     def _note(self, kind: str, id: UUID, body: dict[str, Any] | None) -> None:
         if kind == "CALCULATED_FIELD":
