@@ -141,12 +141,13 @@ class IntervalCell:
         if moment.reason is not Reason.CLOCK:
             return []
         answers = iter(moment.answers)
+        asked = self._asked
+        self._move_on(moment.now_ms)
         results = []
-        for start, is_over in self._asked:
+        for start, is_over in asked:
             values = self._values({name: next(answers) for name in self._config.metrics}, is_over)
             if values:
                 results.append({"ts": start, "values": values})
-        self._move_on(moment.now_ms)
         return self._effects(results)
 
     def _move_on(self, now_ms: int) -> None:

@@ -28,6 +28,10 @@ class FieldError(Exception):
     """Why a field gives no result; the text is shown to people."""
 
 
+class NotYet(FieldError):
+    """Something that the field needs has not come; nothing is wrong."""
+
+
 class Reason(Enum):
     """Why a cell runs."""
 

@@ -43,17 +43,24 @@ class DynamicSource(NodeConfig, frozen=True, kw_only=True):
     levels: list[Level] = []
 
 
+class EntityReference(NodeConfig, frozen=True, kw_only=True):
+    """An entity by type and id."""
+
+    entity_type: str
+    id: UUID
+
+
 class Reference(NodeConfig, frozen=True, kw_only=True):
     """An entity: the field's own unless it is named or found by a query."""
 
-    ref_entity_id: dict[str, str] | None = None
+    ref_entity_id: EntityReference | None = None
     ref_dynamic_source_configuration: DynamicSource | None = None
 
     @property
     def fixed(self) -> EntityId | None:
         """The entity that is named, if one is."""
         named = self.ref_entity_id
-        return None if named is None else EntityId(named["entityType"], UUID(named["id"]))
+        return None if named is None else EntityId(named.entity_type, named.id)
 
 
 class Argument(Reference, frozen=True, kw_only=True):
@@ -271,7 +278,7 @@ class AlarmRule(NodeConfig, frozen=True, kw_only=True):
 
     condition: AlarmCondition
     alarm_details: str | None = None
-    dashboard_id: dict[str, str] | None = None
+    dashboard_id: EntityReference | None = None
 
 
 Severity = Literal["CRITICAL", "MAJOR", "MINOR", "WARNING", "INDETERMINATE"]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import trio
@@ -26,13 +26,21 @@ from appliance.fields.cell import (
     Effect,
     FieldError,
     Moment,
+    NotYet,
     Reason,
     RelationChange,
     Result,
 )
 from appliance.fields.check import check_shape
 from appliance.fields.config import Field, read_field
-from appliance.fields.events import FieldCalculated, FieldFailed, FieldLoaded, FieldRefused
+from appliance.fields.events import (
+    FieldBroke,
+    FieldCalculated,
+    FieldFailed,
+    FieldLoaded,
+    FieldRefused,
+    FieldWaited,
+)
 from appliance.fields.index import Index, Key, Loaded, Slot, entities_of_owner
 from appliance.fields.outcome import alarm_message, message_of, relate, save_at_once
 from appliance.fields.types import TYPES
@@ -57,6 +65,7 @@ WAITING_MAX = 1_000
 _AT = frozenset({"DEVICE", "ASSET", "CUSTOMER"})
 """Kinds of entities that have cells."""
 
+T = TypeVar("T")
 Process = Callable[[Message, Work], Awaitable[None] | None]
 """The rule engine's `process`."""
 
@@ -154,7 +163,7 @@ class Fields:
                 self._load_field(body)
         elif kind in _AT:
             self._attach(EntityId(kind, id))
-        elif kind == "RELATION":
+        elif kind in ("RELATION", "TENANT"):
             self._relations_changed = bool(self._index.slots)
         elif kind == "ALARM" and id in self._alarms:
             self._notice_alarm(id, body)
@@ -304,7 +313,7 @@ class Fields:
 
     def _taken(self, slot: Slot, change: Change, moment: Moment) -> frozenset[str]:
         try:
-            return slot.cell.feed(change, moment)
+            return _isolated(partial(slot.cell.feed, change, moment))
         except FieldError as error:
             self._fail(slot, error)
             return frozenset()
@@ -327,7 +336,7 @@ class Fields:
         moment = self._moment(slot.because, work, answers)
         changed: frozenset[str] = frozenset()
         try:
-            slot.cell.begin(latest, moment)
+            _isolated(partial(slot.cell.begin, latest, moment))
         except FieldError as error:
             self._fail(slot, error)
         for change in waiting:
@@ -341,12 +350,13 @@ class Fields:
     # calculation ---------------------------------------------------------------------------------
     def _calculate(self, slot: Slot, moment: Moment, by: tuple[UUID, ...], work: Work) -> None:
         try:
-            effects = list(slot.cell.run(moment))
+            effects = _isolated(lambda: list(slot.cell.run(moment)))
             for effect in effects:
                 self._apply(slot, effect, moment, by, work)
         except FieldError as error:
             self._fail(slot, error)
         else:
+            slot.told = ""
             self._emit(
                 FieldCalculated(
                     name=slot.field.name,
@@ -389,14 +399,14 @@ class Fields:
             self._feed(change, message.calculated_by, work)
 
     def _fail(self, slot: Slot, error: FieldError) -> None:
-        self._emit(
-            FieldFailed(
-                name=slot.field.name,
-                type=slot.field.type,
-                entity=str(slot.entity),
-                error=str(error),
-            )
-        )
+        text = str(error)
+        kind: type[FieldFailed | FieldWaited] = FieldFailed
+        if isinstance(error, NotYet):
+            kind = FieldWaited
+        elif text != slot.told:
+            kind, slot.told = FieldBroke, text
+        field = slot.field
+        self._emit(kind(name=field.name, type=field.type, entity=str(slot.entity), error=text))
 
     async def _tell(self, work: Work) -> None:
         """Run messages of a task of our own through their chains."""
@@ -425,16 +435,33 @@ class Fields:
         try:
             self._services.submit(partial(self._tick, slot))
         except Retryable as error:
-            delay_ms = round(error.retry_after_s * 1000)
-            slot.cancel = self._timers.later(delay_ms, partial(self._ring, slot))
+            self._ring_later(slot, error)
+
+    def _ring_later(self, slot: Slot, error: Retryable) -> None:
+        delay_ms = round(error.retry_after_s * 1000)
+        slot.cancel = self._timers.later(delay_ms, partial(self._ring, slot))
 
     async def _tick(self, slot: Slot, work: Work) -> None:
         if self._index.slots.get(slot.key) is not slot or slot.waiting is not None:
             return
         queries = slot.cell.queries(self._state, self._clock(), Reason.CLOCK)
-        answers = [await self._history.query_series(query) for query in queries]
+        try:
+            answers = [await self._history.query_series(query) for query in queries]
+        except Retryable as error:
+            self._ring_later(slot, error)
+            return
         self._calculate(slot, self._moment(Reason.CLOCK, work, answers), (), work)
         await self._tell(work)
+
+
+def _isolated(call: Callable[[], T]) -> T:
+    """What a cell does; whatever goes wrong in it is its own failure. Raises FieldError."""
+    try:
+        return call()
+    except FieldError:
+        raise
+    except Exception as error:
+        raise FieldError(f"{type(error).__name__}: {error}") from error
 
 
 def _forget(names: list[str], work: Work) -> None:
