@@ -20,6 +20,7 @@ from appliance.edge.rpc import ReplyDesk, RpcDesk
 from appliance.edge.services import EdgeServices
 from appliance.edge.sessions import Sessions
 from appliance.extension.ports import Storage, Transport
+from appliance.fields.engine import Fields
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
 from appliance.model.unit import CLOUD
@@ -64,6 +65,7 @@ class Edge(msgspec.Struct, frozen=True):
     loader: StateLoader
     processor: Processor
     engine: RuleEngine
+    fields: Fields
     chains: Chains
     services: EdgeServices
     presence: Presence
@@ -91,6 +93,8 @@ def assemble_edge(
     services = EdgeServices(state, processor, sessions, desk, replies, clock, emit)
     engine = RuleEngine(state, storage, clock, emit, services, factories)
     processor.engine = engine
+    fields = Fields(state, storage, clock, emit, services, engine.process, engine.timers)
+    services.fields = processor.fields = fields
     presence = Presence(state, processor, clock)
     credentials = Credentials(state)
     gate = EdgeGate(state, processor, credentials, sessions, desk, replies, presence, clock)
@@ -104,6 +108,7 @@ def assemble_edge(
         loader=StateLoader(state, storage),
         processor=processor,
         engine=engine,
+        fields=fields,
         chains=Chains(state, engine, emit),
         services=services,
         presence=presence,

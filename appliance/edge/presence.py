@@ -111,14 +111,15 @@ class Presence:
     def _note(
         self, session: DeviceSession, event: str | None, values: dict[str, Value], now_ms: int
     ) -> None:
-        def task(work: Work) -> Awaitable[None] | None:
+        async def task(work: Work) -> None:
             write = AttributeWrite(session.device, Scope.SERVER, now_ms, values)
             work.unit.attributes.append(write)
-            if event is None:
-                return None
-            return self._processor.through_chain(
-                self._message(session, event, values, now_ms), work
-            )
+            await self._processor.calculate(work)
+            if event is not None:
+                message = self._message(session, event, values, now_ms)
+                rest = self._processor.through_chain(message, work)
+                if rest is not None:
+                    await rest
 
         try:
             self._processor.submit(task)

@@ -11,7 +11,8 @@ Commits run shielded: a device that hangs up must not leave memory and disk apar
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import ClassVar, Protocol
 
 import trio
@@ -22,8 +23,9 @@ from appliance.kernel.events import Emit, Event
 from appliance.kernel.wakeup import Wakeup
 from appliance.model.errors import Retryable
 from appliance.model.message import Message
+from appliance.model.telemetry import AttributeWrite
 from appliance.model.unit import OutboxEvent, Unit
-from appliance.rules.ports import Task
+from appliance.rules.ports import CalculationInput, Task
 from appliance.rules.work import Work
 from appliance.state.store import State
 
@@ -37,6 +39,14 @@ class Engine(Protocol):
 
     def process(self, message: Message, work: Work) -> Awaitable[None] | None:
         """Run the message and what it causes; None when done, else what finishes it."""
+        ...
+
+
+class Calculator(Protocol):
+    """The part of the calculated fields that is used here."""
+
+    async def take(self, inputs: Iterable[CalculationInput], work: Work) -> None:
+        """Calculate for values that no chain brought, and run the results through theirs."""
         ...
 
 
@@ -66,6 +76,8 @@ class Processor:
     def __init__(self, storage: Storage, state: State, emit: Emit) -> None:
         self.engine: Engine | None = None
         """Set once by the composition, which needs the processor to make the engine."""
+        self.fields: Calculator | None = None
+        """Set once by the composition too; None calculates nothing."""
         self.selection: Selection | None = None
         """What thins out the data that goes up; None lets everything through."""
         self._storage = storage
@@ -139,6 +151,12 @@ class Processor:
         assert self.engine is not None
         return self.engine.process(message, work)
 
+    async def calculate(self, work: Work) -> None:
+        """Let calculated fields see what a task or a request has written by itself so far."""
+        inputs = list(_inputs(work.unit))
+        if inputs and self.fields is not None:
+            await self.fields.take(inputs, work)
+
     def _end(self, message: Message, work: Work) -> None:
         self._state.apply(work.unit)
         if work.failure is not None:
@@ -180,14 +198,16 @@ class Processor:
         *,
         unless_pushed: OutboxEvent | None = None,
     ) -> None:
-        """Commit a unit together with what the messages about it cause. Raises Retryable.
+        """Commit a unit together with what it causes. Raises Retryable.
 
-        unless_pushed: an event to add where the chain made none itself.
+        messages: about the unit, for the chain. What calculated fields make of the unit's values
+        comes after them. unless_pushed: an event to add where the chain made none itself.
         """
         self._refuse_while_owing()
         work = Work()
         work.unit = unit
         self._state.apply(unit)
+        written = list(_inputs(unit))
         for message in messages:
             before = _sizes(work.unit)
             rest = self.through_chain(message, work)
@@ -196,6 +216,10 @@ class Processor:
             self._state.apply(_since(work.unit, before))
         if unless_pushed is not None and not unit.events:
             unit.events.append(unless_pushed)
+        if written and self.fields is not None:
+            before = _sizes(work.unit)
+            await self.fields.take(written, work)
+            self._state.apply(_since(work.unit, before))
         await self._commit([work])
 
     async def commit_received(self, units: Sequence[Unit]) -> None:
@@ -208,6 +232,17 @@ class Processor:
             try:
                 with trio.CancelScope(shield=True):
                     await self._storage.commit(units)
+                break
+            except Retryable as error:
+                await trio.sleep(error.retry_after_s)
+        await self._calculate_received([each for unit in units for each in _inputs(unit)])
+
+    async def _calculate_received(self, inputs: Sequence[CalculationInput]) -> None:
+        """In a unit of its own: what was received is acknowledged without waiting for it."""
+        fields = self.fields
+        while inputs and fields is not None:
+            try:
+                self.submit(partial(fields.take, inputs))
                 return
             except Retryable as error:
                 await trio.sleep(error.retry_after_s)
@@ -262,6 +297,18 @@ def _changes_of_state(units: Sequence[Unit]) -> list[Work]:
             work.unit = Unit(attributes=unit.attributes, entities=unit.entities, states=unit.states)
             works.append(work)
     return works
+
+
+def _inputs(unit: Unit) -> Iterator[CalculationInput]:
+    """A unit's values as calculated fields take them."""
+    for series in unit.series:
+        yield CalculationInput(series.entity, None, series.ts, series.values)
+    for change in unit.attributes:
+        if isinstance(change, AttributeWrite):
+            yield CalculationInput(change.entity, change.scope, change.ts, change.values)
+        else:
+            keys = change.keys
+            yield CalculationInput(change.entity, change.scope, change.ts, {}, deleted=keys)
 
 
 def _sizes(unit: Unit) -> tuple[int, int]:

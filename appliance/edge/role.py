@@ -62,7 +62,11 @@ def levels(frame: Frame, edge: Edge, access: Child) -> Levels:
         for name, config in frame.settings.ingest.items()
     ]  # fmt: skip - one listener a line
     return Levels(
-        foundation=[Child("state", edge.loader, FOUNDATION, True), access],
+        foundation=[
+            Child("state", edge.loader, FOUNDATION, True),
+            Child("fields", edge.fields, PROCESSING, True),
+            access,
+        ],
         uplink=uplink,
         processing=[
             Child("processor", edge.processor, PROCESSING, True),

@@ -12,6 +12,7 @@ import trio
 from appliance.edge.processor import Processor
 from appliance.edge.rpc import ReplyDesk, RpcDesk, RpcRequest
 from appliance.edge.sessions import Sessions
+from appliance.fields.engine import Fields
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit, Event
 from appliance.model.errors import Retryable
@@ -74,6 +75,8 @@ class EdgeServices:
         self._replies = replies
         self._clock = clock
         self._emit = emit
+        self.fields: Fields | None = None
+        """Set once by the composition, which needs the services to make the calculated fields."""
         self._calls: dict[UUID, Ending] = {}
         self._to_run, self._runs = trio.open_memory_channel[Callable[[], Any]](CALLS_MAX)
 
@@ -267,7 +270,9 @@ class EdgeServices:
         self._processor.submit(lambda work: self._processor.through_chain(message, work))
 
     def calculate(self, values: CalculationInput, work: Work) -> None:
-        """See RuleServices. Nothing to hand on: calculated fields are kept, not yet computed."""
+        """See RuleServices."""
+        if self.fields is not None:
+            self.fields.calculate(values, work)
 
     def spawn(self, start: Callable[[], Any]) -> None:
         """Run a coroutine function in this component's own nursery. Raises Retryable."""

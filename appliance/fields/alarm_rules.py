@@ -141,7 +141,7 @@ class Rule:
                 text = text.replace("${" + name + "}", java_text(single.value))
             details["data"] = text
         if self.config.dashboard_id:
-            details["dashboardId"] = self.config.dashboard_id["id"]
+            details["dashboardId"] = str(self.config.dashboard_id.id)
         return details or old
 
 

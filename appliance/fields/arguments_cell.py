@@ -10,13 +10,16 @@ import msgspec
 
 from appliance.extension.ports import SeriesQuery
 from appliance.fields.arguments import Arguments, Single
-from appliance.fields.cell import Change, Effect, FieldError, Moment, Reason
+from appliance.fields.cell import Change, Effect, FieldError, Moment, NotYet, Reason
 from appliance.fields.config import Argument, Field
 from appliance.fields.sources import entities_of
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope, Value
 from appliance.rules.values import decode_json, encode_json
 from appliance.state.view import StateView
+
+VALUE_BYTES_MAX = 2_048
+"""Of one argument's value (maxSingleValueArgumentSizeInKBytes): cells write all they keep."""
 
 
 class Kept(msgspec.Struct):
@@ -92,9 +95,11 @@ class ArgumentsCell:
         specs = self.arguments.specs.values()
         return {source for spec in specs for source in entities_of(spec, self.entity, view)}
 
-    def latest_wanted(self, view: StateView) -> Mapping[EntityId, set[str]]:
-        """See Cell."""
+    def latest_wanted(self, view: StateView, reason: Reason) -> Mapping[EntityId, set[str]]:
+        """See Cell: nothing after a restart, for single values were kept."""
         wanted: dict[EntityId, set[str]] = {}
+        if reason is Reason.RESTORED:
+            return wanted
         for spec in self.arguments.specs.values():
             if spec.ref_entity_key.type == "TS_LATEST":
                 for source in entities_of(spec, self.entity, view):
@@ -171,6 +176,7 @@ class ArgumentsCell:
         took = False
         for ts, values in change.points:
             if key in values:
+                _check_size(name, values[key])
                 took |= self.arguments.take(name, ts, values[key])
         if key in change.deleted:
             self.arguments.forget(name, moment.now_ms)
@@ -182,7 +188,7 @@ class ArgumentsCell:
         self._refresh(moment.view)
         missing = self.arguments.missing(moment.now_ms)
         if missing and self.needs_all:
-            raise FieldError(f"Required arguments are missing: {', '.join(missing)}")
+            raise NotYet(f"Required arguments are missing: {', '.join(missing)}")
         return self.calculate(moment)
 
     def _refresh(self, view: StateView) -> None:
@@ -213,6 +219,11 @@ class ArgumentsCell:
             if name in self.arguments.specs and name not in self.arguments.windows:
                 self.arguments.singles[name] = Single(ts, value, is_default)
         self.remember(kept.memory)
+
+
+def _check_size(name: str, value: Value) -> None:
+    if isinstance(value, str | dict | list) and len(encode_json(value)) > VALUE_BYTES_MAX:
+        raise FieldError(f"Argument '{name}' is larger than {VALUE_BYTES_MAX} bytes")
 
 
 def scope_of(name: str | None) -> Scope:

@@ -28,6 +28,10 @@ class FieldError(Exception):
     """Why a field gives no result; the text is shown to people."""
 
 
+class NotYet(FieldError):
+    """Something that the field needs has not come; nothing is wrong."""
+
+
 class Reason(Enum):
     """Why a cell runs."""
 
@@ -97,8 +101,8 @@ class Cell(Protocol):
         """Entities whose values matter now."""
         ...
 
-    def latest_wanted(self, view: StateView) -> Mapping[EntityId, set[str]]:
-        """Series whose newest values the cell does not know yet."""
+    def latest_wanted(self, view: StateView, reason: Reason) -> Mapping[EntityId, set[str]]:
+        """Series whose newest values the cell wants before it begins for that reason."""
         ...
 
     def queries(self, view: StateView, now_ms: int, reason: Reason) -> list[SeriesQuery]:

@@ -6,6 +6,7 @@ ignored. Every default is the server's.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 from uuid import UUID
 
@@ -42,17 +43,24 @@ class DynamicSource(NodeConfig, frozen=True, kw_only=True):
     levels: list[Level] = []
 
 
+class EntityReference(NodeConfig, frozen=True, kw_only=True):
+    """An entity by type and id."""
+
+    entity_type: str
+    id: UUID
+
+
 class Reference(NodeConfig, frozen=True, kw_only=True):
     """An entity: the field's own unless it is named or found by a query."""
 
-    ref_entity_id: dict[str, str] | None = None
+    ref_entity_id: EntityReference | None = None
     ref_dynamic_source_configuration: DynamicSource | None = None
 
     @property
     def fixed(self) -> EntityId | None:
         """The entity that is named, if one is."""
         named = self.ref_entity_id
-        return None if named is None else EntityId(named["entityType"], UUID(named["id"]))
+        return None if named is None else EntityId(named.entity_type, named.id)
 
 
 class Argument(Reference, frozen=True, kw_only=True):
@@ -270,7 +278,7 @@ class AlarmRule(NodeConfig, frozen=True, kw_only=True):
 
     condition: AlarmCondition
     alarm_details: str | None = None
-    dashboard_id: dict[str, str] | None = None
+    dashboard_id: EntityReference | None = None
 
 
 Severity = Literal["CRITICAL", "MAJOR", "MINOR", "WARNING", "INDETERMINATE"]
@@ -327,21 +335,28 @@ class Field(msgspec.Struct, frozen=True):
         return getattr(self.config, "output", None)
 
 
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+
+
 def read_field(body: dict[str, Any]) -> Field:
     """A CalculatedField's JSON. Raises ConfigError with what is wrong with it."""
-    raw = body.get("configuration")
-    if not isinstance(raw, dict):
-        raise ConfigError("the calculated field has no configuration")
-    type = raw.get("type") or body.get("type")
-    if type not in CONFIGS:
-        raise ConfigError(f"unknown type of calculated field {type!r}")
     try:
-        config = msgspec.convert(without_nulls(raw), CONFIGS[type], strict=False)
         owner = EntityId(body["entityId"]["entityType"], UUID(body["entityId"]["id"]))
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"bad configuration: {error}") from None
     except (KeyError, TypeError):
         raise ConfigError("Parameter entityId can't be empty!") from None
+    raw = body.get("configuration")
+    if not isinstance(raw, dict):
+        raise ConfigError("Validation error: configuration must not be null")
+    type = raw.get("type") or body.get("type")
+    if type not in CONFIGS:
+        raise ConfigError(f"unknown type of calculated field: {type!r}")
+    try:
+        config = msgspec.convert(without_nulls(raw), CONFIGS[type], strict=False)
+    except msgspec.ValidationError as error:
+        missing = _MISSING.match(str(error))
+        if missing is not None:
+            raise ConfigError(f"Validation error: {missing[1]} must not be null") from None
+        raise ConfigError(f"bad configuration: {error}") from None
     return Field(UUID(body["id"]["id"]), body.get("name") or "", type, owner, config, raw)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import trio
@@ -26,12 +26,21 @@ from appliance.fields.cell import (
     Effect,
     FieldError,
     Moment,
+    NotYet,
     Reason,
     RelationChange,
     Result,
 )
+from appliance.fields.check import check_shape
 from appliance.fields.config import Field, read_field
-from appliance.fields.events import FieldCalculated, FieldFailed, FieldLoaded, FieldRefused
+from appliance.fields.events import (
+    FieldBroke,
+    FieldCalculated,
+    FieldFailed,
+    FieldLoaded,
+    FieldRefused,
+    FieldWaited,
+)
 from appliance.fields.index import Index, Key, Loaded, Slot, entities_of_owner
 from appliance.fields.outcome import alarm_message, message_of, relate, save_at_once
 from appliance.fields.types import TYPES
@@ -56,6 +65,7 @@ WAITING_MAX = 1_000
 _AT = frozenset({"DEVICE", "ASSET", "CUSTOMER"})
 """Kinds of entities that have cells."""
 
+T = TypeVar("T")
 Process = Callable[[Message, Work], Awaitable[None] | None]
 """The rule engine's `process`."""
 
@@ -87,12 +97,14 @@ class Fields:
         self._fresh: dict[Key, Slot] = {}
         self._gone: list[str] = []
         self._relations_changed = False
+        self._loaded = False
         self._wakeup = Wakeup()
 
     # life ----------------------------------------------------------------------------------------
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Load every field, say started, then begin new cells until cancelled."""
-        await self.load()
+        if not self._loaded:
+            await self.load()
         task_status.started()
         while True:
             try:
@@ -110,6 +122,7 @@ class Fields:
         self._gone += self._kept
         self._kept = {}
         self._state.watch(self._note)
+        self._loaded = True
 
     async def catch_up(self) -> None:
         """Begin the cells that are new. Raises Retryable when too many tasks wait."""
@@ -130,11 +143,16 @@ class Fields:
     async def _read_history(self, slot: Slot) -> None:
         latest = {
             source: await self._history.latest(source, sorted(keys))
-            for source, keys in slot.cell.latest_wanted(self._state).items()
+            for source, keys in slot.cell.latest_wanted(self._state, slot.because).items()
         }
         queries = slot.cell.queries(self._state, self._clock(), slot.because)
         answers = [await self._history.query_series(query) for query in queries]
         self._services.submit(partial(self._begin, slot, latest, answers))
+
+    @property
+    def beginning(self) -> int:
+        """How many cells wait for their history."""
+        return sum(slot.waiting is not None for slot in self._index.slots.values())
 
     # what is defined -----------------------------------------------------------------------------
     def _note(self, kind: str, id: UUID, body: dict[str, Any] | None) -> None:
@@ -145,7 +163,7 @@ class Fields:
                 self._load_field(body)
         elif kind in _AT:
             self._attach(EntityId(kind, id))
-        elif kind == "RELATION":
+        elif kind in ("RELATION", "TENANT"):
             self._relations_changed = bool(self._index.slots)
         elif kind == "ALARM" and id in self._alarms:
             self._notice_alarm(id, body)
@@ -157,6 +175,7 @@ class Fields:
             old = self._index.fields.get(field.id)
             if old is not None and old.field == field:
                 return
+            check_shape(field)
             cells = TYPES[field.type](field)
         except ConfigError as error:
             self._emit(FieldRefused(name=str(body.get("name")), reason=str(error)))
@@ -201,12 +220,20 @@ class Fields:
         alarm = getattr(slot.cell, "alarm_id", None)
         if alarm is not None:
             self._alarms[alarm] = slot
-        if slot.because is Reason.RESTORED and not slot.cell.queries(
-            self._state, self._clock(), Reason.RESTORED
-        ):
-            self._arm(slot)
-        else:
+        if self._wants_history(slot):
             self._renew(slot, slot.because)
+        else:
+            self._arm(slot)
+
+    def _wants_history(self, slot: Slot) -> bool:
+        """Whether the cell must begin first; one that was restored may know everything."""
+        if slot.because is not Reason.RESTORED:
+            return True
+        cell, state = slot.cell, self._state
+        return bool(
+            cell.latest_wanted(state, slot.because)
+            or cell.queries(state, self._clock(), slot.because)
+        )
 
     def _made(self, loaded: Loaded, entity: EntityId, old: Slot | None) -> Slot:
         field, key = loaded.field, (loaded.field.id, entity)
@@ -250,6 +277,8 @@ class Fields:
     # values --------------------------------------------------------------------------------------
     def calculate(self, values: CalculationInput, work: Work) -> None:
         """See RuleServices; results join `work.follow_ups`."""
+        if not self._index.listening(values.entity):
+            return
         change = Change(values.entity, values.scope, ((values.ts, values.values),), values.deleted)
         self._feed(change, values.cause.calculated_by if values.cause else (), work)
 
@@ -284,7 +313,7 @@ class Fields:
 
     def _taken(self, slot: Slot, change: Change, moment: Moment) -> frozenset[str]:
         try:
-            return slot.cell.feed(change, moment)
+            return _isolated(partial(slot.cell.feed, change, moment))
         except FieldError as error:
             self._fail(slot, error)
             return frozenset()
@@ -307,7 +336,7 @@ class Fields:
         moment = self._moment(slot.because, work, answers)
         changed: frozenset[str] = frozenset()
         try:
-            slot.cell.begin(latest, moment)
+            _isolated(partial(slot.cell.begin, latest, moment))
         except FieldError as error:
             self._fail(slot, error)
         for change in waiting:
@@ -321,12 +350,13 @@ class Fields:
     # calculation ---------------------------------------------------------------------------------
     def _calculate(self, slot: Slot, moment: Moment, by: tuple[UUID, ...], work: Work) -> None:
         try:
-            effects = list(slot.cell.run(moment))
+            effects = _isolated(lambda: list(slot.cell.run(moment)))
             for effect in effects:
                 self._apply(slot, effect, moment, by, work)
         except FieldError as error:
             self._fail(slot, error)
         else:
+            slot.told = ""
             self._emit(
                 FieldCalculated(
                     name=slot.field.name,
@@ -369,14 +399,14 @@ class Fields:
             self._feed(change, message.calculated_by, work)
 
     def _fail(self, slot: Slot, error: FieldError) -> None:
-        self._emit(
-            FieldFailed(
-                name=slot.field.name,
-                type=slot.field.type,
-                entity=str(slot.entity),
-                error=str(error),
-            )
-        )
+        text = str(error)
+        kind: type[FieldFailed | FieldWaited] = FieldFailed
+        if isinstance(error, NotYet):
+            kind = FieldWaited
+        elif text != slot.told:
+            kind, slot.told = FieldBroke, text
+        field = slot.field
+        self._emit(kind(name=field.name, type=field.type, entity=str(slot.entity), error=text))
 
     async def _tell(self, work: Work) -> None:
         """Run messages of a task of our own through their chains."""
@@ -405,16 +435,33 @@ class Fields:
         try:
             self._services.submit(partial(self._tick, slot))
         except Retryable as error:
-            delay_ms = round(error.retry_after_s * 1000)
-            slot.cancel = self._timers.later(delay_ms, partial(self._ring, slot))
+            self._ring_later(slot, error)
+
+    def _ring_later(self, slot: Slot, error: Retryable) -> None:
+        delay_ms = round(error.retry_after_s * 1000)
+        slot.cancel = self._timers.later(delay_ms, partial(self._ring, slot))
 
     async def _tick(self, slot: Slot, work: Work) -> None:
         if self._index.slots.get(slot.key) is not slot or slot.waiting is not None:
             return
         queries = slot.cell.queries(self._state, self._clock(), Reason.CLOCK)
-        answers = [await self._history.query_series(query) for query in queries]
+        try:
+            answers = [await self._history.query_series(query) for query in queries]
+        except Retryable as error:
+            self._ring_later(slot, error)
+            return
         self._calculate(slot, self._moment(Reason.CLOCK, work, answers), (), work)
         await self._tell(work)
+
+
+def _isolated(call: Callable[[], T]) -> T:
+    """What a cell does; whatever goes wrong in it is its own failure. Raises FieldError."""
+    try:
+        return call()
+    except FieldError:
+        raise
+    except Exception as error:
+        raise FieldError(f"{type(error).__name__}: {error}") from error
 
 
 def _forget(names: list[str], work: Work) -> None:

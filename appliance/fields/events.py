@@ -42,11 +42,23 @@ class FieldCalculated(Event, frozen=True, kw_only=True):
     results: int
 
 
-class FieldFailed(Event, frozen=True, kw_only=True):
-    """A field gave no result; often a value that it needs has not come yet."""
+class FieldWaited(Event, frozen=True, kw_only=True):
+    """A field gave no result because something that it needs has not come."""
 
     level: ClassVar[str] = "debug"
     text: ClassVar[str] = "calculated field {name} at {entity}: {error}"
+
+    name: str
+    type: str
+    entity: str
+    error: str
+
+
+class FieldFailed(Event, frozen=True, kw_only=True):
+    """A field gave no result; counted each time."""
+
+    level: ClassVar[str] = "debug"
+    text: ClassVar[str] = "calculated field {name} at {entity} failed: {error}"
     counters: ClassVar[dict[str, str]] = {"calculations_failed": ""}
     labels: ClassVar[tuple[str, ...]] = ("type",)
 
@@ -54,3 +66,9 @@ class FieldFailed(Event, frozen=True, kw_only=True):
     type: str
     entity: str
     error: str
+
+
+class FieldBroke(FieldFailed, frozen=True, kw_only=True):
+    """A field gave no result for a reason that it did not have the last time."""
+
+    level: ClassVar[str] = "warning"

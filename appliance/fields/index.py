@@ -37,10 +37,12 @@ class Slot:
     """A cell with its place. waiting: changes that came before it began; None once it has.
 
     because: why it waits to begin. written: what storage has of it. due_ms, cancel: its timer.
+    told: the error that people know of.
     """
 
     __slots__ = (
-        "because", "cancel", "cell", "due_ms", "field", "key", "sources", "waiting", "written",
+        "because", "cancel", "cell", "due_ms", "field", "key", "sources", "told", "waiting",
+        "written",
     )  # fmt: skip
 
     def __init__(self, key: Key, field: Field, cell: Cell) -> None:
@@ -51,6 +53,7 @@ class Slot:
         self.waiting: list[Change] | None = None
         self.because = Reason.BEGIN
         self.written: bytes | None = None
+        self.told = ""
         self.due_ms: int | None = None
         self.cancel: Callable[[], None] | None = None
 

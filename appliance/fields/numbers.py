@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 
 from appliance.fields.cell import FieldError
 from appliance.model.telemetry import Value
 
+_EXACT = Context(prec=700)
+"""Digits enough for the largest double with as many decimals as the smallest has."""
 LONG_MAX = (1 << 63) - 1
 PLAIN_DOUBLE_MAX = 1e7
 """From here on Java writes a double with an exponent, and a whole one is then read as an integer;
@@ -24,7 +26,11 @@ def rounded(value: float, decimals: int | None) -> int | float:
         return value
     if not math.isfinite(value):
         raise FieldError(f"{value} cannot be rounded")
-    exact = Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    try:
+        step = Decimal(1).scaleb(-decimals, _EXACT)
+        exact = Decimal(repr(value)).quantize(step, ROUND_HALF_UP, _EXACT)
+    except InvalidOperation:
+        raise FieldError(f"{value} cannot have {decimals} decimals") from None
     return int(exact) if decimals == 0 else float(exact)
 
 

@@ -17,7 +17,7 @@ from appliance.fields.numbers import storable_data
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Series
-from appliance.model.unit import EntityWrite
+from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent
 from appliance.rules.attributes import changed_values
 from appliance.rules.node import NodeError
 from appliance.rules.ports import RuleServices
@@ -125,7 +125,7 @@ def alarm_message(
 
 
 def relate(change: RelationChange, work: Work) -> None:
-    """Write or delete a relation."""
+    """Write or delete a relation, here and on the cloud."""
     body = {
         "from": change.source.to_json(),
         "to": change.target.to_json(),
@@ -133,8 +133,11 @@ def relate(change: RelationChange, work: Work) -> None:
         "typeGroup": "COMMON",
         "additionalInfo": None,
     }
-    stored = encode_json(body) if change.present else None
-    work.unit.entities.append(EntityWrite("RELATION", relation_key(body), stored))
+    key, text = relation_key(body), encode_json(body)
+    action = "RELATION_ADD_OR_UPDATE" if change.present else "RELATION_DELETED"
+    work.unit.entities.append(EntityWrite("RELATION", key, text if change.present else None))
+    told = OutboxEvent(CLOUD, Lane.ENTITY, "RELATION", action, EntityId("RELATION", key), text)
+    work.unit.events.append(told)
 
 
 def _scope(output: Output) -> Scope:

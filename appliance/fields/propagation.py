@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from appliance.fields.arguments_cell import ArgumentsCell
-from appliance.fields.cell import Cells, Effect, FieldError, Moment, Reason, Result
+from appliance.fields.cell import Cells, Effect, Moment, NotYet, Reason, Result
 from appliance.fields.config import Field, PropagationConfig
 from appliance.fields.scripting import FieldScript
 from appliance.fields.sources import related
@@ -48,7 +48,7 @@ class PropagationCell(ArgumentsCell):
         """See ArgumentsCell."""
         targets = self._targets(moment.view)
         if not targets:
-            raise FieldError(
+            raise NotYet(
                 "No entities found via 'Propagation path to related entities'. "
                 "Verify the configured relation type and direction."
             )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from appliance.fields.aggregation import interval_cells
 from appliance.fields.alarm import alarm_cells
 from appliance.fields.cell import Cells
 from appliance.fields.config import Field
 from appliance.fields.geofencing import geofencing_cells
 from appliance.fields.propagation import propagation_cells
+from appliance.fields.related import related_cells
 from appliance.fields.script import script_cells
 from appliance.fields.simple import simple_cells
 
@@ -18,4 +20,6 @@ TYPES: dict[str, Callable[[Field], Cells]] = {
     "ALARM": alarm_cells,
     "GEOFENCING": geofencing_cells,
     "PROPAGATION": propagation_cells,
+    "RELATED_ENTITIES_AGGREGATION": related_cells,
+    "ENTITY_AGGREGATION": interval_cells,
 }

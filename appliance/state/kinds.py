@@ -160,7 +160,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("NOTIFICATION_RULE", "notificationRuleUpdate", _own),
     Kind("OAUTH2_CLIENT", "oAuth2ClientUpdate", _own, "title"),
     Kind("DOMAIN", "oAuth2DomainUpdate", _own),
-    Kind("CALCULATED_FIELD", "calculatedFieldUpdate", _own),
+    Kind("CALCULATED_FIELD", "calculatedFieldUpdate", _own, used=True),
     Kind("AI_MODEL", "aiModelUpdate", _own),
     Kind("API_KEY", "apiKeyUpdate", _own, ""),
     Kind("EDGE", "", _own, used=True),

@@ -29,6 +29,7 @@ from appliance.rules.ports import CalculationInput, RpcOutcome, RpcToDevice, Tas
 from appliance.rules.work import Work
 from appliance.state.kinds import BY_NAME
 from appliance.state.store import State
+from appliance.testing.aggregation import select_points
 
 START_MS = 1_700_000_000_000
 
@@ -66,20 +67,10 @@ class BenchHistory:
         return {key: max(points[key].items()) for key in wanted if points[key]}
 
     async def query_series(self, query: SeriesQuery) -> dict[str, list[tuple[int, Value]]]:
-        """See History; without aggregation."""
-        if query.agg != "NONE":
-            raise ValueError("the bench does not aggregate")
-        result: dict[str, list[tuple[int, Value]]] = {}
-        for key in query.keys:
-            points = self.points.get(query.entity, {}).get(key, {})
-            found = sorted(
-                (point for point in points.items() if query.start_ms <= point[0] < query.end_ms),
-                key=lambda point: point[0],
-                reverse=not query.ascending,
-            )
-            if found:
-                result[key] = found[: query.limit]
-        return result
+        """See History."""
+        points = self.points.get(query.entity, {})
+        found = {key: select_points(query, points.get(key, {})) for key in query.keys}
+        return {key: chosen for key, chosen in found.items() if chosen}
 
 
 class BenchServices:

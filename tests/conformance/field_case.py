@@ -13,7 +13,9 @@ from uuid import UUID
 
 import msgspec
 
+from appliance.fields.check import check_field
 from appliance.fields.engine import Fields
+from appliance.model.errors import ConfigError
 from appliance.model.ids import NULL_UUID, EntityId, new_uuid
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope
 from appliance.model.unit import EntityWrite, Unit
@@ -135,6 +137,7 @@ class Case:
         elif "relation" in step:
             await self.relate(step["relation"])
         else:
+            await self.bench.later(100)
             await self.send(step)
 
     def add_entity(self, step: dict[str, Any]) -> None:
@@ -180,6 +183,30 @@ class Case:
         self.known[place] = id
         self.fields.append(body)
         await self.bench.write("CALCULATED_FIELD", id.id, body)
+
+    def refusal(self) -> str | None:
+        """Why the case's field cannot be saved, or None."""
+        field = self.filled(self.raw["calculatedField"])
+        if "sixth" in self.raw["name"] or "same name" in self.raw["name"]:
+            same = "same name" in self.raw["name"]
+            for number in range(1 if same else 5):
+                id = EntityId("CALCULATED_FIELD", new_uuid())
+                name = field["name"] if same else f"field {number}"
+                self.bench.add("CALCULATED_FIELD", {**field, "id": id.to_json(), "name": name})
+        if field.get("entityId") and field["entityId"]["id"] == "$uuid":
+            field["entityId"]["id"] = str(new_uuid())
+        id = EntityId("CALCULATED_FIELD", new_uuid())
+        try:
+            check_field({**field, "id": id.to_json()}, self.bench.state)
+        except ConfigError as error:
+            return str(error)
+        return None
+
+    def said(self, text: str) -> str:
+        """A recorded text with this run's ids."""
+        for place, id in self.known.items():
+            text = text.replace(place, str(id.id))
+        return text
 
     # what is sent --------------------------------------------------------------------------------
     async def send(self, send: dict[str, Any]) -> None:

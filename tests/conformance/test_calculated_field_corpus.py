@@ -20,13 +20,29 @@ from tests.conftest import FIXTURES
 CASES: list[dict[str, Any]] = json.loads(
     (FIXTURES / "corpus" / "calculated-fields.json").read_text()
 )
+SAVES = [case for case in CASES if case.get("kind") == "validation"]
+OWN_WORDS = {"no type"}
+"""Refused as by a server, in words of ours, where the server's are those of its libraries."""
 RUNS = [case for case in CASES if case.get("kind") != "validation"]
 
 TOGETHER = "history and latest value are one; neither is saved without the other"
 LONG = "0 decimals give a 64-bit integer; the server's wraps around at 32 bits"
+MAXIMUM = "MAX of negative values is the greatest; the server says 4.9E-324, as text"
+UNIQUE = "COUNT_UNIQUE counts; on the server it ends the whole calculation"
+COUNT = "COUNT counts every value; the server counts texts alone where there is one"
+STORED = "an interval's result is stored as an attribute too; the server computes it for nothing"
+RELATED, INTERVAL = "RELATED_ENTITIES_AGGREGATION", "ENTITY_AGGREGATION"
 DIFFERENT: dict[tuple[str, str], str] = {
     ("SIMPLE", "output IMMEDIATE latest only"): TOGETHER,
     ("SIMPLE", "decimals 0 over int range"): LONG,
+    (RELATED, "negative values all functions"): MAXIMUM,
+    (RELATED, "negative values, children have data before"): MAXIMUM,
+    (INTERVAL, "five functions, negative values"): MAXIMUM,
+    (INTERVAL, "six functions over 60 s"): UNIQUE,
+    (INTERVAL, "non-numeric and boolean points"): UNIQUE,
+    (INTERVAL, "boolean and text points, SUM and COUNT"): COUNT,
+    (INTERVAL, "decimals 1, output attribute"): STORED,
+    (INTERVAL, "output attribute without decimals"): STORED,
 }
 
 
@@ -42,6 +58,20 @@ async def test_a_recorded_case_comes_out_the_same(raw: dict[str, Any]) -> None:
         assert problems, f"agrees by now, take it out of the table: {reason}"
     else:
         assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("raw", SAVES, ids=map(_name, SAVES))
+async def test_a_configuration_is_refused_where_a_server_refuses_it(raw: dict[str, Any]) -> None:
+    case = Case(raw)
+    for step in raw["setup"]:
+        await case.set_up(step)
+    reason = case.refusal()
+    if raw["saved"]["status"] == 200:
+        assert reason is None
+        return
+    assert reason, raw["saved"]["message"]
+    if raw["saved"]["status"] == 400 and raw["name"] not in OWN_WORDS:
+        assert reason == case.said(raw["saved"]["message"])
 
 
 def _print_rates() -> None:

@@ -85,8 +85,8 @@ async def running_edge(
     """An edge whose storage runs already, from start to stop."""
     edge = assemble_edge(storage, transport, settings, limits, factories(), wall_clock_ms, emit)
     async with trio.open_nursery() as nursery:
-        for part in (edge.loader, edge.processor, edge.engine, edge.chains, edge.services,
-                     edge.presence, edge.link):  # fmt: skip
+        for part in (edge.loader, edge.fields, edge.processor, edge.engine, edge.chains,
+                     edge.services, edge.presence, edge.link):  # fmt: skip
             await nursery.start(part.run)
         yield edge
         nursery.cancel_scope.cancel()

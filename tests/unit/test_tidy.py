@@ -61,6 +61,7 @@ CATCHES_EVERYTHING = {
     "appliance/extension/external.py": "code from outside; what it raises is told",
     "appliance/cli/entry.py": "the last frame: every error becomes words and an exit code",
     "appliance/rules/compile.py": "a node that cannot be made is refused, its chain works",
+    "appliance/fields/engine.py": "a field's fault is its own failure, as a node's is",
     "appliance/rules/run.py": "a node's fault is its Failure (rule-engine.md §2.4)",
     "appliance/web/connection.py": "one request must not end the listener",
     "appliance/cli/selftest.py": "a check that fails is the answer, not the end",

@@ -100,9 +100,29 @@ def test_what_is_no_expression_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["1/0", "7%0"])
-def test_what_has_no_value_is_an_error(text: str) -> None:
+def test_division_by_zero_is_an_error(text: str) -> None:
     with pytest.raises(BadExpression):
         Expression(text, []).evaluate({})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("log(0)", "-inf"), ("10^400", "inf"), ("sqrt(-4)", "nan"), ("asin(2)", "nan"),
+     ("exp(1000)", "inf"), ("floor(10^400)", "inf"), ("(-8)^0.5", "nan"), ("sinh(-1000)", "-inf")],
+)  # fmt: skip - a table
+def test_other_numbers_are_as_java_computes_them(text: str, value: str) -> None:
+    assert repr(Expression(text, []).evaluate({})) == value
+
+
+@pytest.mark.parametrize("text", ["2(x+1)", "(x)(x)", "x x", "2 3"])
+def test_calculated_fields_take_only_a_number_before_a_name_as_a_product(text: str) -> None:
+    with pytest.raises(BadExpression):
+        Expression(text, ["x"], implied_products=False)
+
+
+def test_a_variable_cannot_have_the_name_of_a_function() -> None:
+    with pytest.raises(BadExpression):
+        Expression("sin*2", ["sin"])
 
 
 def test_one_degree_of_latitude_is_111_km() -> None:

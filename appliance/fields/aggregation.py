@@ -1,0 +1,212 @@
+"""ENTITY_AGGREGATION: one entity's series per interval of time (spec §7).
+
+The result of an interval is a query over history, made when the interval is over and points on
+their way have had time to arrive. Its place in time is remembered in the unit of work that has the
+result: intervals that passed while the process was down are made up for, and none is made twice.
+A late point counts where the watermark still takes it; then the interval is asked for again.
+
+Limits: `BACKLOG_MAX` intervals at a time; COUNT_UNIQUE looks at `UNIQUE_POINTS_MAX` points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from appliance.extension.ports import SeriesQuery
+from appliance.fields.arguments_cell import Kept, checksum, read_kept
+from appliance.fields.cell import Cells, Change, Effect, Moment, Reason, Result
+from appliance.fields.config import Field, IntervalConfig, Metric
+from appliance.fields.intervals import bounds
+from appliance.fields.metrics import unique
+from appliance.fields.numbers import rounded
+from appliance.model.ids import EntityId
+from appliance.model.telemetry import Value
+from appliance.rules.values import encode_json
+from appliance.state.view import StateView
+
+SETTLE_MS = 10_000
+"""How long after its end an interval is calculated; the reference takes up to a minute."""
+INTERMEDIATE_MS = 300_000
+BACKLOG_MAX = 100
+UNIQUE_POINTS_MAX = 50_000
+
+Points = Mapping[str, Iterable[tuple[int, Value]]]
+
+
+class Memory(msgspec.Struct):
+    """next_ms: where the first interval without a result begins. late: starts of intervals to
+    ask for again. shown_ms: the last intermediate result."""
+
+    next_ms: int = 0
+    late: list[int] = []
+    shown_ms: int = 0
+
+
+class IntervalCell:
+    """The intervals of one entity; see `Cell`."""
+
+    def __init__(
+        self,
+        field: Field,
+        config: IntervalConfig,
+        entity: EntityId,
+        since_ms: int,
+        kept: bytes | None,
+    ) -> None:
+        self._field = field
+        self._config = config
+        self._entity = entity
+        self._since_ms = since_ms
+        self._state = Memory()
+        self._asked: list[tuple[int, bool]] = []
+        if kept is not None:
+            read = read_kept(kept)
+            self._since_ms = read.since_ms
+            self._state = msgspec.convert(read.memory, Memory)
+
+    def sources(self, view: StateView) -> set[EntityId]:
+        """See Cell."""
+        return {self._entity}
+
+    def latest_wanted(self, view: StateView, reason: Reason) -> Mapping[EntityId, set[str]]:
+        """See Cell: nothing."""
+        return {}
+
+    def begin(
+        self, latest: Mapping[EntityId, Mapping[str, tuple[int, Value]]], moment: Moment
+    ) -> None:
+        """See Cell: the interval of now is the first."""
+        first = self._state.next_ms or moment.now_ms
+        self._state.next_ms = bounds(self._config.interval, first)[0]
+        self._state.shown_ms = self._state.shown_ms or moment.now_ms
+
+    def feed(self, change: Change, moment: Moment) -> frozenset[str]:
+        """See Cell: only a late point that still counts is news."""
+        watermark = self._config.watermark
+        if change.scope is not None or watermark is None:
+            return frozenset()
+        late = set(self._state.late)
+        keys = {spec.ref_entity_key.key for spec in self._config.arguments.values()}
+        for ts, values in change.points:
+            if ts < self._state.next_ms and keys & values.keys():
+                start, end = bounds(self._config.interval, ts)
+                if moment.now_ms < end + watermark.duration * 1000:
+                    late.add(start)
+        if late == set(self._state.late):
+            return frozenset()
+        self._state.late = sorted(late)
+        return frozenset(keys)
+
+    # asking history ------------------------------------------------------------------------------
+    def queries(self, view: StateView, now_ms: int, reason: Reason) -> list[SeriesQuery]:
+        """See Cell: one query per metric of each interval that is due."""
+        if reason is not Reason.CLOCK:
+            return []
+        self._asked = self._due(now_ms)
+        return [
+            self._query(metric, *bounds(self._config.interval, start))
+            for start, _ in self._asked
+            for metric in self._config.metrics.values()
+        ]
+
+    def _due(self, now_ms: int) -> list[tuple[int, bool]]:
+        """(start, whether it is over) of the intervals that shall have a result now."""
+        due = [(start, True) for start in self._state.late]
+        start, end = bounds(self._config.interval, self._state.next_ms)
+        while end + SETTLE_MS <= now_ms and len(due) < BACKLOG_MAX:
+            due.append((start, True))
+            start, end = bounds(self._config.interval, end)
+        if self._wants_intermediate(now_ms) and start <= now_ms:
+            due.append((start, False))
+        return due
+
+    def _wants_intermediate(self, now_ms: int) -> bool:
+        shown = self._state.shown_ms + INTERMEDIATE_MS
+        return self._config.produce_intermediate_result and shown <= now_ms
+
+    def _query(self, metric: Metric, start: int, end: int) -> SeriesQuery:
+        key = self._config.arguments[metric.input.key or ""].ref_entity_key.key
+        if metric.function in (None, "COUNT_UNIQUE"):
+            limit = UNIQUE_POINTS_MAX if metric.function else 0
+            return SeriesQuery(self._entity, (key,), start, end, limit)
+        return SeriesQuery(self._entity, (key,), start, end, agg=metric.function or "")
+
+    # results -------------------------------------------------------------------------------------
+    def run(self, moment: Moment) -> Iterable[Effect]:
+        """See Cell."""
+        if moment.reason is not Reason.CLOCK:
+            return []
+        answers = iter(moment.answers)
+        asked = self._asked
+        self._move_on(moment.now_ms)
+        results = []
+        for start, is_over in asked:
+            values = self._values({name: next(answers) for name in self._config.metrics}, is_over)
+            if values:
+                results.append({"ts": start, "values": values})
+        return self._effects(results)
+
+    def _move_on(self, now_ms: int) -> None:
+        state = self._state
+        for start, is_over in self._asked:
+            if not is_over:
+                state.shown_ms = now_ms
+            elif start >= state.next_ms:
+                state.next_ms = bounds(self._config.interval, start)[1]
+        answered = {start for start, _ in self._asked}
+        state.late = [start for start in state.late if start not in answered]
+        self._asked = []
+
+    def _values(self, answers: Mapping[str, Points], is_over: bool) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        for name, metric in self._config.metrics.items():
+            found = [value for points in answers[name].values() for _, value in points]
+            result = _result(metric, found)
+            if result is None and is_over:
+                result = metric.default_value
+            if result is not None:
+                values[name] = rounded(result, self._config.output.decimals_by_default)
+        return values
+
+    def _effects(self, results: list[dict[str, Any]]) -> list[Effect]:
+        if not results:
+            return []
+        if self._config.output.type == "ATTRIBUTES":
+            newest = max(results, key=lambda result: result["ts"])
+            return [Result(self._entity, newest["values"])]
+        return [Result(self._entity, results)]
+
+    def due_ms(self, now_ms: int) -> int | None:
+        """See Cell."""
+        if self._state.late:
+            return now_ms
+        due = bounds(self._config.interval, self._state.next_ms)[1] + SETTLE_MS
+        if self._config.produce_intermediate_result:
+            due = min(due, self._state.shown_ms + INTERMEDIATE_MS)
+        return due
+
+    def saved(self) -> bytes:
+        """See Cell."""
+        kept = Kept(checksum(self._field), self._since_ms, memory=self._state)
+        return encode_json(kept)
+
+
+def _result(metric: Metric, found: list[Value]) -> float | None:
+    """The metric over what history answered; counts of nothing are nothing here."""
+    if metric.function == "COUNT_UNIQUE":
+        return float(unique(found)) if found else None
+    numbers = [v for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
+    if not numbers or (metric.function == "COUNT" and not numbers[0]):
+        return None
+    return float(numbers[0])
+
+
+def interval_cells(field: Field) -> Cells:
+    """Nothing to compile."""
+    config = field.config
+    assert isinstance(config, IntervalConfig)
+    return partial(IntervalCell, field, config)

@@ -1,0 +1,270 @@
+"""What is refused of a calculated field, in the server's words (tests/fixtures/corpus).
+
+`check_shape` refuses what can never run; the engine asks it too. `check_field` adds what a server
+refuses when somebody saves a field: limits of the tenant profile, names, owners. Fields that come
+from the cloud have passed its own limits, which may be others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from appliance.fields.config import (
+    CONFIGS,
+    AlarmConfig,
+    AlarmRule,
+    AnyConfig,
+    Field,
+    GeofencingConfig,
+    Interval,
+    IntervalConfig,
+    Predicate,
+    PropagationConfig,
+    Reference,
+    RelatedConfig,
+    RuleValue,
+    ZoneGroup,
+    read_field,
+)
+from appliance.fields.intervals import bounds
+from appliance.model.errors import ConfigError
+from appliance.model.ids import EntityId
+from appliance.state.view import StateView
+
+FIELDS_MAX = 5
+"""Fields per entity, alarms not counted (maxCalculatedFieldsPerEntity)."""
+LEVELS_MAX = 2
+REFRESH_S_MIN = DEDUPLICATION_S_MIN = 10
+INTERVAL_S_MIN = 60
+OWNERS = ("DEVICE", "ASSET", "DEVICE_PROFILE", "ASSET_PROFILE", "CUSTOMER")
+_RESERVED = ("ctx",)
+_RESERVED_ZONES = ("latitude", "longitude")
+
+
+def check_field(body: dict[str, Any], view: StateView) -> Field:
+    """A field as somebody wants to save it (CalculatedField JSON, its id set).
+
+    Raises ConfigError with the reason why a server would refuse it.
+    """
+    if not isinstance(body.get("name"), str):
+        raise ConfigError("Validation error: name must not be null")
+    if not body.get("type"):
+        raise ConfigError("Validation error: type must not be null")
+    if body["type"] not in CONFIGS:
+        raise ConfigError(f"unknown type of calculated field: {body['type']!r}")
+    field = read_field(body)
+    check_shape(field)
+    _check_owner(field.owner, view)
+    _check_neighbours(field, body["type"], view)
+    _check_limits(field.config)
+    return field
+
+
+def check_shape(field: Field) -> None:
+    """Refuse what can never run. Raises ConfigError."""
+    config = field.config
+    if not isinstance(config, GeofencingConfig):
+        _refuse(not config.arguments, "Validation error: arguments must not be empty")
+        for name in config.arguments:
+            reserved = f"Argument name '{name}' is reserved and cannot be used."
+            _refuse(name in _RESERVED, reserved)
+    if isinstance(config, GeofencingConfig):
+        _check_zones(config.zone_groups)
+    elif isinstance(config, AlarmConfig):
+        _check_rules(config)
+    elif isinstance(config, PropagationConfig):
+        _check_propagation(config)
+    elif isinstance(config, RelatedConfig | IntervalConfig):
+        _check_aggregation(config, field.type)
+
+
+# what can never run ------------------------------------------------------------------------------
+
+
+def _check_zones(groups: Mapping[str, ZoneGroup]) -> None:
+    for name, group in groups.items():
+        _refuse(
+            name in _RESERVED_ZONES,
+            f"Name '{name}' is reserved and cannot be used for zone group!",
+        )
+        _refuse(
+            group.create_relations_with_matched_zones and not group.relation_type,
+            f"Relation type must be specified for '{name}' zone group!",
+        )
+
+
+def _check_rules(config: AlarmConfig) -> None:
+    _refuse(not config.create_rules, "Validation error: createRules must not be empty")
+    rules = [*config.create_rules.values()]
+    for rule in [*rules, config.clear_rule] if config.clear_rule else rules:
+        _check_rule(rule)
+
+
+def _check_rule(rule: AlarmRule) -> None:
+    condition = rule.condition
+    expression = condition.expression
+    _refuse(
+        expression.type == "TBEL" and not expression.expression.strip(),
+        "Validation error: expression must not be blank",
+    )
+    predicates = [one for each in expression.filters for one in _flat(each.predicates)]
+    _refuse(
+        condition.type != "SIMPLE" and any(one.type == "NO_DATA" for one in predicates),
+        "Validation error: Expressions requiring scheduled reevaluation "
+        "can only be used with simple alarm conditions",
+    )
+    values = [one.duration if one.type == "NO_DATA" else one.value for one in predicates]
+    if condition.type == "DURATION":
+        values.append(condition.value)
+    elif condition.type == "REPEATING":
+        values.append(condition.count)
+    for value in values:
+        _check_value(value)
+
+
+def _check_value(value: RuleValue) -> None:
+    _refuse(
+        (value.static_value is None) == (value.dynamic_value_argument is None),
+        "Validation error: Either staticValue or dynamicValueArgument must be set",
+    )
+
+
+def _flat(predicates: Iterable[Predicate]) -> Iterator[Predicate]:
+    for predicate in predicates:
+        if predicate.type == "COMPLEX":
+            yield from _flat(predicate.predicates)
+        else:
+            yield predicate
+
+
+def _check_propagation(config: PropagationConfig) -> None:
+    _refuse(not config.relation.relation_type, "Relation type must be specified!")
+    if config.apply_expression_to_resolved_arguments:
+        _refuse(
+            not config.expression,
+            "Expression must be specified for 'Expression result' propagation mode!",
+        )
+        return
+    foreign = any(
+        argument.ref_entity_id or argument.ref_dynamic_source_configuration
+        for argument in config.arguments.values()
+    )
+    _refuse(
+        foreign,
+        "Arguments in 'Arguments only' propagation mode support only the "
+        "'Current entity' source entity type!",
+    )
+
+
+def _check_aggregation(config: RelatedConfig | IntervalConfig, type: str) -> None:
+    _refuse(not config.metrics, "Validation error: metrics must not be empty")
+    kinds = {argument.ref_entity_key.type for argument in config.arguments.values()}
+    if isinstance(config, RelatedConfig):
+        _refuse(not config.relation.relation_type, "Relation type must be specified!")
+        rolling = f"Calculated field with type: '{type}' doesn't support TS_ROLLING arguments."
+        _refuse("TS_ROLLING" in kinds, rolling)
+    else:
+        other = f"Calculated field with type: '{type}' support only TS_LATEST arguments."
+        _refuse(kinds != {"TS_LATEST"}, other)
+        functions = [metric.input.type for metric in config.metrics.values()]
+        _refuse("function" in functions, "Metric key can only refer to argument.")
+        _check_interval(config.interval)
+    for metric in config.metrics.values():
+        key = metric.input.key
+        unknown = metric.input.type == "key" and key not in config.arguments
+        _refuse(unknown, f"Metric references unknown argument: '{key}'.")
+
+
+def _check_interval(interval: Interval) -> None:
+    _refuse(not interval.tz.strip(), "Validation error: tz must not be blank")
+    try:
+        ZoneInfo(interval.tz)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigError(
+            f"Invalid timezone in interval: Unknown time-zone ID: {interval.tz}"
+        ) from None
+    _refuse(interval.offset_sec < 0, "Offset cannot be negative.")
+    _refuse(
+        interval.type == "CUSTOM" and interval.duration_sec <= 0,
+        "Aggregation interval duration must be positive.",
+    )
+    start, end = bounds(interval, 0)
+    _refuse(
+        interval.offset_sec * 1000 >= end - start,
+        "Offset must be greater than interval duration.",
+    )
+
+
+# what a server does not save ---------------------------------------------------------------------
+
+
+def _check_owner(owner: EntityId, view: StateView) -> None:
+    if owner.type not in OWNERS:
+        raise ConfigError("You don't have permission to perform this operation!")
+    if view.entity(owner.type, owner.id) is None:
+        kind = owner.type.replace("_", " ").capitalize()
+        raise ConfigError(f"{kind} with id [{owner.id}] is not found")
+
+
+def _check_neighbours(field: Field, type: str, view: StateView) -> None:
+    """Other fields of the same owner."""
+    others = [
+        other
+        for other in view.entities("CALCULATED_FIELD")
+        if UUID(other["id"]["id"]) != field.id and other["entityId"]["id"] == str(field.owner.id)
+    ]
+    for other in others:
+        _refuse(
+            other.get("name") == field.name and other.get("type") == type,
+            "Calculated field with such name and type already exists",
+        )
+    counted = [other for other in others if other.get("type") != "ALARM"]
+    is_new = view.entity("CALCULATED_FIELD", field.id) is None
+    _refuse(
+        is_new and type != "ALARM" and len(counted) >= FIELDS_MAX,
+        "Calculated fields per entity limit reached!",
+    )
+
+
+def _check_limits(config: AnyConfig) -> None:
+    references: Mapping[str, Reference] = getattr(config, "arguments", {})
+    if isinstance(config, GeofencingConfig):
+        references = config.zone_groups
+        if config.scheduled_update_enabled:
+            _check_refresh(config.scheduled_update_interval)
+    for name, reference in references.items():
+        dynamic = reference.ref_dynamic_source_configuration
+        _refuse(
+            dynamic is not None and len(dynamic.levels) > LEVELS_MAX,
+            "Max relation level is greater than configured maximum allowed relation level "
+            f"in tenant profile: {LEVELS_MAX} for argument: {name}",
+        )
+    if isinstance(config, RelatedConfig):
+        _refuse(
+            config.deduplication_interval_in_sec < DEDUPLICATION_S_MIN,
+            "Deduplication interval is less than configured minimum allowed interval "
+            f"in tenant profile: {DEDUPLICATION_S_MIN}",
+        )
+        _check_refresh(config.scheduled_update_interval)
+    elif isinstance(config, IntervalConfig) and config.interval.type == "CUSTOM":
+        _refuse(
+            config.interval.duration_sec < INTERVAL_S_MIN,
+            "Aggregation interval duration is less than configured minimum allowed "
+            f"aggregation interval in tenant profile: {INTERVAL_S_MIN} sec.",
+        )
+
+
+def _check_refresh(interval_s: int) -> None:
+    _refuse(
+        interval_s < REFRESH_S_MIN,
+        "Scheduled update interval is less than configured minimum allowed interval "
+        f"in tenant profile: {REFRESH_S_MIN}",
+    )
+
+
+def _refuse(wrong: object, reason: str) -> None:
+    if wrong:
+        raise ConfigError(reason)
