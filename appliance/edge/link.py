@@ -23,7 +23,6 @@ import trio
 
 from appliance.edge.configuration import edge_body, settings_text
 from appliance.edge.credentials import revoked
-from appliance.edge.policy import ORDER, EdgePolicy, request
 from appliance.edge.policy import ORDER, EdgePolicy, answers, request
 from appliance.edge.processor import Processor
 from appliance.edge.reconnect import UNRECOGNIZED, Backoff, older_version
