@@ -84,6 +84,8 @@ def link_settings(config: CloudConfig) -> LinkSettings:
         reconnect_interval_s=config.reconnect_interval_ms / 1000,
         reconnect_interval_s_max=config.reconnect_max_interval_ms / 1000,
         adopt=config.adopt,
+        unassigned=config.unassigned,
+        full_sync_after_outage_s=config.full_sync_after_outage_s,
     )
 
 
@@ -110,4 +112,7 @@ def link_status(edge: Edge, config: CloudConfig) -> LinkStatus:
         peer=status.peer,
         error=status.last_error,
         sync_latency_s=edge.sender.latency_s or None,
+        syncing=status.syncing,
+        last_sync_ms=status.last_sync_ms,
+        kept=dict(status.kept),
     )
