@@ -14,9 +14,18 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -49,7 +58,15 @@ class RetryQuarantined(msgspec.Struct, tag=True, frozen=True):
     positions: list[tuple[int, int]]
 
 
-Request = Sql | ListQuarantine | RetryQuarantined
+class Do(msgspec.Struct, tag=True, frozen=True):
+    """Something that the role can do; the answer is what it says."""
+
+    what: str
+    arguments: dict[str, Any]
+
+
+Request = Sql | ListQuarantine | RetryQuarantined | Do
+Doing = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -62,9 +79,12 @@ class Answer(msgspec.Struct, frozen=True):
 class ControlSocket:
     """Answers questions while the appliance runs; a Component."""
 
-    def __init__(self, data_dir: Path, storage: Storage) -> None:
+    def __init__(
+        self, data_dir: Path, storage: Storage, doings: Mapping[str, Doing] = MappingProxyType({})
+    ) -> None:
         self._data_dir = data_dir
         self._storage = storage
+        self._doings = doings
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen until cancelled. The folder is ours alone, so an old socket is only litter."""
@@ -104,6 +124,10 @@ class ControlSocket:
                 return self._storage.quarantined(outbox)
             case RetryQuarantined(outbox, positions):
                 return await self._storage.retry_quarantined(outbox, positions)
+            case Do(what, arguments):
+                if what not in self._doings:
+                    raise Permanent(f"this role has no {what}")
+                return await self._doings[what](arguments)
 
 
 class DistantStorage:
@@ -131,6 +155,10 @@ class DistantStorage:
         """See Storage.retry_quarantined."""
         answer = await self._ask(RetryQuarantined(outbox, list(positions)))
         return msgspec.msgpack.decode(answer, type=int)
+
+    async def do(self, what: str, arguments: dict[str, Any]) -> Any:
+        """Ask the role for something that it can do. Raises Permanent with its reason."""
+        return msgspec.msgpack.decode(await self._ask(Do(what, arguments)))
 
     async def _ask(self, request: Request) -> bytes:
         await _send(self._stream, request)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from starlette.routing import BaseRoute, Mount
 
 from appliance.access.users import Access
 from appliance.config.loader import Settings
-from appliance.control import ControlSocket
+from appliance.control import ControlSocket, Doing
 from appliance.extension.hookspecs import Context
 from appliance.extension.ports import Storage, Transport
 from appliance.extension.registry import Registry
@@ -87,15 +88,23 @@ class Frame(msgspec.Struct, frozen=True):
         ]
         return Child("access", access, FOUNDATION, True)
 
-    async def live(self, levels: Levels, stop: Stop | None = None) -> None:
-        """Run the role: the door in N0, storage first in N1, the role's own parts as given."""
+    async def live(
+        self,
+        levels: Levels,
+        stop: Stop | None = None,
+        doings: Mapping[str, Doing] = MappingProxyType({}),
+    ) -> None:
+        """Run the role: the door in N0, storage first in N1, the role's own parts as given.
+
+        doings: what else the command line may ask for.
+        """
         whole = Levels(
             appliance=[*levels.appliance, Child("web", self.door, EDGE_OF_THE_HOUSE)],
             foundation=[
                 Child("storage", self.storage, FOUNDATION, True),
                 Child(
                     "control",
-                    ControlSocket(self.context.data_dir, self.storage),
+                    ControlSocket(self.context.data_dir, self.storage, doings),
                     EDGE_OF_THE_HOUSE,
                 ),
                 *levels.foundation,

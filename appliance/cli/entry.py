@@ -23,6 +23,8 @@ VERBS = {
     "fsck": "look over the data folder, and repair it on request",
     "sql": "ask the outbox and the history, read-only",
     "quarantine": "list, retry or export what was put aside",
+    "sync": "ask the server for everything again",
+    "resend": "send a device's history to the cloud again",
     "plugins": "list what is plugged in",
     "schema": "print the JSON Schema of the configuration",
     "selftest": "prove that this executable works on this machine",

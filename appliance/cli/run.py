@@ -10,9 +10,14 @@ from appliance.edge.role import run_edge
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The shared arguments suffice."""
+    """Beside the shared ones, what an operator decides once."""
+    parser.add_argument(
+        "--adopt", action="store_true", help="take over a data folder of another edge"
+    )
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:
     """See the module."""
+    if arguments.adopt:
+        arguments.set = [*arguments.set, "cloud.adopt=true"]
     return serve("edge", run_edge, arguments, house)

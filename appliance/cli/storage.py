@@ -11,7 +11,7 @@ import trio
 
 from appliance.cli.house import House
 from appliance.config.loader import Settings
-from appliance.control import connect
+from appliance.control import DistantStorage, connect
 from appliance.extension.hookspecs import Context, StorageSpec
 from appliance.extension.ports import Quarantined
 from appliance.kernel.clock import wall_clock_ms
@@ -72,6 +72,16 @@ def ask_storage(settings: Settings, spec: StorageSpec, ask: Callable[[Asked], Aw
             return trio.run(_ask_owner, settings, ask)
         except Retryable as silent:
             raise in_use from silent
+
+
+def ask_running(settings: Settings, ask: Callable[[DistantStorage], Awaitable[T]]) -> T:
+    """Ask the appliance that has the folder. Raises Retryable if none runs."""
+
+    async def connected() -> T:
+        async with connect(settings.data_dir) as owner:
+            return await ask(owner)
+
+    return trio.run(connected)
 
 
 async def _ask_owner(settings: Settings, ask: Callable[[Asked], Awaitable[T]]) -> T:

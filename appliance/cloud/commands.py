@@ -31,7 +31,7 @@ from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Se
 from appliance.model.unit import EntityWrite, Lane, Unit
 from appliance.state.kinds import entity_id_of, id_of, relation_key
 from appliance.state.store import State
-from appliance.sync.incoming import cascade
+from appliance.sync.conflicts import cascade
 from appliance.web.commands import Change, EdgeNotReady, NotConnected, RpcCommand
 from appliance.web.rpc_forms import rpc_call
 
@@ -73,8 +73,7 @@ class CloudCommands:
             self._root_chain(change, unit)
             self._configure(change, unit)
         if change.body is None:
-            companions = ("DEVICE_CREDENTIALS",) if change.kind == "DEVICE" else ()
-            cascade(EntityId(change.kind, change.id), self._state, unit, companions)
+            cascade(EntityId(change.kind, change.id), self._state, unit)
 
     def _root_chain(self, change: Change, unit: Unit) -> None:
         """An edge's root chain is assigned to it, and it learns which one it is (§8.4)."""

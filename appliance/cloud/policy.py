@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +13,8 @@ from appliance.model.ids import EntityId
 from appliance.model.unit import EntityWrite
 from appliance.state.kinds import Kind, id_of, relation_key
 from appliance.state.store import State
-from appliance.sync.incoming import Applied, cascade
+from appliance.sync.conflicts import cascade, namesake, other_name
+from appliance.sync.incoming import Applied
 
 ORDER = {
     field: rank
@@ -51,7 +50,7 @@ ORDER = {
 
 _UNIQUE_NAMES = frozenset(
     {"DEVICE", "ASSET", "ENTITY_VIEW", "DEVICE_PROFILE", "ASSET_PROFILE", "USER"}
-    | {"CALCULATED_FIELD", "AI_MODEL"}
+    | {"CALCULATED_FIELD", "AI_MODEL", "TB_RESOURCE"}
 )
 """Kinds whose copy is renamed here when another one has the name; the edge gets the new name."""
 _NOT_DELETED_FROM_EDGE = frozenset({"DEVICE_PROFILE", "ASSET_PROFILE", "TB_RESOURCE"})
@@ -61,6 +60,7 @@ class CloudPolicy:
     """Implements sync.incoming.Policy for what one edge sends."""
 
     source = "edge"
+    peer_wins_ties = False
 
     def __init__(self, state: State, edges: Edges, edge: UUID) -> None:
         self._state = state
@@ -79,8 +79,8 @@ class CloudPolicy:
             case "RULE_CHAIN":
                 root = known.get("root", False) if known else False
                 body = {**body, "type": "EDGE", "root": root}
-            case "ALARM":
-                return self._same_alarm(id, body, applied)
+            case "DASHBOARD":
+                body = self._own_customer(body, known)
             case "RULE_CHAIN_METADATA" if not body.get("nodes") and known is not None:
                 return known
         if known is None and kind.name in ASSIGNABLE:
@@ -116,24 +116,24 @@ class CloudPolicy:
     def _own_name(
         self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied
     ) -> dict[str, Any]:
-        name = body.get(kind.title) if kind.title else None
-        other = self._state.by_name(kind.name, name) if name else None
-        if kind.name not in _UNIQUE_NAMES or other is None or id_of(other["id"]) == id:
+        other = namesake(self._state, kind, id, body)
+        if kind.name not in _UNIQUE_NAMES or other is None:
             return body
-        suffix = "".join(secrets.choice(string.ascii_letters) for _ in range(15))
+        field = kind.unique or kind.title
         applied.unit.events.append(event_for(self._edge, EntityId(kind.name, id), "UPDATED"))
-        return {**body, kind.title: f"{name}_{suffix}"}
+        return {**body, field: other_name(body[field])}
 
-    def _same_alarm(self, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
-        """An active alarm of that originator and type is the same alarm, whatever its id (§6.2)."""
-        originator = body.get("originator") or {}
-        if self._state.entity("ALARM", id) is not None or "id" not in originator:
-            return body
-        owner = EntityId(originator["entityType"], UUID(originator["id"]))
-        active = self._state.active_alarm(owner, body.get("type") or "")
-        if active is not None:
-            applied.unit.entities.append(EntityWrite("ALARM", UUID(active["id"]["id"]), None))
-        return body
+    def _own_customer(self, body: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
+        """Of a dashboard's customers an edge adds and removes its own only (§6.2)."""
+        edge = self._state.entity("EDGE", self._edge) or {}
+        own = id_of(edge.get("customerId"))
+        theirs = [c for c in body.get("assignedCustomers") or () if _is(c, own)]
+        others = [c for c in (known or {}).get("assignedCustomers") or () if not _is(c, own)]
+        return {**body, "assignedCustomers": others + theirs}
+
+
+def _is(assigned: dict[str, Any], customer: UUID | None) -> bool:
+    return customer is not None and id_of(assigned.get("customerId")) == customer
 
 
 def _cloud_profile(body: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:

@@ -97,10 +97,8 @@ class SyncPlan:
             case "relationRequest":
                 yield from self._relations(edge, entity)
             case "calculatedFieldRequest":
-                for field in self._state.entities("CALCULATED_FIELD"):
-                    own = id_of(field["id"])
-                    if own is not None and id_of(field.get("entityId")) == entity.id:
-                        yield event_for(edge, EntityId("CALCULATED_FIELD", own), "ADDED")
+                for field in self._state.owned("CALCULATED_FIELD", entity.id):
+                    yield event_for(edge, EntityId("CALCULATED_FIELD", field), "ADDED")
             case "deviceCredentialsRequest" | "userCredentialsRequest":
                 yield event_for(edge, entity, "CREDENTIALS_UPDATED")
             case "ruleChainMetadataRequest" | "widgetBundleTypesRequest":

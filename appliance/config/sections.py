@@ -20,7 +20,12 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     version: EdgeVersion to announce; 13 (4.3.0) suits 4.3 servers and later, 12 suits 4.2.
     reconnect_interval_ms: first wait after the link broke; each further wait doubles.
     reconnect_max_interval_ms: the longest wait between two tries.
-    adopt: take over a data folder that belongs to another edge of the server.
+    adopt: take over a data folder that belongs to another edge; what that one has not sent is put
+    into quarantine, its entities go.
+    unassigned: what a full sync does with devices, assets, views, dashboards and rule chains that
+    the server does not assign to this edge any more: remove, mark (additionalInfo), or keep.
+    full_sync_after_outage_s: ask for a full sync when the link was away so long, or data come
+    about something that is not here; at most once a day; 0 = only when asked.
     """
 
     routing_key: str = ""
@@ -29,6 +34,8 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     reconnect_interval_ms: Milliseconds = 3_000
     reconnect_max_interval_ms: Milliseconds = 60_000
     adopt: bool = False
+    unassigned: Literal["remove", "mark", "keep"] = "remove"
+    full_sync_after_outage_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 3_600
 
     def __post_init__(self) -> None:
         if self.reconnect_max_interval_ms < self.reconnect_interval_ms:

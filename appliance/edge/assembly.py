@@ -116,5 +116,5 @@ def assemble_edge(
         gate=gate,
         sender=sender,
         link=link,
-        commands=EdgeCommands(state, storage, processor, services, sessions, clock),
+        commands=EdgeCommands(state, storage, processor, services, sessions, clock, link),
     )

@@ -15,6 +15,7 @@ import msgspec
 import trio
 
 from appliance.access.tokens import Principal
+from appliance.edge.link import CloudLink
 from appliance.edge.policy import EdgePolicy
 from appliance.edge.processor import Processor
 from appliance.edge.services import EdgeServices
@@ -58,6 +59,7 @@ class EdgeCommands:
         services: EdgeServices,
         sessions: Sessions,
         clock: Clock,
+        link: CloudLink,
     ) -> None:
         self._state = state
         self._storage = storage
@@ -65,6 +67,7 @@ class EdgeCommands:
         self._services = services
         self._sessions = sessions
         self._clock = clock
+        self._link = link
         self._policy = EdgePolicy(state, clock)
 
     async def change(self, changes: Sequence[Change], actor: Principal) -> None:
@@ -213,8 +216,10 @@ class EdgeCommands:
         raise Permanent("Edges support disabled")
 
     async def sync_edge(self, edge: UUID) -> None:
-        """See Commands."""
-        raise Permanent("Edges support disabled")
+        """See Commands: this edge asks its server for everything."""
+        if self._state.entity("EDGE", edge) is None:
+            raise Permanent("Edges support disabled")
+        await self._link.request_full_sync()
 
     def _message(
         self,

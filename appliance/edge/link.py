@@ -15,15 +15,26 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import ClassVar
 from uuid import UUID
 
 import msgspec
 import trio
 
+from appliance.edge.adopt import everything_gone, put_away_outbox
 from appliance.edge.configuration import edge_body, settings_text
 from appliance.edge.credentials import revoked
-from appliance.edge.policy import ORDER, EdgePolicy, request
+from appliance.edge.fullsync import OWNER, FullSync, Origin, Unassigned, marked
+from appliance.edge.link_events import (
+    CloudConnected,
+    CloudDisconnected,
+    DownlinkApplied,
+    DownlinkIgnored,
+    DownlinkRefused,
+    EntitiesUnassigned,
+    FolderAdopted,
+    SyncFinished,
+    VersionLowered,
+)
 from appliance.edge.policy import ORDER, EdgePolicy, answers, request
 from appliance.edge.processor import Processor
 from appliance.edge.reconnect import UNRECOGNIZED, Backoff, older_version
@@ -31,12 +42,13 @@ from appliance.edge.services import EdgeServices
 from appliance.edge.sessions import Sessions
 from appliance.extension.ports import Link, LinkClosed, Storage, Transport
 from appliance.kernel.clock import Clock
-from appliance.kernel.events import Emit, Event
+from appliance.kernel.events import Emit
 from appliance.model.errors import ConfigError, Permanent, Retryable
 from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, StateWrite, Unit
+from appliance.state.kinds import BY_NAME
 from appliance.state.store import State
 from appliance.sync.incoming import Applied, digest, telemetry_messages
 from appliance.sync.messages import (
@@ -55,6 +67,9 @@ from appliance.sync.sender import Sender
 from appliance.sync.wire import decode_attributes
 
 STATE_OWNER = "link"
+SHOWN_MAX = 10
+CONNECTED_EVERY_S = 300.0
+"""Far below any outage worth a full sync, far above what a disk would notice."""
 HANDSHAKE_S = 20.0
 """A server answers a CONNECT within a second; a busy one within a few."""
 VERSION_S = 10.0
@@ -74,70 +89,8 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     reconnect_interval_s: float = 3.0
     reconnect_interval_s_max: float = 60.0
     adopt: bool = False
-
-
-class CloudConnected(Event, frozen=True):
-    """The server accepted us."""
-
-    text: ClassVar[str] = "connected to {peer} as edge {name!r}"
-    counters: ClassVar[dict[str, str]] = {"connects": ""}
-    peer: str
-    name: str
-
-
-class CloudDisconnected(Event, frozen=True):
-    """The link ended or could not be made."""
-
-    level: ClassVar[str] = "warning"
-    text: ClassVar[str] = "not connected to the cloud: {reason}; next try in {wait_s:.1f} s"
-    counters: ClassVar[dict[str, str]] = {"disconnects": ""}
-    reason: str
-    wait_s: float
-
-
-class SyncFinished(Event, frozen=True):
-    """The server has sent everything it had to."""
-
-    text: ClassVar[str] = "sync completed after {seconds:.1f} s, {messages} messages"
-    counters: ClassVar[dict[str, str]] = {"syncs": ""}
-    seconds: float
-    messages: int
-
-
-class DownlinkApplied(Event, frozen=True):
-    """Messages from the cloud were applied and acknowledged."""
-
-    level: ClassVar[str] = "debug"
-    text: ClassVar[str] = "{count} messages from the cloud applied"
-    counters: ClassVar[dict[str, str]] = {"downlink_messages": "count", "kept_unused": "kept"}
-    count: int
-    kept: int
-
-
-class DownlinkRefused(Event, frozen=True):
-    """A message from the cloud could not be applied; the cloud was told why."""
-
-    level: ClassVar[str] = "warning"
-    text: ClassVar[str] = "a message from the cloud was refused: {reason}"
-    counters: ClassVar[dict[str, str]] = {"downlink_refused": ""}
-    reason: str
-
-
-class DownlinkIgnored(Event, frozen=True):
-    """Part of a message was acknowledged without effect."""
-
-    level: ClassVar[str] = "warning"
-    text: ClassVar[str] = "acknowledged without effect: {what}"
-    counters: ClassVar[dict[str, str]] = {"downlink_ignored": ""}
-    what: str
-
-
-class VersionLowered(Event, frozen=True):
-    """The server does not know the version that we announced."""
-
-    text: ClassVar[str] = "the server does not know version {announced}; announcing {next}"
-    announced: int
-    next: int
+    unassigned: Unassigned = "remove"
+    full_sync_after_outage_s: float = 3600.0
 
 
 class Refused(Exception):
@@ -187,8 +140,10 @@ class CloudLink:
         self._policy = EdgePolicy(state, clock)
         self.status = LinkStatus()
         self.configuration: EdgeConfiguration | None = None
-        self._full_sync_done = False
+        self._full = FullSync(settings.full_sync_after_outage_s)
         self._edge_id: UUID | None = None
+        self._link: Link | None = None
+        self._devices_before: list[UUID] = []
         self._version = settings.version
         self._version_told = ""
         self._connected_s = 0.0
@@ -227,7 +182,8 @@ class CloudLink:
 
     async def _restore(self) -> None:
         states = await self._storage.load_states(STATE_OWNER)
-        self._full_sync_done = "full_sync_done" in states
+        self._full.load(await self._storage.load_states(OWNER))
+        self._processor.origin.load(await self._storage.load_states(Origin.owner))
         if "edge_id" in states:
             self._edge_id = UUID(states["edge_id"].decode())
 
@@ -241,6 +197,7 @@ class CloudLink:
         if self.status.state == "connected":
             await self._write_tenant({"active": False, "lastDisconnectTime": self._clock()})
         self._enter("reconnecting")
+        self._link = None
         self.status.syncing = False
         self._emit(CloudDisconnected(reason=reason, wait_s=wait_s))
         await trio.sleep(wait_s)
@@ -254,16 +211,26 @@ class CloudLink:
         self._enter("connected")
         self._connected_s = trio.current_time()
         assert connected.configuration is not None
+        await self._adopt(connected.configuration)
         await self._configure(connected.configuration)
         now_ms = self._clock()
+        await self._keep(self._full.connected(now_ms))
         await self._write_tenant({"active": True, "lastConnectTime": now_ms})
         self._emit(CloudConnected(peer=link.peer, name=connected.configuration.name))
+        self._link = link
         await self._request_sync(link)
         self._version_told = ""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._receive, link, rest)
             nursery.start_soon(self._sender.run, link, connected.max_inbound_bytes)
             nursery.start_soon(self._check_version)
+            nursery.start_soon(self._stay_connected)
+
+    async def _stay_connected(self) -> None:
+        """Note now and then that the link is there, so that a crash does not hide an outage."""
+        while True:
+            await trio.sleep(CONNECTED_EVERY_S)
+            await self._keep(self._full.connected(self._clock()))
 
     async def _handshake(self, link: Link) -> tuple[Connected, Sequence[Frame]]:
         settings = self._settings
@@ -300,7 +267,22 @@ class CloudLink:
         self.status.syncing = True
         self._sync_began_s = trio.current_time()
         self._sync_messages = 0
-        await link.send([SyncRequest(full=not self._full_sync_done)])
+        self._devices_before = self._state.ids("DEVICE")
+        self._full.begin()
+        await link.send([SyncRequest(full=self._full.owed)])
+
+    async def request_full_sync(self) -> None:
+        """Ask the server for everything: now, after the sync that runs, or with the next link."""
+        await self._keep(self._full.ask())
+        await self._sync_if_owed()
+
+    async def _sync_if_owed(self) -> None:
+        if self._full.owed and self._link is not None and not self.status.syncing:
+            await self._request_sync(self._link)
+
+    async def _keep(self, states: list[StateWrite]) -> None:
+        if states:
+            await self._processor.commit_received([Unit(states=states)])
 
     # --- receiving ----------------------------------------------------------------------------
 
@@ -325,6 +307,7 @@ class CloudLink:
         ended: list[tuple[UUID, str]] = []
         acks: list[Ack] = []
         for batch in batches:
+            self._full.note(batch.items)
             try:
                 one = digest(batch.items, self._state, self._policy, self._clock(), ORDER)
             except Permanent as error:
@@ -334,6 +317,7 @@ class CloudLink:
             one.unit.events.extend(answers(one.requests))
             self._note_version(batch.items)
             ended += revoked(one.unit, self._state)
+            self._processor.origin.came_down(one.unit)
             self._state.apply(one.unit)
             applied.append(one)
             acks.append(Ack(batch.id, True))
@@ -378,29 +362,67 @@ class CloudLink:
             self._services.call_from_cloud(call)
         for what in applied.ignored:
             self._emit(DownlinkIgnored(what=what))
+        if applied.ignored:  # the server thinks that we have more than we do
+            await self._keep(self._full.automatic(self._clock()))
+            await self._sync_if_owed()
         if applied.configuration is not None:
             await self._configure(applied.configuration)
         if applied.sync_completed:
             await self._sync_completed()
 
     async def _sync_completed(self) -> None:
-        unit = Unit(states=[StateWrite(STATE_OWNER, "full_sync_done", b"1")])
+        unit = Unit(states=self._full.complete())
+        self._put_away(unit)
         tenant = EntityId("TENANT", self._state.tenant_id)
         unit.events.append(request(tenant, "ATTRIBUTES_REQUEST"))
         customer = self.configuration.customer_id if self.configuration else None
         if customer is not None and self._state.entity("CUSTOMER", customer) is not None:
             unit.events.append(request(EntityId("CUSTOMER", customer), "ATTRIBUTES_REQUEST"))
-        if self._full_sync_done and self._storage.depth(CLOUD, Lane.ENTITY).pending < REQUESTS_MAX:
-            for device in self._state.ids("DEVICE"):
+        if self._storage.depth(CLOUD, Lane.ENTITY).pending < REQUESTS_MAX:
+            for device in self._devices_before:
                 unit.events.append(request(EntityId("DEVICE", device), "ATTRIBUTES_REQUEST"))
         await self._processor.commit_received([unit])
-        self._full_sync_done = True
         self.status.syncing = False
         self.status.last_sync_ms = self._clock()
         seconds = trio.current_time() - self._sync_began_s
         self._emit(SyncFinished(seconds=seconds, messages=self._sync_messages))
+        await self._sync_if_owed()
+
+    def _put_away(self, unit: Unit) -> None:
+        """What the full sync showed to be unassigned goes, or is marked (§11.19)."""
+        gone = self._full.unassigned(self._state, self._processor.origin)
+        if not gone or self._settings.unassigned == "keep":
+            return
+        if self._settings.unassigned == "mark":
+            for entity, body in marked(self._state, gone):
+                unit.entities.append(EntityWrite(entity.type, entity.id, body))
+        else:
+            applied = Applied(unit=unit)
+            for entity in gone:
+                self._policy.remove(BY_NAME[entity.type], entity.id, None, applied)
+        ended = list(revoked(unit, self._state))
+        self._state.apply(unit)
+        for device, reason in ended:
+            self._sessions.close(device, reason)
+        shown = ", ".join(str(entity) for entity in gone[:SHOWN_MAX])
+        self._emit(EntitiesUnassigned(count=len(gone), what=shown))
 
     # --- who we are ---------------------------------------------------------------------------
+
+    async def _adopt(self, configuration: EdgeConfiguration) -> None:
+        """Put away what another edge left in the folder, if that is wanted (cloud.adopt)."""
+        new, old = configuration.edge_id, self._edge_id
+        if old is None or new in (None, old) or not self._settings.adopt:
+            return
+        events = await put_away_outbox(self._storage)
+        unit = everything_gone(self._state)
+        ended = list(revoked(unit, self._state))
+        self._state.apply(unit)
+        await self._processor.commit_received([unit])
+        for device, reason in ended:
+            self._sessions.close(device, reason)
+        count = len(unit.entities)
+        self._emit(FolderAdopted(old=str(old), entities=count, events=events))
 
     async def _configure(self, configuration: EdgeConfiguration) -> None:
         """Take over the edge's own entity (§3.5). Raises Refused for another edge's data."""
@@ -412,11 +434,12 @@ class CloudLink:
                 f"the data folder belongs to edge {self._edge_id}, the server says {edge_id}; "
                 "use another data folder, or --adopt to make this one the new edge's"
             )
+        if self._edge_id is not None and self._edge_id != edge_id and self._link is not None:
+            raise Refused(f"the server calls this edge {edge_id} now; connecting again")
         self.configuration = configuration
         unit = Unit(states=[StateWrite(STATE_OWNER, "edge_id", str(edge_id).encode())])
         if self._edge_id != edge_id:
-            self._full_sync_done = False
-            unit.states.append(StateWrite(STATE_OWNER, "full_sync_done", None))
+            unit.states += self._full.ask()
         self._edge_id = edge_id
         edge = EntityId("EDGE", edge_id)
         self._state.tenant_id = configuration.tenant_id

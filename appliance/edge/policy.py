@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import UUID
@@ -11,13 +9,13 @@ from uuid import UUID
 import msgspec
 
 from appliance.kernel.clock import Clock
-from appliance.model.ids import EntityId, new_uuid
+from appliance.model.ids import NULL_UUID, EntityId, new_uuid
 from appliance.model.message import Message
-from appliance.model.telemetry import AttributeDelete, Scope
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.state.kinds import Kind, id_of
 from appliance.state.store import State
-from appliance.sync.incoming import Applied, cascade, source_metadata
+from appliance.sync.conflicts import cascade, namesake, other_name
+from appliance.sync.incoming import Applied, source_metadata
 from appliance.sync.messages import Request
 
 ORDER = {
@@ -63,14 +61,26 @@ FOLLOW_UPS = {
 """What to ask the server for when an entity arrives for the first time (§4.4)."""
 _ASK_ON_EVERY_UPDATE = frozenset({"CUSTOMER", "USER"})
 
-_REPLACED_BY_NAME = frozenset(
-    {"CUSTOMER", "ADMIN_SETTINGS", "QUEUE", "NOTIFICATION_TEMPLATE"}
-    | {"NOTIFICATION_TARGET", "NOTIFICATION_RULE"}
-)
-"""Kinds of which an older one with the same name and another id gives way (§7.5)."""
-_RENAMED_BY_NAME = frozenset({"DEVICE", "ASSET", "ENTITY_VIEW"})
+_REPLACED_BY_NAME = {
+    "CUSTOMER": (),
+    "ADMIN_SETTINGS": ("tenantId",),
+    "QUEUE": ("tenantId",),
+    "NOTIFICATION_TEMPLATE": ("tenantId",),
+    "NOTIFICATION_TARGET": ("tenantId",),
+    "NOTIFICATION_RULE": ("tenantId",),
+    "WIDGET_TYPE": ("tenantId",),
+    "WIDGETS_BUNDLE": ("tenantId",),
+    "TB_RESOURCE": ("tenantId", "resourceType"),
+}
+"""Kinds of which an older one with the same name or key and another id gives way, if these fields
+are the same too (§7.5)."""
+_RENAMED_BY_NAME = frozenset({"DEVICE", "ASSET", "ENTITY_VIEW", "USER", "AI_MODEL"})
 """Kinds of which a local one with the same name and another id is renamed and sent up (§7.5)."""
-_MOVED_BY_NAME = {"DEVICE_PROFILE": "DEVICE", "ASSET_PROFILE": "ASSET"}
+_MOVED_BY_NAME = {
+    "DEVICE_PROFILE": ("DEVICE", "deviceProfileId"),
+    "ASSET_PROFILE": ("ASSET", "assetProfileId"),
+    "TENANT_PROFILE": ("TENANT", "tenantProfileId"),
+}
 """Profiles: what used the older one of the same name moves to the new one (§7.5)."""
 
 
@@ -90,6 +100,7 @@ class EdgePolicy:
     """Implements sync.incoming.Policy for the edge role."""
 
     source = "cloud"
+    peer_wins_ties = True
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state
@@ -112,6 +123,8 @@ class EdgePolicy:
                 return _local_profile(body)
             case "RULE_CHAIN":
                 return self._local_chain(id, body, applied.unit)
+            case "DASHBOARD":
+                return self._local_dashboard(body)
             case "RULE_CHAIN_METADATA" if not body.get("nodes") and known is not None:
                 return known  # an empty node list means no change (§1.2 of the rule-engine spec)
         return body
@@ -120,17 +133,7 @@ class EdgePolicy:
         """See Policy."""
         entity = EntityId(kind.name, id)
         applied.unit.entities.append(EntityWrite(kind.name, id, None))
-        companions = {
-            "DEVICE": ("DEVICE_CREDENTIALS",),
-            "USER": ("USER_CREDENTIALS",),
-            "RULE_CHAIN": ("RULE_CHAIN_METADATA",),
-        }.get(kind.name, ())
-        cascade(entity, self._state, applied.unit, companions)
-        for scope in Scope:
-            keys = tuple(self._state.attributes(entity, scope))
-            if keys:
-                delete = AttributeDelete(entity, scope, keys, self._clock())
-                applied.unit.attributes.append(delete)
+        cascade(entity, self._state, applied.unit)
 
     def _created(self, kind: Kind, id: UUID, body: dict[str, Any]) -> Message:
         entity = EntityId(kind.name, id)
@@ -152,30 +155,45 @@ class EdgePolicy:
         return {**body, "type": "CORE"}
 
     def _same_name(self, kind: Kind, id: UUID, body: dict[str, Any], unit: Unit) -> None:
-        name = body.get(kind.title) if kind.title else None
-        other = self._state.by_name(kind.name, name) if name else None
-        other_id = id_of(other["id"]) if other else None
-        if other is None or other_id is None or other_id == id:
+        other = namesake(self._state, kind, id, body)
+        if other is None:
             return
-        if kind.name in _REPLACED_BY_NAME and other.get("tenantId") == body.get("tenantId"):
-            unit.entities.append(EntityWrite(kind.name, other_id, None))
-        elif kind.name in _RENAMED_BY_NAME:
-            renamed = {**other, "name": f"{name}_{_random_suffix()}"}
+        other_id = UUID(other["id"]["id"])
+        same = (other.get(f) == body.get(f) for f in _REPLACED_BY_NAME.get(kind.name, ()))
+        if kind.name in _REPLACED_BY_NAME and all(same):
+            self._delete(kind, other_id, unit)
+        elif kind.name in _RENAMED_BY_NAME or kind.name == "CALCULATED_FIELD":
+            renamed = {**other, kind.title: other_name(other[kind.title])}
             _store(unit, kind.name, other_id, renamed)
             entity = EntityId(kind.name, other_id)
             unit.events.append(OutboxEvent(CLOUD, Lane.ENTITY, kind.name, "UPDATED", entity))
         elif kind.name in _MOVED_BY_NAME:
             self._move(kind, other_id, id, unit)
-            unit.entities.append(EntityWrite(kind.name, other_id, None))
+            self._delete(kind, other_id, unit)
+
+    def _delete(self, kind: Kind, id: UUID, unit: Unit) -> None:
+        unit.entities.append(EntityWrite(kind.name, id, None))
+        cascade(EntityId(kind.name, id), self._state, unit)
 
     def _move(self, profile: Kind, old: UUID, new: UUID, unit: Unit) -> None:
-        users = _MOVED_BY_NAME[profile.name]
-        field = "deviceProfileId" if users == "DEVICE" else "assetProfileId"
+        users, field = _MOVED_BY_NAME[profile.name]
         for body in self._state.entities(users):
             own = id_of(body["id"])
             if own is not None and id_of(body.get(field)) == old:
                 moved = {**body, field: EntityId(profile.name, new).to_json()}
                 _store(unit, users, own, moved)
+
+    def _local_dashboard(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Assignments to customers that are not here go (§7.5)."""
+        assigned = body.get("assignedCustomers")
+        if not assigned:
+            return body
+        here = [a for a in assigned if self._state.entity("CUSTOMER", _customer_of(a)) is not None]
+        return {**body, "assignedCustomers": here}
+
+
+def _customer_of(assigned: dict[str, Any]) -> UUID:
+    return id_of(assigned.get("customerId")) or NULL_UUID
 
 
 def _local_profile(body: dict[str, Any]) -> dict[str, Any]:
@@ -186,7 +204,3 @@ def _local_profile(body: dict[str, Any]) -> dict[str, Any]:
 
 def _store(unit: Unit, kind: str, id: UUID, body: dict[str, Any]) -> None:
     unit.entities.append(EntityWrite(kind, id, msgspec.json.encode(body)))
-
-
-def _random_suffix() -> str:
-    return "".join(secrets.choice(string.ascii_letters) for _ in range(15))

@@ -17,6 +17,7 @@ from typing import ClassVar, Protocol
 
 import trio
 
+from appliance.edge.fullsync import Origin
 from appliance.edge.selection import Selection
 from appliance.extension.ports import Storage
 from appliance.kernel.events import Emit, Event
@@ -80,6 +81,8 @@ class Processor:
         """Set once by the composition too; None calculates nothing."""
         self.selection: Selection | None = None
         """What thins out the data that goes up; None lets everything through."""
+        self.origin = Origin()
+        """Which entities were made here; marked in the unit that makes them."""
         self._storage = storage
         self._state = state
         self._emit = emit
@@ -250,6 +253,8 @@ class Processor:
     async def _commit(self, works: Sequence[Work], *, whole: bool = False) -> None:
         """Commit, then make the after-calls. whole: what is refused is owed with all it has."""
         units = [work.unit for work in works if work.unit]
+        for unit in units:
+            self.origin.note(unit)
         if self.selection is not None:
             for unit in units:
                 self.selection.thin(unit)

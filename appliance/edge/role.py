@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from appliance.config.loader import Settings
 from appliance.config.sections import CloudConfig, UplinkConfig
+from appliance.control import Doing
 from appliance.edge.assembly import Edge, assemble_edge
 from appliance.edge.link import LinkSettings
+from appliance.edge.resend import Part, Resend, Sent
 from appliance.edge.selection import Selection
+from appliance.extension.ports import Storage
 from appliance.extension.registry import Registry
 from appliance.frame import Frame, make_frame
 from appliance.kernel.core import Kernel
@@ -46,7 +53,22 @@ async def run_edge(
         links=lambda: [link_status(edge, settings.cloud)],
         debug=edge.engine,
     )
-    await frame.live(levels(frame, edge, access), stop)
+    await frame.live(levels(frame, edge, access), stop, doings(edge, frame.storage))
+
+
+def doings(edge: Edge, storage: Storage) -> dict[str, Doing]:
+    """What the command line may ask of a running edge."""
+    resend = Resend(storage, edge.state)
+
+    async def send_again(arguments: dict[str, Any]) -> Sent:
+        return await resend.part(msgspec.convert(arguments, Part))
+
+    async def sync(_arguments: dict[str, Any]) -> str:
+        await edge.link.request_full_sync()
+        connected = edge.link.status.state == "connected"
+        return "a full sync is asked for" + ("" if connected else " when the cloud is back")
+
+    return {"resend": send_again, "sync": sync}
 
 
 def levels(frame: Frame, edge: Edge, access: Child) -> Levels:
@@ -88,6 +110,8 @@ def link_settings(config: CloudConfig) -> LinkSettings:
         reconnect_interval_s=config.reconnect_interval_ms / 1000,
         reconnect_interval_s_max=config.reconnect_max_interval_ms / 1000,
         adopt=config.adopt,
+        unassigned=config.unassigned,
+        full_sync_after_outage_s=config.full_sync_after_outage_s,
     )
 
 
@@ -114,4 +138,7 @@ def link_status(edge: Edge, config: CloudConfig) -> LinkStatus:
         peer=status.peer,
         error=status.last_error,
         sync_latency_s=edge.sender.latency_s or None,
+        syncing=status.syncing,
+        last_sync_ms=status.last_sync_ms,
+        kept=dict(status.kept),
     )

@@ -27,6 +27,8 @@ class Kind(msgspec.Struct, frozen=True):
     key: Callable[[dict[str, Any]], UUID]
     title: str = "name"
     """JSON field that holds the human name; "" where there is none."""
+    unique: str = ""
+    """JSON field that is unique in a tenant, where that is not the name (§7.5)."""
     used: bool = False
     """Whether anything here reads it; others are counted as kept, not yet used."""
     has_msg_type: bool = True
@@ -71,8 +73,11 @@ def check(kind: Kind, body: dict[str, Any]) -> None:
     Raises:
         ValueError, LookupError, TypeError: what every entity of that kind has is missing or wrong.
     """
-    if kind.title and not isinstance(body.get(kind.title), str | None):
-        raise ValueError(f"{kind.title} is no text")
+    for field in (kind.title, kind.unique):
+        if field and not isinstance(body.get(field), str | None):
+            raise ValueError(f"{field} is no text")
+    if kind.name in OWNERS:
+        id_of(body.get(OWNERS[kind.name]))
     match kind.name:
         case "DEVICE":
             _texts(body, "name")
@@ -149,12 +154,12 @@ KINDS: tuple[Kind, ...] = (
         has_msg_type=False,
         has_id=False,
     ),
-    Kind("WIDGETS_BUNDLE", "widgetsBundleUpdate", _own, "title"),
-    Kind("WIDGET_TYPE", "widgetTypeUpdate", _own),
+    Kind("WIDGETS_BUNDLE", "widgetsBundleUpdate", _own, "title", "alias"),
+    Kind("WIDGET_TYPE", "widgetTypeUpdate", _own, unique="fqn"),
     Kind("ADMIN_SETTINGS", "adminSettingsUpdate", _own, "key", has_msg_type=False, has_id=False),
     Kind("OTA_PACKAGE", "otaPackageUpdate", _own, "title"),
     Kind("QUEUE", "queueUpdate", _own, used=True),
-    Kind("TB_RESOURCE", "resourceUpdate", _own, "title"),
+    Kind("TB_RESOURCE", "resourceUpdate", _own, "title", "resourceKey"),
     Kind("NOTIFICATION_TEMPLATE", "notificationTemplateUpdate", _own),
     Kind("NOTIFICATION_TARGET", "notificationTargetUpdate", _own),
     Kind("NOTIFICATION_RULE", "notificationRuleUpdate", _own),
@@ -165,6 +170,15 @@ KINDS: tuple[Kind, ...] = (
     Kind("API_KEY", "apiKeyUpdate", _own, ""),
     Kind("EDGE", "", _own, used=True),
 )
+
+OWNERS = {
+    "ALARM": "originator",
+    "ALARM_COMMENT": "alarmId",
+    "ENTITY_VIEW": "entityId",
+    "CALCULATED_FIELD": "entityId",
+    "API_KEY": "userId",
+}
+"""Kinds that belong to one other entity, and the field that says to which."""
 
 BY_NAME: dict[str, Kind] = {kind.name: kind for kind in KINDS}
 BY_FIELD: dict[str, Kind] = {kind.field: kind for kind in KINDS if kind.field}

@@ -21,10 +21,13 @@ from appliance.extension.ports import AttributeValue, Storage
 from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope
 from appliance.model.unit import EntityWrite, Unit
-from appliance.state.kinds import BY_NAME, entity_id_of, id_of
+from appliance.state.kinds import BY_NAME, OWNERS, entity_id_of, id_of
 from appliance.state.view import Relation
 
 PARSED_MAX = 4096
+DELETED_MAX = 10_000
+"""Deleted attributes whose time is remembered, so that an older value still on its way does not
+bring one back; in memory only: what is on its way longer than that many deletions is rare."""
 _NOTHING: Mapping[str, AttributeValue] = MappingProxyType({})
 
 Watcher = Callable[[str, UUID, dict[str, Any] | None], None]
@@ -39,6 +42,9 @@ class State:
         self._bodies: dict[str, dict[UUID, bytes]] = {}
         self._parsed: dict[tuple[str, UUID], dict[str, Any]] = {}
         self._names: dict[str, dict[str, UUID]] = {}
+        self._uniques: dict[str, dict[str, UUID]] = {}
+        self._owned: dict[str, dict[UUID, dict[UUID, None]]] = {kind: {} for kind in OWNERS}
+        self._deleted: dict[tuple[EntityId, Scope, str], int] = {}
         self._attributes: dict[EntityId, dict[Scope, dict[str, AttributeValue]]] = {}
         self._credentials: dict[str, UUID] = {}
         self._relations_from: dict[EntityId, dict[UUID, Relation]] = {}
@@ -88,6 +94,10 @@ class State:
         body = self._parse(kind, id)
         if name := _name(kind, body):
             self._names.setdefault(kind, {})[name] = id
+        if unique := _unique(kind, body):
+            self._uniques.setdefault(kind, {})[unique] = id
+        if kind in OWNERS and (owner := id_of(body.get(OWNERS[kind]))) is not None:
+            self._owned[kind].setdefault(owner, {})[id] = None
         if kind == "DEVICE_CREDENTIALS":
             self._credentials[_text(body, "credentialsId")] = id
         elif kind == "RELATION":
@@ -124,6 +134,11 @@ class State:
         names, name = self._names.get(kind, {}), _name(kind, old)
         if name and names.get(name) == id:
             del names[name]
+        uniques, unique = self._uniques.get(kind, {}), _unique(kind, old)
+        if unique and uniques.get(unique) == id:
+            del uniques[unique]
+        if kind in OWNERS:
+            self._forget_owned(kind, id, id_of(old.get(OWNERS[kind])))
         if kind == "DEVICE_CREDENTIALS":
             if self._credentials.get(_text(old, "credentialsId")) == id:
                 del self._credentials[_text(old, "credentialsId")]
@@ -133,6 +148,12 @@ class State:
             owner = id_of(old.get("originator"))
             if owner is not None:
                 self._alarms.get((owner, _text(old, "type")), {}).pop(id, None)
+
+    def _forget_owned(self, kind: str, id: UUID, owner: UUID | None) -> None:
+        if owner is not None and owner in self._owned[kind]:
+            self._owned[kind][owner].pop(id, None)
+            if not self._owned[kind][owner]:
+                del self._owned[kind][owner]
 
     def _forget_relation(self, id: UUID, old: dict[str, Any]) -> None:
         for end, index in (("from", self._relations_from), ("to", self._relations_to)):
@@ -148,11 +169,15 @@ class State:
             old = scope.get(key)
             if old is None or write.ts >= old.ts:  # as storage does: a restart changes nothing
                 scope[key] = AttributeValue(write.ts, value)
+                self._deleted.pop((write.entity, write.scope, key), None)
 
     def _delete_attributes(self, delete: AttributeDelete) -> None:
         scope = self._scope(delete.entity, delete.scope)
         for key in delete.keys:
             scope.pop(key, None)
+            self._deleted[delete.entity, delete.scope, key] = delete.ts
+        while len(self._deleted) > DELETED_MAX:
+            del self._deleted[next(iter(self._deleted))]
 
     def _scope(self, entity: EntityId, scope: Scope) -> dict[str, AttributeValue]:
         return self._attributes.setdefault(entity, {}).setdefault(scope, {})
@@ -171,6 +196,21 @@ class State:
         """See StateView."""
         id = self._names.get(kind, {}).get(name)
         return None if id is None else self.entity(kind, id)
+
+    def by_unique(self, kind: str, value: str) -> dict[str, Any] | None:
+        """The entity of that kind with that key (Kind.unique), or name where a kind has none."""
+        if not BY_NAME[kind].unique:
+            return self.by_name(kind, value)
+        id = self._uniques.get(kind, {}).get(value)
+        return None if id is None else self.entity(kind, id)
+
+    def owned(self, kind: str, owner: UUID) -> Iterable[UUID]:
+        """Ids of a kind (one of kinds.OWNERS) that belong to an entity, oldest first."""
+        return list(self._owned[kind].get(owner, ()))
+
+    def deleted_ms(self, entity: EntityId, scope: Scope, key: str) -> int | None:
+        """When an attribute was deleted, if that is remembered and it is not back."""
+        return self._deleted.get((entity, scope, key))
 
     def entities(self, kind: str) -> Iterable[dict[str, Any]]:
         """See StateView."""
@@ -235,6 +275,12 @@ def _name(kind: str, body: dict[str, Any]) -> str:
     """The entity's human name, or "" where its kind has none."""
     title = BY_NAME[kind].title if kind in BY_NAME else ""
     return _text(body, title) if title else ""
+
+
+def _unique(kind: str, body: dict[str, Any]) -> str:
+    """The entity's key within its tenant, or "" where that is its name."""
+    field = BY_NAME[kind].unique if kind in BY_NAME else ""
+    return _text(body, field) if field else ""
 
 
 def _text(body: dict[str, Any], field: str) -> str:

@@ -23,7 +23,8 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Value
 from appliance.model.unit import EntityWrite, Unit
 from appliance.state.kinds import BY_FIELD, Kind, check
-from appliance.state.view import StateView
+from appliance.state.store import State
+from appliance.sync.conflicts import alarm_here, merged_alarm
 from appliance.sync.messages import (
     Attributes,
     AttributesDeleted,
@@ -73,6 +74,9 @@ class Policy(Protocol):
 
     source: str
     """"cloud" on an edge, "edge" on a cloud: the loop mark in message metadata (§7.1, §8)."""
+    peer_wins_ties: bool
+    """Whether another value of the same millisecond is taken: one side must give way, and a server
+    never does (§8.2)."""
 
     def admit(self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
         """The body to store; may add further writes, follow-up events or messages to `applied`."""
@@ -87,7 +91,7 @@ class Policy(Protocol):
 
 
 def digest(
-    items: Iterable[Item], state: StateView, policy: Policy, now_ms: int, order: dict[str, int]
+    items: Iterable[Item], state: State, policy: Policy, now_ms: int, order: dict[str, int]
 ) -> Applied:
     """Work out what a batch means.
 
@@ -115,9 +119,7 @@ def _field(item: Item) -> str:
     return type(item).__name__
 
 
-def _digest_one(
-    item: Item, applied: Applied, state: StateView, policy: Policy, now_ms: int
-) -> None:
+def _digest_one(item: Item, applied: Applied, state: State, policy: Policy, now_ms: int) -> None:
     match item:
         case Telemetry():
             if _known(item.entity, applied, state):
@@ -127,7 +129,7 @@ def _digest_one(
                 _attributes(item, applied, state, policy, now_ms)
         case AttributesDeleted():
             if _known(item.entity, applied, state):
-                _attributes_deleted(item, applied, now_ms)
+                _attributes_deleted(item, applied, state, now_ms)
         case EntityUpdate():
             _entity(item, applied, state, policy)
         case Request():
@@ -145,7 +147,7 @@ def _digest_one(
 # --- entities -------------------------------------------------------------------------------
 
 
-def _entity(item: EntityUpdate, applied: Applied, state: StateView, policy: Policy) -> None:
+def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) -> None:
     kind = BY_FIELD.get(item.field)
     if kind is None:
         applied.kept.append(item.field)
@@ -154,6 +156,7 @@ def _entity(item: EntityUpdate, applied: Applied, state: StateView, policy: Poli
     if item.kind == UpdateKind.DELETED:
         id = item.id or (kind.key(body) if body else None)
         if id is not None:
+            id = alarm_here(state, id, body) if kind.name == "ALARM" else id
             policy.remove(kind, id, body, applied)
         return
     if body is None:
@@ -162,6 +165,9 @@ def _entity(item: EntityUpdate, applied: Applied, state: StateView, policy: Poli
         body = {**body, "widgets": msgspec.json.decode(item.widgets)}
     id = _key(kind, item, body)
     check(kind, body)
+    if kind.name == "ALARM":
+        id = alarm_here(state, id, body)
+        body = merged_alarm(state.entity("ALARM", id), body)
     body = policy.admit(kind, id, body, applied)
     applied.unit.entities.append(EntityWrite(kind.name, id, msgspec.json.encode(body)))
     if not kind.used:
@@ -189,7 +195,7 @@ def _points(item: Telemetry) -> Points:
     return [(ts, values) for ts, values in points if values]
 
 
-def _known(entity: EntityId, applied: Applied, state: StateView) -> bool:
+def _known(entity: EntityId, applied: Applied, state: State) -> bool:
     """Data about an entity that is not here is acknowledged without effect (§6.2, §7.5)."""
     in_batch = any(w.id == entity.id and w.body is not None for w in applied.unit.entities)
     if in_batch or state.entity(entity.type, entity.id) is not None:
@@ -199,10 +205,10 @@ def _known(entity: EntityId, applied: Applied, state: StateView) -> bool:
 
 
 def _attributes(
-    item: Attributes, applied: Applied, state: StateView, policy: Policy, now_ms: int
+    item: Attributes, applied: Applied, state: State, policy: Policy, now_ms: int
 ) -> None:
     scope, ts = _scope(item.scope), item.ts or now_ms
-    values = _newer(item.entity, scope, ts, decode_attributes(item.values), state)
+    values = _newer(item, scope, ts, state, ties=policy.peer_wins_ties)
     if not values:
         return
     metadata = source_metadata(item.entity, state, policy.source) | {"scope": scope.value}
@@ -218,23 +224,34 @@ def _attributes(
 
 
 def _newer(
-    entity: EntityId, scope: Scope, ts: int, values: dict[str, Value], state: StateView
+    item: Attributes, scope: Scope, ts: int, state: State, *, ties: bool
 ) -> dict[str, Value]:
-    stored = state.attributes(entity, scope)
+    stored = state.attributes(item.entity, scope)
     out = {}
-    for key, value in values.items():
+    for key, value in decode_attributes(item.values).items():
         old = stored.get(key)
-        if old is None or ts > old.ts or (ts == old.ts and value == old.value):
+        if old is None:
+            deleted_ms = state.deleted_ms(item.entity, scope, key)
+            newer = deleted_ms is None or ts > deleted_ms
+        else:
+            newer = ts > old.ts or (ts == old.ts and (ties or value == old.value))
+        if newer:
             out[key] = value
     return out
 
 
-def _attributes_deleted(item: AttributesDeleted, applied: Applied, now_ms: int) -> None:
-    scope = _scope(item.scope)
-    delete = AttributeDelete(item.entity, scope, item.keys, item.ts or now_ms)
-    applied.unit.attributes.append(delete)
+def _attributes_deleted(
+    item: AttributesDeleted, applied: Applied, state: State, now_ms: int
+) -> None:
+    """Delete what is not newer than the deletion."""
+    scope, ts = _scope(item.scope), item.ts or now_ms
+    stored = state.attributes(item.entity, scope)
+    keys = tuple(key for key in item.keys if key not in stored or stored[key].ts <= ts)
+    if not keys:
+        return
+    applied.unit.attributes.append(AttributeDelete(item.entity, scope, keys, ts))
     if scope is Scope.SHARED and item.entity.type == "DEVICE":
-        applied.notices.append(AttributeNotice(item.entity, {}, item.keys))
+        applied.notices.append(AttributeNotice(item.entity, {}, keys))
 
 
 def _scope(name: str) -> Scope:
@@ -243,7 +260,7 @@ def _scope(name: str) -> Scope:
 
 
 def telemetry_messages(
-    entity: EntityId, points: Points, state: StateView, source: str
+    entity: EntityId, points: Points, state: State, source: str
 ) -> Iterable[Message]:
     """One POST_TELEMETRY_REQUEST per moment, marked with where it came from (§6.2)."""
     metadata = source_metadata(entity, state, source)
@@ -258,7 +275,7 @@ def _message(type: str, entity: EntityId, data: Any, metadata: dict[str, str], t
 _METADATA_PREFIX = {"DEVICE": "device", "ASSET": "asset", "ENTITY_VIEW": "entityView"}
 
 
-def source_metadata(entity: EntityId, state: StateView, source: str) -> dict[str, str]:
+def source_metadata(entity: EntityId, state: State, source: str) -> dict[str, str]:
     """`source` plus `<kind>Name` and `<kind>Type` (rule-engine §2.3)."""
     metadata = {"source": source}
     prefix = _METADATA_PREFIX.get(entity.type)
@@ -267,12 +284,3 @@ def source_metadata(entity: EntityId, state: StateView, source: str) -> dict[str
         metadata[f"{prefix}Name"] = body.get("name") or ""
         metadata[f"{prefix}Type"] = body.get("type") or ""
     return metadata
-
-
-def cascade(entity: EntityId, state: StateView, unit: Unit, kinds: Iterable[str] = ()) -> None:
-    """Delete what only makes sense with the entity: its relations, and `kinds` under its id."""
-    for kind in kinds:
-        if state.entity(kind, entity.id) is not None:
-            unit.entities.append(EntityWrite(kind, entity.id, None))
-    for relation in [*state.relations_from(entity), *state.relations_to(entity)]:
-        unit.entities.append(EntityWrite("RELATION", relation.id, None))

@@ -32,7 +32,9 @@ class LinkStatus(msgspec.Struct, frozen=True):
 
     outbox: the outbox that goes over it. since_ms: epoch ms of the last change of state.
     sync_latency_s: from commit to acknowledgement of the newest acknowledged event; None before
-    the first. error: why the last attempt or connection ended; empty when none has.
+    the first. error: why the last attempt or connection ended; empty when none has. syncing,
+    last_sync_ms: an edge's sync with its server. kept: what came and is stored without being used
+    yet, by field, with how often since the start.
     """
 
     outbox: str
@@ -41,6 +43,9 @@ class LinkStatus(msgspec.Struct, frozen=True):
     peer: str = ""
     error: str = ""
     sync_latency_s: float | None = None
+    syncing: bool = False
+    last_sync_ms: int | None = None
+    kept: dict[str, int] = {}
 
 
 class LaneStatus(msgspec.Struct, frozen=True):

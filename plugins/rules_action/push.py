@@ -95,7 +95,8 @@ def events_of(message: Message, scope: str, outbox: str) -> Iterator[OutboxEvent
             return _attributes(message, scope, outbox)
         return _telemetry(message, outbox)
     if kind == "ATTRIBUTES_DELETED":
-        body = {"keys": _object(message).get("attributes") or [], "scope": scope}
+        keys = _object(message).get("attributes") or []
+        body = {"keys": keys, "ts": message.effective_ts, "scope": scope}
         return _one(message, outbox, Lane.DATA, kind, body)
     if kind in ALARM_CHANGES or kind in ALARM_ACTIONS:
         return _alarm(message, outbox)

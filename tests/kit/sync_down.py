@@ -148,7 +148,7 @@ async def attributes_updated(scene: Scene) -> None:
     await scene.cloud.commands.save_attributes(scene.device, Scope.SHARED, {"limit": 21}, ACTOR)
     await scene.cloud.commands.save_attributes(scene.device, Scope.SERVER, {"site": "A"}, ACTOR)
     await attribute(scene.edge.state, scene.device, Scope.SERVER, "site")
-    assert phone.attributes_seen == [({"limit": 21}, [])]
+    await until(lambda: phone.attributes_seen == [({"limit": 21}, [])])
 
 
 @DOWN.on(
@@ -171,7 +171,7 @@ async def attributes_deleted(scene: Scene) -> None:
     phone = Phone(scene.edge, "PUMP")
     await scene.cloud.commands.delete_attributes(scene.device, Scope.SHARED, ["limit"], ACTOR)
     await until(lambda: not scene.edge.state.attributes(scene.device, Scope.SHARED))
-    assert phone.attributes_seen == [({}, ["limit"])]
+    await until(lambda: phone.attributes_seen == [({}, ["limit"])])
 
 
 def _data(scene: Scene, action: str, body: Any) -> OutboxEvent:

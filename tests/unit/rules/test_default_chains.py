@@ -102,7 +102,8 @@ async def test_attribute_changes_go_up_with_their_scope(bench: RuleBench) -> Non
     data = {"attributes": ["a"]}
     deleted = await bench.send("ATTRIBUTES_DELETED", device, data, {"scope": "SHARED_SCOPE"})
     assert deleted.unit.events[0].action == "ATTRIBUTES_DELETED"
-    assert json.loads(deleted.unit.events[0].body) == {"keys": ["a"], "scope": "SHARED_SCOPE"}
+    body = {"keys": ["a"], "ts": START_MS, "scope": "SHARED_SCOPE"}
+    assert json.loads(deleted.unit.events[0].body) == body
 
 
 async def test_a_request_for_a_device_reaches_it(bench: RuleBench) -> None:

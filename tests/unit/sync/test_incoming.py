@@ -37,6 +37,7 @@ class AnyPolicy:
     """Takes everything as it comes."""
 
     source = "cloud"
+    peer_wins_ties = False
 
     def admit(self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
         return body

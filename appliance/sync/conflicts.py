@@ -1,0 +1,105 @@
+"""What both roles do when two things are one, or one thing has two names (spec §6.2, §7.5).
+
+An alarm is known by its originator and type as long as it is active: the one that is here keeps
+its id, and whatever the peer says of its own id is said of ours. Acknowledged and cleared are steps
+without a way back, so the two sides agree in whatever order they hear of them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from appliance.model.ids import EntityId
+from appliance.model.telemetry import AttributeDelete, Scope
+from appliance.model.unit import EntityWrite, Unit
+from appliance.state.kinds import OWNERS, Kind, entity_id_of, id_of
+from appliance.state.store import State
+
+COMPANIONS = {
+    "DEVICE": "DEVICE_CREDENTIALS",
+    "USER": "USER_CREDENTIALS",
+    "RULE_CHAIN": "RULE_CHAIN_METADATA",
+}
+"""What is stored under the id of another entity, and goes with it."""
+_SUFFIX_LETTERS = 15
+
+
+# --- names -----------------------------------------------------------------------------------
+
+
+def other_name(name: str) -> str:
+    """A name nobody has; of an address the part before the @ changes (§6.2)."""
+    suffix = "".join(secrets.choice(string.ascii_letters) for _ in range(_SUFFIX_LETTERS))
+    local, at, domain = name.partition("@")
+    return f"{local}_{suffix}{at}{domain}"
+
+
+def namesake(state: State, kind: Kind, id: UUID, body: dict[str, Any]) -> dict[str, Any] | None:
+    """Another entity that has the name, or the key, which this one brings."""
+    if kind.name == "CALCULATED_FIELD":  # unique within what it belongs to
+        owner = id_of(body.get("entityId"))
+        fields = state.owned(kind.name, owner) if owner is not None else ()
+        others = (state.entity(kind.name, field) for field in fields if field != id)
+        return next((o for o in others if o and o.get("name") == body.get("name")), None)
+    field = kind.unique or kind.title
+    value = body.get(field) if field else None
+    other = state.by_unique(kind.name, value) if value else None
+    return None if other is None or id_of(other["id"]) in (None, id) else other
+
+
+# --- alarms ----------------------------------------------------------------------------------
+
+
+def alarm_here(state: State, id: UUID, body: dict[str, Any] | None) -> UUID:
+    """The id that an alarm of the peer has here: its own, or that of the active one like it."""
+    originator = entity_id_of((body or {}).get("originator"))
+    if body is None or originator is None or state.entity("ALARM", id) is not None:
+        return id
+    active = state.active_alarm(originator, body.get("type") or "")
+    return id if active is None else UUID(active["id"]["id"])
+
+
+def merged_alarm(known: dict[str, Any] | None, body: dict[str, Any]) -> dict[str, Any]:
+    """The alarm as it is after the peer's news."""
+    if known is None:
+        return body
+    out = {**body, "id": known["id"]}
+    for step, moment in (("acknowledged", "ackTs"), ("cleared", "clearTs")):
+        if known.get(step) and not body.get(step):
+            out |= {step: True, moment: known.get(moment)}
+    return out
+
+
+# --- what goes with an entity ------------------------------------------------------------------
+
+
+def cascade(entity: EntityId, state: State, unit: Unit) -> None:
+    """Delete what only makes sense with the entity; its own deletion is the caller's.
+
+    Credentials or metadata, relations, attributes, and what it owns (alarms and their comments,
+    views, calculated fields, API keys) with all that goes with those. Attributes go without a time,
+    so that they come back should the entity.
+    """
+    companion = COMPANIONS.get(entity.type)
+    if companion and state.entity(companion, entity.id) is not None:
+        unit.entities.append(EntityWrite(companion, entity.id, None))
+    for relation in [*state.relations_from(entity), *state.relations_to(entity)]:
+        unit.entities.append(EntityWrite("RELATION", relation.id, None))
+    for scope in Scope:
+        keys = tuple(state.attributes(entity, scope))
+        if keys:
+            unit.attributes.append(AttributeDelete(entity, scope, keys, 0))
+    for owned in owned_by(entity, state):
+        unit.entities.append(EntityWrite(owned.type, owned.id, None))
+        cascade(owned, state, unit)
+
+
+def owned_by(entity: EntityId, state: State) -> Iterator[EntityId]:
+    """What belongs to an entity and to nothing else."""
+    for kind in OWNERS:
+        for id in state.owned(kind, entity.id):
+            yield EntityId(kind, id)
