@@ -22,6 +22,7 @@ VERBS = {
     "check": "validate the configuration; with --probe also what it points to",
     "fsck": "look over the data folder, and repair it on request",
     "sql": "ask the outbox and the history, read-only",
+    "rules": "try scripts; draw, trace, test and rehearse rule chains",
     "quarantine": "list, retry or export what was put aside",
     "sync": "ask the server for everything again",
     "resend": "send a device's history to the cloud again",

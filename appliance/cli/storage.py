@@ -13,7 +13,8 @@ from appliance.cli.house import House
 from appliance.config.loader import Settings
 from appliance.control import DistantStorage, connect
 from appliance.extension.hookspecs import Context, StorageSpec
-from appliance.extension.ports import Quarantined
+from appliance.extension.ports import Quarantined, Storage
+from appliance.extension.registry import Registry
 from appliance.kernel.clock import wall_clock_ms
 from appliance.kernel.data_dir import held
 from appliance.kernel.logs import LogWriter
@@ -45,6 +46,15 @@ def chosen_storage(arguments: argparse.Namespace, house: House) -> tuple[Setting
         ConfigError: the configuration is wrong, or there is no data folder yet.
     """
     settings, registry = house.load(arguments)
+    return settings, storage_of(settings, registry)
+
+
+def storage_of(settings: Settings, registry: Registry) -> StorageSpec:
+    """The storage that the settings choose.
+
+    Raises:
+        ConfigError: none is chosen, or there is no data folder yet.
+    """
     if settings.storage is None:
         raise ConfigError("no storage is plugged in", hint="see `appliance plugins`")
     if not settings.data_dir.is_dir():
@@ -52,7 +62,7 @@ def chosen_storage(arguments: argparse.Namespace, house: House) -> tuple[Setting
             f"there is no data folder {settings.data_dir}",
             hint="name it with --data-dir or APPLIANCE_DATA_DIR",
         )
-    return settings, registry.storages[settings.storage.name]
+    return registry.storages[settings.storage.name]
 
 
 def ask_storage(settings: Settings, spec: StorageSpec, ask: Callable[[Asked], Awaitable[T]]) -> T:
@@ -61,15 +71,11 @@ def ask_storage(settings: Settings, spec: StorageSpec, ask: Callable[[Asked], Aw
     Raises:
         Retryable: the folder is in use and its owner does not answer.
     """
-    assert settings.storage is not None  # chosen_storage has seen to it
-    warnings = LogWriter(sys.stderr, "console", "warning", wall_clock_ms).write
-    context = Context("edge", settings.data_dir, wall_clock_ms, warnings)
     try:
-        with held(settings.data_dir):
-            return trio.run(_ask, spec, settings.storage.config, context, ask)
+        return at_rest(settings, spec, ask)
     except Retryable as in_use:
         try:
-            return trio.run(_ask_owner, settings, ask)
+            return ask_running(settings, ask)
         except Retryable as silent:
             raise in_use from silent
 
@@ -84,13 +90,21 @@ def ask_running(settings: Settings, ask: Callable[[DistantStorage], Awaitable[T]
     return trio.run(connected)
 
 
-async def _ask_owner(settings: Settings, ask: Callable[[Asked], Awaitable[T]]) -> T:
-    async with connect(settings.data_dir) as storage:
-        return await ask(storage)
+def at_rest(settings: Settings, spec: StorageSpec, ask: Callable[[Storage], Awaitable[T]]) -> T:
+    """Open the storage of a folder that nobody uses; ask; close.
+
+    Raises:
+        Retryable: an appliance is using the folder.
+    """
+    assert settings.storage is not None  # storage_of has seen to it
+    warnings = LogWriter(sys.stderr, "console", "warning", wall_clock_ms).write
+    context = Context("edge", settings.data_dir, wall_clock_ms, warnings)
+    with held(settings.data_dir):
+        return trio.run(_ask, spec, settings.storage.config, context, ask)
 
 
 async def _ask(
-    spec: StorageSpec, config: Any, context: Context, ask: Callable[[Asked], Awaitable[T]]
+    spec: StorageSpec, config: Any, context: Context, ask: Callable[[Storage], Awaitable[T]]
 ) -> T:
     storage = spec.build(config, context)
     async with trio.open_nursery() as nursery:

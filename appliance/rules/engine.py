@@ -240,6 +240,10 @@ class RuleEngine:
                         return chain
         return None
 
+    def chains(self) -> list[CompiledChain]:
+        """All loaded chains."""
+        return list(self._chains.values())
+
     def nodes(self) -> list[CompiledNode]:
         """All nodes of all chains, for pages that show them."""
         return [node for chain in self._chains.values() for node in chain.nodes]

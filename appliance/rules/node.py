@@ -145,7 +145,8 @@ class NodeFactory(msgspec.Struct, Generic[C], frozen=True):
     build: makes the node, or raises ConfigError: then the node is "not started" and messages that
     reach it fail. version: the newest configurationVersion known; upgrade: turns the raw object
     of an older version (given with its number) into today's. note: what differs from the server,
-    for docs/rule-nodes.md.
+    for docs/rule-nodes.md. outside: the node speaks with other systems by itself, so that a
+    rehearsal (`appliance rules test`, `dry-run`) passes it over.
     """
 
     type: str
@@ -155,6 +156,7 @@ class NodeFactory(msgspec.Struct, Generic[C], frozen=True):
     version: int = 0
     upgrade: Callable[[dict[str, Any], int], dict[str, Any]] | None = None
     note: str = ""
+    outside: bool = False
 
     def make(self, raw: Mapping[str, Any], version: int, handle: NodeHandle) -> RuleNode:
         """Build a node from a chain's JSON. Raises ConfigError with what is wrong."""

@@ -8,6 +8,7 @@ server. Clients that know ThingsBoard's two fields do not see them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,16 @@ class TrialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     output: str | None
     error: str
     warnings: tuple[Warning_, ...] = ()
+
+
+def read_trial(text: str) -> Trial:
+    """A case as JSON text. Raises ValueError or msgspec.ValidationError."""
+    return msgspec.convert(json.loads(text), Trial)
+
+
+def answer_text(answer: TrialAnswer) -> str:
+    """The answer as JSON; a script may give half a character, so all but ASCII is escaped."""
+    return json.dumps(msgspec.to_builtins(answer), separators=(",", ":"))
 
 
 def try_script(trial: Trial) -> TrialAnswer:

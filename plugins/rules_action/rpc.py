@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from appliance.model.errors import Retryable
 from appliance.model.ids import new_uuid
 from appliance.model.message import Message
@@ -25,12 +27,38 @@ class RpcRequestConfig(NodeConfig, frozen=True, kw_only=True):
     timeout_in_seconds: int = 60
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """A request on its way, and the message that asked."""
+
+    request: RpcToDevice
+    message: Message
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Asked).decode
+
+
 class RpcRequest:
-    """rpc call request: the message ends here, the device's answer is a new one."""
+    """rpc call request: the message ends here, the device's answer is a new one.
+
+    The message is acknowledged before the answer comes, so the request is kept until then: after a
+    crash the device is asked again, at least once in all, and never after the request has expired.
+    Not so for a request that somebody made over an API (it has a `requestUUID`): he hears of a
+    timeout and may ask again, and a command must not come as a surprise.
+    """
 
     def __init__(self, config: RpcRequestConfig, node: NodeHandle) -> None:
         self._timeout_ms = config.timeout_in_seconds * 1000
         self._node = node
+
+    def start(self) -> None:
+        """Ask again what was on its way before a restart."""
+        for body in self._node.restored.values():
+            asked = _decode(body)
+            if asked.request.expires_ms <= self._node.clock():
+                self._done(asked, RpcOutcome(error="TIMEOUT"))
+            else:
+                self._ask(asked)
 
     def process(self, message: Message, ctx: Context) -> None:
         """Ask the device once this message is durable."""
@@ -42,10 +70,17 @@ class RpcRequest:
         for key in ("method", "params"):
             if key not in data:
                 raise NodeError(f"{key.capitalize()} is not present in the message!")
-        request = self._request(message, data, ctx.now())
+        asked = Asked(self._request(message, data, ctx.now()), message)
         ctx.ack(message)
-        done = partial(self._done, message)
-        ctx.after_commit(partial(ctx.services.rpc_to_device, request, done))
+        if _is_kept(message):
+            ctx.save_state(_name(asked), _encode(asked))
+        ctx.after_commit(partial(self._ask, asked))
+
+    def _ask(self, asked: Asked) -> None:
+        try:
+            self._node.services.rpc_to_device(asked.request, partial(self._done, asked))
+        except Retryable:
+            self._node.later(BUSY_MS, partial(self._ask, asked))
 
     def _request(self, message: Message, data: dict[str, Any], now: int) -> RpcToDevice:
         metadata = message.metadata
@@ -68,8 +103,12 @@ class RpcRequest:
             metadata=metadata,
         )
 
-    def _done(self, message: Message, outcome: RpcOutcome) -> None:
+    def _done(self, asked: Asked, outcome: RpcOutcome) -> None:
+        message = asked.message
+
         def tell(ctx: Context) -> None:
+            if _is_kept(message):
+                ctx.save_state(_name(asked), None)
             if outcome.error is None:
                 answer = derived(message, message.type, outcome.reply, message.metadata)
                 ctx.success(answer)
@@ -81,7 +120,15 @@ class RpcRequest:
         try:
             self._node.resume(tell)
         except Retryable:
-            self._node.later(BUSY_MS, partial(self._done, message, outcome))
+            self._node.later(BUSY_MS, partial(self._done, asked, outcome))
+
+
+def _is_kept(message: Message) -> bool:
+    return "requestUUID" not in message.metadata
+
+
+def _name(asked: Asked) -> str:
+    return str(asked.request.request_uuid)
 
 
 def _params(message: Message) -> Any:
@@ -179,7 +226,11 @@ def _uuid(text: str) -> UUID:
 
 RPC_NODES = (
     NodeFactory(
-        PACKAGE + "rpc.TbSendRPCRequestNode", "rpc call request", RpcRequestConfig, RpcRequest
+        PACKAGE + "rpc.TbSendRPCRequestNode",
+        "rpc call request",
+        RpcRequestConfig,
+        RpcRequest,
+        note="after a crash the device is asked again, unless the request came over an API",
     ),
     NodeFactory(PACKAGE + "rpc.TbSendRPCReplyNode", "rpc call reply", RpcReplyConfig, RpcReply),
     NodeFactory(

@@ -107,5 +107,6 @@ MQTT_NODES = (
         version=2,
         upgrade=_upgrade,
         note="connects when the first message comes, and again after a fault",
+        outside=True,
     ),
 )

@@ -137,5 +137,6 @@ REST_NODES = (
         version=3,
         upgrade=_upgrade,
         note="without a proxy of its own; the whole message has 20 s",
+        outside=True,
     ),
 )

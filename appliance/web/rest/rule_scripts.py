@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 import trio
+from starlette.responses import Response
 
-from appliance.rules.trial import Trial, try_script
+from appliance.rules.trial import Trial, answer_text, try_script
 from appliance.web.errors import ApiError
 from appliance.web.rest.call import Call, Table
 
@@ -28,4 +29,5 @@ async def test_script(call: Call) -> Any:
         trial = msgspec.convert({**given, "scriptLang": language}, Trial)
     except msgspec.ValidationError as error:
         raise ApiError(400, f"Bad script test: {error}") from None
-    return await trio.to_thread.run_sync(try_script, trial, limiter=_AT_ONCE)
+    answer = await trio.to_thread.run_sync(try_script, trial, limiter=_AT_ONCE)
+    return Response(answer_text(answer), media_type="application/json")

@@ -107,8 +107,16 @@ def test_division_by_zero_is_an_error(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("log(0)", "-inf"), ("10^400", "inf"), ("sqrt(-4)", "nan"), ("asin(2)", "nan"),
-     ("exp(1000)", "inf"), ("floor(10^400)", "inf"), ("(-8)^0.5", "nan"), ("sinh(-1000)", "-inf")],
+    [
+        ("log(0)", "-inf"),
+        ("10^400", "inf"),
+        ("sqrt(-4)", "nan"),
+        ("asin(2)", "nan"),
+        ("exp(1000)", "inf"),
+        ("floor(10^400)", "inf"),
+        ("(-8)^0.5", "nan"),
+        ("sinh(-1000)", "-inf"),
+    ],
 )  # fmt: skip - a table
 def test_other_numbers_are_as_java_computes_them(text: str, value: str) -> None:
     assert repr(Expression(text, []).evaluate({})) == value
