@@ -9,7 +9,8 @@ What the server assigns and we have must both be in a full sync: everything of `
 seen between the request and the completion is unassigned. Two things are never taken for that:
 what was created here and has not come down since (`Origin`), and anything at all when the tenant
 was not among what came, because then a partial sync answered (§4.1: a request during another sync
-is ignored) and the full one is still owed. Ids are noted as they arrive, applied or refused.
+is ignored) and the full one is asked for once more; a server that still shows no tenant has none
+to show, and is believed. Ids are noted as they arrive, applied or refused.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class FullSync:
         self._running = False
         self._seen: set[EntityId] = set()
         self._seen_tenant = False
+        self._without_tenant = 0
 
     def load(self, states: Mapping[str, bytes]) -> None:
         """Take over what storage kept."""
@@ -143,14 +145,17 @@ class FullSync:
 
     def complete(self) -> list[StateWrite]:
         """A sync has come to its end; what to keep. `owed` tells whether it was the full one."""
-        if self._running and self._seen_tenant:
-            self._owed = False
-            return [StateWrite(OWNER, "done", b"1")]
-        return []
+        if not self._running:
+            return []
+        self._without_tenant = 0 if self._seen_tenant else self._without_tenant + 1
+        if self._without_tenant == 1:
+            return []
+        self._owed = False
+        return [StateWrite(OWNER, "done", b"1")]
 
     def unassigned(self, state: State, origin: Origin) -> list[EntityId]:
         """After `complete`: what is here and the server does not assign to us any more."""
-        if not self._running or self._owed:
+        if not self._running or not self._seen_tenant:
             return []
         self._running = False
         here = (EntityId(kind, id) for kind in KINDS for id in state.ids(kind))

@@ -2,10 +2,11 @@
 
 DuckDB's log is never read: the file stands at its last checkpoint and the journal has everything
 since. It is the safer source, too: DuckDB does not notice when bytes inside its log's rows have
-changed (512 zeroed bytes opened without a word, as 64 wrong values). Damage to the file costs what the journal no longer has and cannot be read any
-more: a new file takes every readable stretch of the old tables, the last snapshot fills the gaps
-of the state, and the journal is applied again from its first living record. Old history behind
-that record is not copied, because the journal will bring it again; so nothing is there twice.
+changed (512 zeroed bytes opened without a word, as 64 wrong values). Damage to the file costs what
+the journal no longer has and cannot be read any more: a new file takes every readable stretch of
+the old tables, the last snapshot fills the gaps of the state, and the journal is applied again
+from its first living record. Old history behind that record is not copied, because the journal
+will bring it again; so nothing is there twice.
 """
 
 from __future__ import annotations

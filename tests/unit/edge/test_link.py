@@ -124,6 +124,11 @@ async def world(
         nursery.cancel_scope.cancel()
 
 
+def tenant() -> EntityUpdate:
+    body = {"id": EntityId("TENANT", TENANT).to_json(), "title": "Tenant"}
+    return EntityUpdate("tenantUpdate", UpdateKind.UPDATED, None, msgspec.json.encode(body).decode())
+
+
 def device(id: UUID, name: str = "Pump", kind: int = UpdateKind.CREATED) -> EntityUpdate:
     body = {"id": EntityId("DEVICE", id).to_json(), "name": name, "type": "default", "version": 3}
     return EntityUpdate("deviceUpdate", kind, id, msgspec.json.encode(body).decode())
@@ -216,7 +221,7 @@ async def test_the_first_sync_is_full_and_those_after_it_are_partial_even_after_
     disk = MemoryDisk()
     async with world(disk) as made:
         await made.connected()
-        await made.server.say(SyncCompleted())
+        await made.server.say(tenant(), SyncCompleted())
         made.wire.cut()
         await until(lambda: made.server.links == 2)
         await made.connected()
@@ -224,6 +229,15 @@ async def test_the_first_sync_is_full_and_those_after_it_are_partial_even_after_
     async with world(disk) as made:
         await made.connected()
         assert [request.full for request in made.server.of(SyncRequest)] == [False]
+
+
+async def test_a_server_that_shows_no_tenant_is_asked_once_more_and_then_believed() -> None:
+    async with world() as made:
+        await made.connected()
+        for _ in range(3):
+            await made.server.say(SyncCompleted())
+            await trio.testing.wait_all_tasks_blocked()
+        assert [request.full for request in made.server.of(SyncRequest)] == [True, True]
 
 
 async def test_a_full_sync_that_was_cut_is_full_again() -> None:
