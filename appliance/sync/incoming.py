@@ -218,9 +218,14 @@ def _attributes(
         )
         return
     applied.unit.attributes.append(AttributeWrite(item.entity, scope, ts, values))
-    applied.messages.append(_message("ATTRIBUTES_UPDATED", item.entity, values, metadata, ts))
+    stored = state.attributes(item.entity, scope)
+    repeated = {key for key, old in stored.items() if (old.ts, old.value) == (ts, values.get(key))}
+    news = {key: value for key, value in values.items() if key not in repeated}
+    if not news:
+        return  # written again, in case the first time was not durable, but told only once
+    applied.messages.append(_message("ATTRIBUTES_UPDATED", item.entity, news, metadata, ts))
     if scope is Scope.SHARED and item.entity.type == "DEVICE":
-        applied.notices.append(AttributeNotice(item.entity, values))
+        applied.notices.append(AttributeNotice(item.entity, news))
 
 
 def _newer(

@@ -97,24 +97,24 @@ def test_data_about_a_device_that_comes_in_the_same_batch_is_taken(state: State)
 
 
 @pytest.mark.parametrize(
-    ("stored_ts", "came_ts", "came", "wins"),
+    ("stored_ts", "came_ts", "came", "written", "told"),
     [
-        pytest.param(10, 11, "new", True, id="newer wins"),
-        pytest.param(10, 9, "new", False, id="older loses"),
-        pytest.param(10, 10, "new", False, id="equal time, another value: loses"),
-        pytest.param(10, 10, "old", True, id="the very same again is a repeat"),
-        pytest.param(10, None, "new", True, id="without a time it is now"),
+        pytest.param(10, 11, "new", True, True, id="newer wins"),
+        pytest.param(10, 9, "new", False, False, id="older loses"),
+        pytest.param(10, 10, "new", False, False, id="equal time, another value: loses"),
+        pytest.param(10, 10, "old", True, False, id="the very same again: a repeat, told once"),
+        pytest.param(10, None, "new", True, True, id="without a time it is now"),
     ],
 )
 def test_who_wins_an_attribute(
-    state: State, stored_ts: int, came_ts: int | None, came: str, wins: bool
+    state: State, stored_ts: int, came_ts: int | None, came: str, written: bool, told: bool
 ) -> None:
     write = AttributeWrite(DEVICE, Scope.SHARED, stored_ts, {"k": "old"})
     state.apply(Unit(attributes=[write]))
     applied = take(state, attributes({"k": came}, came_ts))
-    assert bool(applied.unit.attributes) is wins
-    assert bool(applied.notices) is wins
-    assert bool(applied.messages) is wins
+    assert bool(applied.unit.attributes) is written
+    assert bool(applied.notices) is told
+    assert bool(applied.messages) is told
 
 
 def test_only_the_keys_that_win_are_written(state: State) -> None:
