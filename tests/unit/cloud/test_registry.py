@@ -155,7 +155,8 @@ async def test_a_call_goes_down_in_the_priority_lane_and_its_answer_ends_it(stat
         await trio.testing.wait_all_tasks_blocked()
         (event,) = await storage.pending(str(edge), Lane.PRIORITY, None, 10, 1000)
         sent = rpc_from_json(device, msgspec.json.decode(event.event.body))
-        await calls.from_edge(RpcCall(device, sent.request_uuid, sent.request_id, response="7"))
+        answer = RpcCall(device, sent.request_uuid, sent.request_id, response="7")
+        await calls.from_edge(edge, answer)
     assert ends[0].response == "7"
     await ask()
     assert ends[1].error == "TIMEOUT"
