@@ -1,0 +1,192 @@
+"""Outbox events as items on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from appliance.model.ids import EntityId, new_uuid
+from appliance.model.telemetry import Scope
+from appliance.model.unit import Lane, OutboxEvent, StoredEvent
+from appliance.state.kinds import BY_NAME
+from appliance.sync.mapping import Mapper, rpc_from_json, rpc_to_json
+from appliance.sync.messages import (
+    Attributes,
+    AttributesDeleted,
+    EntityUpdate,
+    Item,
+    Request,
+    RpcCall,
+    SyncCompleted,
+    Telemetry,
+    UpdateKind,
+)
+from appliance.sync.wire import decode_attributes
+
+DEVICE = EntityId("DEVICE", new_uuid())
+PROFILE = new_uuid()
+
+
+class Shown:
+    """Bodies by kind and id."""
+
+    def __init__(self) -> None:
+        profile = {"entityType": "DEVICE_PROFILE", "id": str(PROFILE)}
+        self.bodies: dict[tuple[str, UUID], dict[str, Any]] = {
+            ("DEVICE", DEVICE.id): {"name": "Pump", "version": 4, "deviceProfileId": profile},
+            ("DEVICE_CREDENTIALS", DEVICE.id): {"credentialsId": "T"},
+            ("DEVICE_PROFILE", PROFILE): {"name": "default"},
+        }
+
+    def shown(self, kind: str, id: UUID) -> dict[str, Any] | None:
+        return self.bodies.get((kind, id))
+
+
+def items(action: str, body: Any = b"", kind: str = "DEVICE") -> list[Item]:
+    encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    event = OutboxEvent("cloud", Lane.ENTITY, kind, action, DEVICE, encoded)
+    return list(Mapper(Shown()).items(StoredEvent(1, 0, 0, event)))
+
+
+def fields(made: list[Item]) -> list[tuple[str, int | None]]:
+    return [(item.field, item.kind) for item in made if isinstance(item, EntityUpdate)]
+
+
+def test_telemetry_travels_as_it_was_encoded() -> None:
+    assert items("TIMESERIES_UPDATED", b"\x08\x05") == [Telemetry(DEVICE, (b"\x08\x05",))]
+
+
+@pytest.mark.parametrize(
+    ("action", "extra", "posted"),
+    [
+        ("ATTRIBUTES_UPDATED", {}, False),
+        ("ATTRIBUTES_UPDATED", {"isPostAttributes": True}, True),
+        ("POST_ATTRIBUTES", {}, True),
+    ],
+)
+def test_attributes(action: str, extra: dict[str, Any], posted: bool) -> None:
+    body = {"kv": {"a": 1, "none": None}, "scope": "SHARED_SCOPE", "ts": 7, **extra}
+    (item,) = items(action, body)
+    assert isinstance(item, Attributes)
+    assert (item.scope, item.ts, item.posted) == ("SHARED_SCOPE", 7, posted)
+    assert decode_attributes(item.values) == {"a": 1}
+
+
+def test_attributes_without_a_value_are_not_sent_since_nobody_would_answer() -> None:
+    assert items("ATTRIBUTES_UPDATED", {"kv": {"none": None}}) == []
+
+
+def test_deleted_attributes() -> None:
+    body = {"keys": ["a", "b"], "scope": "CLIENT_SCOPE"}
+    assert items("ATTRIBUTES_DELETED", body) == [
+        AttributesDeleted(DEVICE, "CLIENT_SCOPE", ("a", "b"), None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "requests"),
+    [
+        (
+            "ATTRIBUTES_REQUEST",
+            [("attributesRequest", Scope.SERVER), ("attributesRequest", Scope.SHARED)],
+        ),
+        ("RELATION_REQUEST", [("relationRequest", None)]),
+        ("CALCULATED_FIELD_REQUEST", [("calculatedFieldRequest", None)]),
+    ],
+)
+def test_requests(action: str, requests: list[tuple[str, Scope | None]]) -> None:
+    made = items(action)
+    assert [(i.field, i.scope) for i in made if isinstance(i, Request)] == requests
+
+
+def test_the_end_of_a_sync_has_no_body() -> None:
+    assert items("SYNC_COMPLETED", b"full") == [SyncCompleted()]
+
+
+@pytest.mark.parametrize(
+    ("action", "wanted"),
+    [
+        (
+            "ADDED",
+            [
+                ("deviceProfileUpdate", UpdateKind.CREATED),
+                ("deviceUpdate", UpdateKind.CREATED),
+                ("deviceCredentialsUpdate", None),
+            ],
+        ),
+        ("UPDATED", [("deviceUpdate", UpdateKind.UPDATED), ("deviceCredentialsUpdate", None)]),
+        ("DELETED", [("deviceUpdate", UpdateKind.DELETED)]),
+        ("UNASSIGNED_FROM_EDGE", [("deviceUpdate", UpdateKind.DELETED)]),
+        ("CREDENTIALS_UPDATED", [("deviceCredentialsUpdate", None)]),
+    ],
+)
+def test_a_device_travels_with_what_it_cannot_do_without(
+    action: str, wanted: list[tuple[str, int | None]]
+) -> None:
+    assert fields(items(action)) == wanted
+
+
+def test_the_version_goes_as_null_so_that_the_peer_overwrites() -> None:
+    (device, _credentials) = items("UPDATED")
+    assert isinstance(device, EntityUpdate)
+    assert msgspec.json.decode(device.body)["version"] is None
+
+
+def test_an_entity_that_is_gone_meanwhile_yields_nothing() -> None:
+    assert items("UPDATED", kind="ASSET") == []
+
+
+def test_what_cannot_be_read_again_comes_from_the_event() -> None:
+    body = {"id": DEVICE.to_json(), "type": "High"}
+    (item,) = items("ALARM_DELETE", body, kind="ALARM")
+    assert isinstance(item, EntityUpdate)
+    assert item.kind == UpdateKind.DELETED
+    assert msgspec.json.decode(item.body) == body
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "body"),
+    [
+        ("ATTRIBUTES_UPDATED", "DEVICE", b"{"),
+        ("ATTRIBUTES_UPDATED", "DEVICE", b"{}"),
+        ("ATTRIBUTES_DELETED", "DEVICE", b"[]"),
+        ("UPDATED", "NO_SUCH_KIND", b""),
+        ("RPC_CALL", "DEVICE", b'{"requestUUID": "?"}'),
+    ],
+)
+def test_a_body_that_is_not_what_its_action_promises_raises(
+    action: str, kind: str, body: bytes
+) -> None:
+    with pytest.raises((ValueError, LookupError, TypeError)):
+        items(action, body, kind)
+
+
+def test_a_call_survives_the_outbox() -> None:
+    full = RpcCall(
+        device_id=DEVICE.id,
+        request_uuid=new_uuid(),
+        request_id=3,
+        expires_ms=9,
+        oneway=True,
+        method="m",
+        params="{}",
+        persisted=True,
+        retries=2,
+        additional_info="{}",
+        service_id="s",
+        session_id="x",
+    )
+    for call in (full, RpcCall(DEVICE.id, None, 0, response="{}"), RpcCall(DEVICE.id, None, 0)):
+        assert rpc_from_json(DEVICE.id, msgspec.json.decode(rpc_to_json(call))) == call
+
+
+def test_every_kind_with_a_field_can_travel() -> None:
+    for kind in BY_NAME.values():
+        if kind.field:
+            body = b'{"x": 1}'
+            event = OutboxEvent("cloud", Lane.ENTITY, kind.name, "UPDATED", DEVICE, body)
+            (item,) = Mapper(Shown()).items(StoredEvent(1, 0, 0, event))
+            assert isinstance(item, EntityUpdate) and item.field == kind.field
