@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from appliance.fields.arguments_cell import checksum, kept_without, read_kept
+from appliance.fields.arguments_cell import kept_without, read_kept
 from appliance.fields.cell import Reason
 from appliance.fields.check import check_shape
 from appliance.fields.config import read_field
@@ -163,7 +163,7 @@ class Roster:
         else:
             kept = self._kept.pop(f"{field.id}/{entity.type}/{entity.id}", None)
             if kept is not None:
-                same = read_kept(kept).of == checksum(field)
+                same = read_kept(kept).of == field.checksum
                 because = Reason.RESTORED if same else Reason.CHANGED
         slot = Slot(key, field, loaded.cells(entity, self._clock(), kept))
         slot.because, slot.written = because, kept
