@@ -87,6 +87,10 @@ class Fields:
         self._index = self._roster.index
         self._loaded = False
 
+    def leave(self, types: Iterable[str]) -> None:
+        """Do not run fields of these types; before the start."""
+        self._roster.off = frozenset(types)
+
     # life ----------------------------------------------------------------------------------------
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Load every field, say started, then begin new cells until cancelled."""

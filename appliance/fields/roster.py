@@ -41,6 +41,8 @@ class Roster:
         self.fresh: dict[Key, Slot] = {}
         self.gone: list[str] = []
         self.changed = Wakeup()
+        self.off: frozenset[str] = frozenset()
+        """Types that are left to the cloud."""
         self._state = state
         self._clock = clock
         self._emit = emit
@@ -95,6 +97,8 @@ class Roster:
             old = self.index.fields.get(field.id)
             if old is not None and old.field == field:
                 return
+            if field.type in self.off:
+                raise ConfigError(f"fields of type {field.type} are left to the server")
             check_shape(field)
             cells = TYPES[field.type](field)
         except ConfigError as error:
