@@ -175,6 +175,12 @@ class CloudCommands:
         ]
         await self._commit(Unit(series=series))
 
+    async def delete_series(
+        self, entity: EntityId, keys: Sequence[str], start_ms: int, end_ms: int, actor: Principal
+    ) -> None:
+        """See Commands."""
+        await self._storage.delete_series(entity, keys, start_ms, end_ms)
+
     # --- requests -----------------------------------------------------------------------------
 
     async def call_device(self, device: UUID, command: RpcCommand) -> Any:

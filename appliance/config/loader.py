@@ -19,6 +19,7 @@ from appliance.config.fields import Secret, decode_hook
 from appliance.config.sections import (
     SECTIONS,
     CloudConfig,
+    FieldsConfig,
     LogConfig,
     PluginsConfig,
     UplinkConfig,
@@ -89,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path
     cloud: CloudConfig
     uplink: UplinkConfig
+    fields: FieldsConfig
     web: WebConfig
     log: LogConfig
     plugins: PluginsConfig

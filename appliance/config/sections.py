@@ -63,6 +63,25 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ack_timeout_ms: Milliseconds = 60_000
 
 
+class FieldsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Calculated fields and alarm rules; the edge runs them, as the server does on the same values.
+
+    off: types that are left to the server, for example ["ALARM", "GEOFENCING"].
+    """
+
+    off: list[
+        Literal[
+            "SIMPLE",
+            "SCRIPT",
+            "ALARM",
+            "GEOFENCING",
+            "PROPAGATION",
+            "RELATED_ENTITIES_AGGREGATION",
+            "ENTITY_AGGREGATION",
+        ]
+    ] = []
+
+
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The log, on standard error.
 
@@ -88,6 +107,7 @@ class PluginsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "cloud": CloudConfig,
     "uplink": UplinkConfig,
+    "fields": FieldsConfig,
     "web": WebConfig,
     "log": LogConfig,
     "plugins": PluginsConfig,

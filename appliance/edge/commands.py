@@ -8,6 +8,7 @@ Attributes and alarms go up by themselves, also where the chain has no push node
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
-from appliance.rules.ports import RpcOutcome
+from appliance.rules.ports import CalculationInput, RpcOutcome
 from appliance.state.kinds import BY_NAME, entity_id_of
 from appliance.state.store import State
 from appliance.sync.incoming import Applied, source_metadata
@@ -178,6 +179,18 @@ class EdgeCommands:
         told = [{"ts": each.ts, "values": each.values} for each in series]
         message = self._message("TIMESERIES_UPDATED", entity, {"timeseries": told}, actor)
         await self._processor.commit(Unit(series=series), [message])
+
+    async def delete_series(
+        self, entity: EntityId, keys: Sequence[str], start_ms: int, end_ms: int, actor: Principal
+    ) -> None:
+        """See Commands. Calculated fields hear of keys of which nothing is left."""
+        await self._storage.delete_series(entity, keys, start_ms, end_ms)
+        left = await self._storage.latest(entity, keys)
+        gone = tuple(key for key in keys if key not in left)
+        fields = self._services.fields
+        if gone and fields is not None:
+            change = CalculationInput(entity, None, self._clock(), {}, deleted=gone)
+            self._processor.submit(partial(fields.take, [change]))
 
     # --- requests -----------------------------------------------------------------------------
 

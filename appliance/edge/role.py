@@ -39,6 +39,7 @@ async def run_edge(
         kernel.clock,
         kernel.emit,
     )
+    edge.fields.leave(settings.fields.off)
     selectors = [
         selector
         for name, config in settings.process.items()

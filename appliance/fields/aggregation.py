@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from appliance.extension.ports import SeriesQuery
-from appliance.fields.arguments_cell import Kept, checksum, read_kept
+from appliance.fields.arguments_cell import Kept, read_kept
 from appliance.fields.cell import Cells, Change, Effect, Moment, Reason, Result
 from appliance.fields.config import Field, IntervalConfig, Metric
 from appliance.fields.intervals import bounds
@@ -191,7 +191,7 @@ class IntervalCell:
 
     def saved(self) -> bytes:
         """See Cell."""
-        kept = Kept(checksum(self._field), self._since_ms, memory=self._state)
+        kept = Kept(self._field.checksum, self._since_ms, memory=self._state)
         return encode_json(kept)
 
 

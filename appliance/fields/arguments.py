@@ -38,13 +38,17 @@ class Window:
 
     def take(self, ts: int, value: Value) -> None:
         """Add a point, in place of one with the same time."""
+        if not self.points or ts > self.points[-1][0]:
+            self.points.append((ts, as_double(value)))
+            return
         self.points = [point for point in self.points if point[0] != ts]
         insort(self.points, (ts, as_double(value)), key=lambda point: point[0])
 
     def trim(self, now_ms: int) -> None:
         """Forget what is too old or too much."""
-        start = self.start_ms(now_ms)
-        self.points = [point for point in self.points if point[0] >= start][-self._points_max :]
+        start, points = self.start_ms(now_ms), self.points
+        if len(points) > self._points_max or (points and points[0][0] < start):
+            self.points = [point for point in points if point[0] >= start][-self._points_max :]
 
     def start_ms(self, now_ms: int) -> int:
         """Where the window begins; a window without a length never forgets."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from zlib import crc32
 
 import msgspec
 
@@ -32,11 +31,6 @@ class Kept(msgspec.Struct):
     since_ms: int
     singles: dict[str, tuple[int, Any, bool]] = {}
     memory: Any = None
-
-
-def checksum(field: Field) -> int:
-    """Tells one configuration from another."""
-    return crc32(encode_json(field.raw))
 
 
 def read_kept(body: bytes) -> Kept:
@@ -210,7 +204,7 @@ class ArgumentsCell:
             name: (single.ts, single.value, single.is_default)
             for name, single in self.arguments.singles.items()
         }
-        kept = Kept(checksum(self.field), self.arguments.since_ms, singles, self.memory())
+        kept = Kept(self.field.checksum, self.arguments.since_ms, singles, self.memory())
         return encode_json(kept)
 
     def _restore(self, kept: Kept) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 from uuid import UUID
+from zlib import crc32
 
 import msgspec
 
@@ -16,6 +17,7 @@ from appliance.model.errors import ConfigError
 from appliance.model.ids import EntityId
 from appliance.rules.conditions import Hours
 from appliance.rules.node import NodeConfig
+from appliance.rules.values import encode_json
 
 ROLLING_POINTS_MAX = 1000
 """Points of one rolling argument (the tenant profile's maxDataPointsPerRollingArg)."""
@@ -328,6 +330,8 @@ class Field(msgspec.Struct, frozen=True):
     owner: EntityId
     config: AnyConfig
     raw: Any
+    checksum: int
+    """Tells one configuration from another after a restart."""
 
     @property
     def output(self) -> Output | None:
@@ -357,7 +361,8 @@ def read_field(body: dict[str, Any]) -> Field:
         if missing is not None:
             raise ConfigError(f"Validation error: {missing[1]} must not be null") from None
         raise ConfigError(f"bad configuration: {error}") from None
-    return Field(UUID(body["id"]["id"]), body.get("name") or "", type, owner, config, raw)
+    id, name = UUID(body["id"]["id"]), body.get("name") or ""
+    return Field(id, name, type, owner, config, raw, crc32(encode_json(raw)))
 
 
 def without_nulls(value: Any) -> Any:

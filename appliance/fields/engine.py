@@ -18,7 +18,6 @@ from uuid import UUID
 
 import trio
 
-from appliance.fields.arguments_cell import checksum, kept_without, read_kept
 from appliance.fields.cell import (
     AlarmChange,
     Answers,
@@ -31,23 +30,19 @@ from appliance.fields.cell import (
     RelationChange,
     Result,
 )
-from appliance.fields.check import check_shape
-from appliance.fields.config import Field, read_field
+from appliance.fields.config import Field
 from appliance.fields.events import (
     FieldBroke,
     FieldCalculated,
     FieldFailed,
-    FieldLoaded,
-    FieldRefused,
     FieldWaited,
 )
-from appliance.fields.index import Index, Key, Loaded, Slot, entities_of_owner
+from appliance.fields.index import Slot
 from appliance.fields.outcome import alarm_message, message_of, relate, save_at_once
-from appliance.fields.types import TYPES
+from appliance.fields.roster import Roster
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
-from appliance.kernel.wakeup import Wakeup
-from appliance.model.errors import ConfigError, Retryable
+from appliance.model.errors import Retryable
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import Value
@@ -62,9 +57,6 @@ from appliance.state.store import State
 STATE_OWNER = "fields"
 WAITING_MAX = 1_000
 """Changes kept for one cell that has not begun; reading its history takes milliseconds."""
-_AT = frozenset({"DEVICE", "ASSET", "CUSTOMER"})
-"""Kinds of entities that have cells."""
-
 T = TypeVar("T")
 Process = Callable[[Message, Work], Awaitable[None] | None]
 """The rule engine's `process`."""
@@ -91,14 +83,13 @@ class Fields:
         self._services = services
         self._process = process
         self._timers = timers
-        self._index = Index()
-        self._alarms: dict[UUID, Slot] = {}
-        self._kept: dict[str, bytes] = {}
-        self._fresh: dict[Key, Slot] = {}
-        self._gone: list[str] = []
-        self._relations_changed = False
+        self._roster = Roster(state, clock, emit, self._arm)
+        self._index = self._roster.index
         self._loaded = False
-        self._wakeup = Wakeup()
+
+    def leave(self, types: Iterable[str]) -> None:
+        """Do not run fields of these types; before the start."""
+        self._roster.off = frozenset(types)
 
     # life ----------------------------------------------------------------------------------------
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -112,33 +103,29 @@ class Fields:
             except Retryable as error:
                 await trio.sleep(error.retry_after_s)
             else:
-                await self._wakeup.wait()
+                await self._roster.changed.wait()
 
     async def load(self) -> None:
         """Take up what was before a restart, and follow the state from now on."""
-        self._kept = await self._history.load_states(STATE_OWNER)
-        for body in self._state.entities("CALCULATED_FIELD"):
-            self._load_field(body)
-        self._gone += self._kept
-        self._kept = {}
-        self._state.watch(self._note)
+        self._roster.load(await self._history.load_states(STATE_OWNER))
         self._loaded = True
 
     async def catch_up(self) -> None:
         """Begin the cells that are new. Raises Retryable when too many tasks wait."""
-        if self._relations_changed:
-            self._relations_changed = False
-            for slot in self._index.slots.values():
-                if self._index.follow(slot, self._state):
-                    self._renew(slot, Reason.CHANGED)
-        if self._gone:
-            gone = list(self._gone)
+        roster = self._roster
+        roster.follow_relations()
+        if roster.gone:
+            gone = list(roster.gone)
             self._services.submit(partial(_forget, gone))
-            self._gone = self._gone[len(gone) :]
-        while self._fresh:
-            key, slot = next(iter(self._fresh.items()))
-            await self._read_history(slot)
-            self._fresh.pop(key, None)
+            roster.gone = roster.gone[len(gone) :]
+        while roster.fresh:
+            key = next(iter(roster.fresh))
+            slot = roster.fresh.pop(key)
+            try:
+                await self._read_history(slot)
+            except BaseException:
+                roster.fresh.setdefault(key, slot)
+                raise
 
     async def _read_history(self, slot: Slot) -> None:
         latest = {
@@ -153,126 +140,6 @@ class Fields:
     def beginning(self) -> int:
         """How many cells wait for their history."""
         return sum(slot.waiting is not None for slot in self._index.slots.values())
-
-    # what is defined -----------------------------------------------------------------------------
-    def _note(self, kind: str, id: UUID, body: dict[str, Any] | None) -> None:
-        if kind == "CALCULATED_FIELD":
-            if body is None:
-                self._drop_field(id)
-            else:
-                self._load_field(body)
-        elif kind in _AT:
-            self._attach(EntityId(kind, id))
-        elif kind in ("RELATION", "TENANT"):
-            self._relations_changed = bool(self._index.slots)
-        elif kind == "ALARM" and id in self._alarms:
-            self._notice_alarm(id, body)
-        self._wakeup.set()
-
-    def _load_field(self, body: dict[str, Any]) -> None:
-        try:
-            field = read_field(body)
-            old = self._index.fields.get(field.id)
-            if old is not None and old.field == field:
-                return
-            check_shape(field)
-            cells = TYPES[field.type](field)
-        except ConfigError as error:
-            self._emit(FieldRefused(name=str(body.get("name")), reason=str(error)))
-            self._drop_field(UUID(body["id"]["id"]))
-            return
-        self._index.put_field(Loaded(field, cells))
-        entities = entities_of_owner(field.owner, self._state)
-        for slot in self._index.of_field(field.id):
-            if slot.entity not in entities:
-                self._drop(slot.key)
-        for entity in entities:
-            self._place(field.id, entity)
-        self._emit(FieldLoaded(name=field.name, type=field.type, entities=len(entities)))
-
-    def _drop_field(self, id: UUID) -> None:
-        self._index.drop_field(id)
-        for slot in self._index.of_field(id):
-            self._drop(slot.key)
-
-    def _attach(self, entity: EntityId) -> None:
-        """Give an entity that is new or has changed the cells that it should have."""
-        wanted = set()
-        if self._state.entity(entity.type, entity.id) is not None:
-            wanted = self._index.fields_at(entity, self._state)
-        for slot in self._index.at(entity):
-            if slot.field.id not in wanted:
-                self._drop(slot.key)
-            elif self._index.follow(slot, self._state):
-                self._renew(slot, Reason.CHANGED)
-        for id in wanted:
-            if (id, entity) not in self._index.slots:
-                self._place(id, entity)
-
-    def _place(self, id: UUID, entity: EntityId) -> None:
-        """Make a cell, from what it was before where it was already there."""
-        loaded = self._index.fields[id]
-        old = self._index.slots.get((id, entity))
-        slot = self._made(loaded, entity, old)
-        if old is not None and old.cancel is not None:
-            old.cancel()
-        self._index.put(slot, self._state)
-        alarm = getattr(slot.cell, "alarm_id", None)
-        if alarm is not None:
-            self._alarms[alarm] = slot
-        if self._wants_history(slot):
-            self._renew(slot, slot.because)
-        else:
-            self._arm(slot)
-
-    def _wants_history(self, slot: Slot) -> bool:
-        """Whether the cell must begin first; one that was restored may know everything."""
-        if slot.because is not Reason.RESTORED:
-            return True
-        cell, state = slot.cell, self._state
-        return bool(
-            cell.latest_wanted(state, slot.because)
-            or cell.queries(state, self._clock(), slot.because)
-        )
-
-    def _made(self, loaded: Loaded, entity: EntityId, old: Slot | None) -> Slot:
-        field, key = loaded.field, (loaded.field.id, entity)
-        kept, because = None, Reason.BEGIN
-        if old is not None:
-            kept, because = kept_without(old.cell.saved(), old.field, field), Reason.CHANGED
-        else:
-            kept = self._kept.pop(f"{field.id}/{entity.type}/{entity.id}", None)
-            if kept is not None:
-                same = read_kept(kept).of == checksum(field)
-                because = Reason.RESTORED if same else Reason.CHANGED
-        slot = Slot(key, field, loaded.cells(entity, self._clock(), kept))
-        slot.because, slot.written = because, kept
-        return slot
-
-    def _renew(self, slot: Slot, because: Reason) -> None:
-        """Let the cell begin, or begin again, once its history is read."""
-        slot.because = because
-        if slot.waiting is None:
-            slot.waiting = []
-        self._fresh[slot.key] = slot
-        self._wakeup.set()
-
-    def _drop(self, key: Key) -> None:
-        slot = self._index.drop(key)
-        self._fresh.pop(key, None)
-        if slot is not None:
-            if slot.cancel is not None:
-                slot.cancel()
-            self._alarms.pop(getattr(slot.cell, "alarm_id", None) or key[0], None)
-            self._gone.append(slot.name)
-
-    def _notice_alarm(self, id: UUID, body: dict[str, Any] | None) -> None:
-        """Somebody changed an alarm; its rules start over unless it was the cell itself."""
-        notice = getattr(self._alarms[id].cell, "notice_alarm", None)
-        if notice is not None:
-            notice(body)
-        if body is None or body.get("cleared"):
-            del self._alarms[id]
 
     # values --------------------------------------------------------------------------------------
     def calculate(self, values: CalculationInput, work: Work) -> None:
@@ -331,7 +198,7 @@ class Fields:
     ) -> None:
         """Start a cell with what history had and what came meanwhile."""
         waiting, slot.waiting = slot.waiting or [], None
-        if self._index.slots.get(slot.key) is not slot:
+        if not self._roster.is_current(slot):
             return
         moment = self._moment(slot.because, work, answers)
         changed: frozenset[str] = frozenset()
@@ -378,7 +245,7 @@ class Fields:
             self._deliver(slot.field, effect, moment, by, work)
         elif isinstance(effect, AlarmChange):
             store(work.unit, effect.alarm)
-            self._alarms[UUID(effect.alarm["id"]["id"])] = slot
+            self._roster.watch_alarm(UUID(effect.alarm["id"]["id"]), slot)
             told = alarm_message(slot.field, slot.entity, effect, moment.now_ms, by)
             work.follow_ups.append(told)
         elif isinstance(effect, RelationChange):
@@ -418,7 +285,7 @@ class Fields:
     # clock ---------------------------------------------------------------------------------------
     def _arm(self, slot: Slot) -> None:
         """Set the cell's timer, or take it away."""
-        if self._index.slots.get(slot.key) is not slot:
+        if not self._roster.is_current(slot):
             return
         now_ms = self._clock()
         due_ms = slot.cell.due_ms(now_ms)
@@ -442,7 +309,7 @@ class Fields:
         slot.cancel = self._timers.later(delay_ms, partial(self._ring, slot))
 
     async def _tick(self, slot: Slot, work: Work) -> None:
-        if self._index.slots.get(slot.key) is not slot or slot.waiting is not None:
+        if not self._roster.is_current(slot) or slot.waiting is not None:
             return
         queries = slot.cell.queries(self._state, self._clock(), Reason.CLOCK)
         try:

@@ -34,19 +34,21 @@ class Loaded:
 
 
 class Slot:
-    """A cell with its place. waiting: changes that came before it began; None once it has.
+    """A cell with its place.
 
-    because: why it waits to begin. written: what storage has of it. due_ms, cancel: its timer.
-    told: the error that people know of.
+    waiting: changes that came before it began; None once it has. because: why it waits to begin.
+    name, written: the key and the text of its state in storage. due_ms, cancel: its timer. told:
+    the error that people know of.
     """
 
     __slots__ = (
-        "because", "cancel", "cell", "due_ms", "field", "key", "sources", "told", "waiting",
+        "because", "cancel", "cell", "due_ms", "field", "key", "name", "sources", "told", "waiting",
         "written",
     )  # fmt: skip
 
     def __init__(self, key: Key, field: Field, cell: Cell) -> None:
         self.key = key
+        self.name = f"{key[0]}/{key[1].type}/{key[1].id}"
         self.field = field
         self.cell = cell
         self.sources: set[EntityId] = set()
@@ -61,11 +63,6 @@ class Slot:
     def entity(self) -> EntityId:
         """Where the cell is."""
         return self.key[1]
-
-    @property
-    def name(self) -> str:
-        """The key of its state."""
-        return f"{self.key[0]}/{self.key[1].type}/{self.key[1].id}"
 
 
 class Index:

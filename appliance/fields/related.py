@@ -14,7 +14,7 @@ import msgspec
 
 from appliance.extension.ports import SeriesQuery
 from appliance.fields.arguments import Arguments
-from appliance.fields.arguments_cell import ArgumentsCell, Kept, checksum, read_kept
+from appliance.fields.arguments_cell import ArgumentsCell, Kept, read_kept
 from appliance.fields.cell import Cells, Change, Effect, FieldError, Moment, Reason, Result
 from appliance.fields.config import Field, Metric, RelatedConfig
 from appliance.fields.metrics import aggregate
@@ -162,7 +162,7 @@ class RelatedCell:
 
     def saved(self) -> bytes:
         """See Cell."""
-        kept = Kept(checksum(self._field), self._since_ms, memory=self._state)
+        kept = Kept(self._field.checksum, self._since_ms, memory=self._state)
         return encode_json(kept)
 
 

@@ -74,9 +74,12 @@ def _statistic(name: str, compute: Callable[[list[float]], float]) -> None:
     def method(data: RollingArgument, ignore_nan: bool = True) -> float:
         if not data.points:
             raise TbelError("Rolling argument values are empty.")
-        values = [value for _, value in data.points if not (ignore_nan and math.isnan(value))]
-        if not values or any(math.isnan(value) for value in values):
-            return math.nan
+        values = [value for _, value in data.points]
+        if math.isnan(sum(values)):  # one is no number, or infinities of both signs
+            numbers = [value for value in values if not math.isnan(value)]
+            if not numbers or (len(numbers) < len(values) and not ignore_nan):
+                return math.nan
+            values = numbers
         return float(compute(values))
 
     java(ROLLING, f"double {name}()", f"double {name}(boolean)")(method)

@@ -79,6 +79,12 @@ class MemoryCommands:
         ]
         await self._commit(Unit(series=series))
 
+    async def delete_series(
+        self, entity: EntityId, keys: Sequence[str], start_ms: int, end_ms: int, actor: Principal
+    ) -> None:
+        """See `Commands`."""
+        await self._storage.delete_series(entity, keys, start_ms, end_ms)
+
     async def call_device(self, device: UUID, command: RpcCommand) -> Any:
         """See `Commands`."""
         if device not in self.devices:

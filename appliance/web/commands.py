@@ -87,6 +87,12 @@ class Commands(Protocol):
         """Store points: (epoch ms or None = now, values)."""
         ...
 
+    async def delete_series(
+        self, entity: EntityId, keys: Sequence[str], start_ms: int, end_ms: int, actor: Principal
+    ) -> None:
+        """Remove points with start_ms <= ts < end_ms."""
+        ...
+
     async def call_device(self, device: UUID, command: RpcCommand) -> Any:
         """Send a request; the device's answer (any JSON), None for a one-way request.
 

@@ -74,6 +74,12 @@ async def test_a_configuration_is_refused_where_a_server_refuses_it(raw: dict[st
         assert reason == case.said(raw["saved"]["message"])
 
 
+@pytest.mark.parametrize("reason", sorted(set(DIFFERENT.values())))
+def test_every_difference_is_told(reason: str) -> None:
+    page = (FIXTURES.parents[1] / "docs" / "compatibility.md").read_text()
+    assert f"- {reason}\n" in page
+
+
 def _print_rates() -> None:
     agree: Counter[str] = Counter()
     for raw in RUNS:

@@ -135,7 +135,7 @@ async def delete_series(call: Call) -> None:
         raise _plain(
             "When deleteAllDataForKeys is false, start and end timestamp values shouldn't be empty"
         )
-    await call.services.storage.delete_series(entity, keys, start_ms, end_ms)
+    await call.commands.delete_series(entity, keys, start_ms, end_ms, call.principal)
 
 
 # --- attributes --------------------------------------------------------------------------------

@@ -161,6 +161,16 @@ async def test_a_field_that_makes_no_sense_is_told_and_the_rest_runs(site: Site)
     assert refused == ["nonsense", "unknown"]
 
 
+async def test_a_type_can_be_left_to_the_server(site: Site) -> None:
+    site.bench.fields.leave(["SIMPLE"])
+    await site.start()
+    await site.field("double", "SIMPLE", simple("a*2", "o", "a"))
+
+    await site.send({"a": 1})
+
+    assert site.values("o") == []
+
+
 async def test_a_field_may_come_before_its_device(site: Site) -> None:
     await site.start()
     later = EntityId("DEVICE", site.bench.add_device("D2").id)
