@@ -88,6 +88,7 @@ class Outgoing:
         self.flights: dict[int, Flight] = {}
         self._again: list[Parcel] = []
         self._in_flight = dict.fromkeys(Lane, 0)
+        self._found_nothing: dict[Lane, tuple[int, int]] = {}
         self._paused_until_s = 0.0
         self._pauses_in_row = 0
         self._refusals_in_row = 0
@@ -132,12 +133,22 @@ class Outgoing:
             return parcel
         for lane in Lane:
             if self._in_flight[lane] < self._window(lane) and self._ripe(lane, now_s):
-                packer, limits = self.lanes[lane], self.limits
-                parcel = packer.take(limits.batch_size, limits.bytes_max, self.existence.blocks)
+                parcel = self._take(self.lanes[lane])
                 if parcel is not None:
-                    packer.since_s = now_s
+                    self.lanes[lane].since_s = now_s
                     return parcel
         return None
+
+    def _take(self, packer: LanePacker) -> Parcel | None:
+        """The lane's next parcel; looks only if something changed since it last found none."""
+        seen = (packer.changes, self.existence.changes)
+        if self._found_nothing.get(packer.lane) == seen:
+            return None
+        limits = self.limits
+        parcel = packer.take(limits.batch_size, limits.bytes_max, self.existence.blocks)
+        if parcel is None:
+            self._found_nothing[packer.lane] = seen
+        return parcel
 
     def _next_again(self, now_s: float) -> Parcel | None:
         """The first parcel that is due and follows nothing of the same entity still unanswered."""

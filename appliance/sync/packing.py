@@ -68,6 +68,8 @@ class LanePacker:
         self._groups: dict[Hashable, deque[StoredEvent]] = {}
         self._held: Counter[Hashable] = Counter()
         self._count = 0
+        self.changes = 0
+        """Grows whenever `take` might find something that it did not find before."""
         self.since_s = 0.0
         """Time of the last take, or of the first offer after the lane was empty."""
         self.read_to: tuple[int, int] | None = None
@@ -90,6 +92,7 @@ class LanePacker:
         for event in events:
             self._groups.setdefault(order_key(event), deque()).append(event)
         self._count += len(events)
+        self.changes += 1
         if events:
             self.read_to = events[-1].position
 
@@ -132,11 +135,13 @@ class LanePacker:
 
     def split_hold(self, parts: Iterable[Parcel]) -> None:
         """A held parcel became these: a group in more than one is held that often."""
+        self.changes += 1
         for parcel in parts:
             self._held.update(parcel.order_keys())
 
     def release(self, parcel: Parcel) -> None:
         """The parcel is answered: its groups may go on."""
+        self.changes += 1
         for key in parcel.order_keys():
             self._held[key] -= 1
             if self._held[key] <= 0:
@@ -165,10 +170,18 @@ class Existence:
     The lanes are read one by one, so data may be here before the entity that was committed ahead
     of it. `known` counts the ENTITY events that were offered and are not dealt with; as long as
     storage says that more are pending, data behind the last one offered wait.
+
+    During a full sync thousands of groups wait for entities, and looking through them for every
+    answer would cost more than the sync; so what stood in the way is remembered, and `changes`
+    grows only when some of it has gone.
     """
 
     def __init__(self) -> None:
         self.known = 0
+        self.changes = 0
+        self._in_the_way: set[UUID] = set()
+        self._waits_from: tuple[int, int] | None = None
+        self._all_in_the_way = False
         self._unanswered: Counter[UUID] = Counter()
         self._read_to: tuple[int, int] = BEFORE_ALL
         self._complete = False
@@ -179,10 +192,19 @@ class Existence:
         self._unanswered.update(e.event.entity.id for e in events if _makes(e))
         if events:
             self._read_to = events[-1].position
+            self._look_behind()
 
     def pending(self, count: int) -> None:
         """So many ENTITY events are pending in storage now, those in flight included."""
         self._complete = self.known >= count
+        self._look_behind()
+
+    def _look_behind(self) -> None:
+        """Whether what waited for events to be read need wait no more."""
+        first = self._waits_from
+        if first is not None and (self._complete or first <= self._read_to):
+            self._waits_from = None
+            self.changes += 1
 
     def answered(self, events: Sequence[StoredEvent]) -> None:
         """ENTITY events that the peer has, or that were put aside."""
@@ -191,7 +213,16 @@ class Existence:
             if _makes(event):
                 self._unanswered[event.event.entity.id] -= 1
                 if self._unanswered[event.event.entity.id] <= 0:
-                    del self._unanswered[event.event.entity.id]
+                    self._gone(event.event.entity.id)
+
+    def _gone(self, entity: UUID) -> None:
+        del self._unanswered[entity]
+        if entity in self._in_the_way:
+            self._in_the_way.discard(entity)
+            self.changes += 1
+        if self._all_in_the_way and not self._unanswered:
+            self._all_in_the_way = False
+            self.changes += 1
 
     def blocks(self, event: StoredEvent) -> bool:
         """Whether this event must wait. An alarm may be about any entity, so it waits for all."""
@@ -199,10 +230,16 @@ class Existence:
         if lane is Lane.ENTITY or (lane is Lane.PRIORITY and event.event.type != "ALARM"):
             return False
         if not self._complete and event.position > self._read_to:
+            first = self._waits_from
+            self._waits_from = event.position if first is None else min(first, event.position)
             return True
         if lane is Lane.PRIORITY:
-            return bool(self._unanswered)
-        return event.event.entity.id in self._unanswered
+            self._all_in_the_way = bool(self._unanswered)
+            return self._all_in_the_way
+        if event.event.entity.id in self._unanswered:
+            self._in_the_way.add(event.event.entity.id)
+            return True
+        return False
 
 
 def _makes(event: StoredEvent) -> bool:

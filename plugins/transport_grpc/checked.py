@@ -54,6 +54,29 @@ def _check(message_type: type[betterproto2.Message], body: bytes) -> None:
             _check(nested, value)
 
 
+def flat_fields(message_type: type[betterproto2.Message], body: bytes) -> dict[int, int | bytes]:
+    """Number -> last value, of a message without nested ones; unknown fields included.
+
+    Raises:
+        MalformedWire: the bytes are not that message.
+    """
+    declared = _declared(message_type)
+    found: dict[int, int | bytes] = {}
+    for number, kind, value, _raw in fields(body):
+        if number in declared and kind != declared[number][0]:
+            raise MalformedWire(f"{message_type.__name__}: field {number} has wire type {kind}")
+        found[number] = value
+    return found
+
+
+def field_numbers(message_type: type[betterproto2.Message]) -> tuple[dict[str, int], set[str]]:
+    """(name -> number, names of those with explicit presence), as generated."""
+    found = dataclasses.fields(typing.cast(Any, message_type))
+    metas = {field.name: betterproto2.FieldMetadata.get(field) for field in found}
+    numbers = {name: meta.number for name, meta in metas.items()}
+    return numbers, {name for name, meta in metas.items() if meta.optional}
+
+
 def field_names(message_type: type[betterproto2.Message]) -> frozenset[str]:
     """The names of a message's fields, as generated."""
     return frozenset(field.name for field in dataclasses.fields(typing.cast(Any, message_type)))
