@@ -94,9 +94,15 @@ def chain(generated_for: EntityId) -> dict[str, Any]:
         node("telemetry.TbMsgTimeseriesNode", "save"),
     ]
     links = [
-        (0, 1, "delay"), (1, 8, "Success"),
-        (0, 2, "deduplication"), (2, 3, "Success"), (3, 8, "Success"),
-        (0, 4, "rpc"), (4, 5, "Success"), (5, 6, "Failure"), (6, 8, "Success"),
+        (0, 1, "delay"),
+        (1, 8, "Success"),
+        (0, 2, "deduplication"),
+        (2, 3, "Success"),
+        (3, 8, "Success"),
+        (0, 4, "rpc"),
+        (4, 5, "Success"),
+        (5, 6, "Failure"),
+        (6, 8, "Success"),
         (7, 8, "Success"),
     ]  # fmt: skip - one way a line
     connections = [{"fromIndex": a, "toIndex": b, "type": label} for a, b, label in links]
