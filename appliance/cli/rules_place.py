@@ -65,11 +65,12 @@ class Place(msgspec.Struct, frozen=True):
             history = AsOf(history, lambda: made.now_ms)
         now_ms = self.now_ms if start_ms is None else start_ms
         made = Rehearsal(self.factories, state, history, now_ms, outside=self.outside)
-        made.load(default_root_chain())
         for id in state.ids("RULE_CHAIN"):
             metadata = state.entity("RULE_CHAIN_METADATA", id)
             if metadata is not None:
                 made.load((state.entity("RULE_CHAIN", id) or {}, metadata))
+        if made.engine.root_id is None:
+            made.load(default_root_chain())
         if self.file is not None and with_file:
             chain, metadata = self.file
             replaced = made.engine.chain(chain_id(self.file))

@@ -87,6 +87,7 @@ class Comparison:
     def count_message(self, device: EntityId) -> None:
         """A message of this device was run."""
         self._messages[device] += 1
+        self.tally(device, 0)
 
     def tally(self, device: EntityId, side: int) -> Tally:
         """The figures of a device; side: 0 before, 1 after."""

@@ -6,7 +6,8 @@
 
 The rules: a wrong configuration is a ConfigError; a message's data and metadata are never changed
 in place; whatever comes in, a node goes on or fails with an error made for people (NodeError or
-another error of ours), never with a stray exception; a stopped node leaves no timer behind.
+another error of ours), never with a stray exception; the same messages in the same order take the
+same labels; a stopped node leaves no timer behind.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from appliance.model.message import Message
 from appliance.model.telemetry import Scope
 from appliance.rules.compile import CompiledNode
 from appliance.rules.context import Context
+from appliance.rules.debug import DebugLog
 from appliance.rules.node import NodeError, NodeFactory, node_types
 from appliance.testing.rules import RuleBench
 
-CHAIN = "0e5d5a10-0000-11f0-8000-00000000000a"
 BODIES: tuple[Any, ...] = (
     {"temperature": 21.5, "s": "text", "o": {"a": [1, {"b": None}]}, "n": None, "": 1},
     {},
@@ -65,10 +66,20 @@ async def check_rule_node(
     """
     _check_bad_configuration(factory)
     bench = RuleBench(node_types(factory))
-    node = _load(bench, factory, configuration or {})
+    node = bench.load_node(factory, configuration)
     if node.refusal is not None:
         assert configuration is None, f"{factory.type} does not start: {node.refusal}"
         return
+    first = await _labels(bench, node)
+    again = RuleBench(node_types(factory))
+    second = await _labels(again, again.load_node(factory, configuration))
+    assert first == second, f"{factory.type}: the same messages took other labels"
+
+
+async def _labels(bench: RuleBench, node: CompiledNode) -> list[str | None]:
+    """Give the node messages of all kinds; the labels that they took, in order."""
+    type = node.spec.type
+    labels: list[str | None] = []
     device = bench.add_device("device", additionalInfo=None)
     bench.put_attributes(device, Scope.SERVER, {"a": 1})
     stray: list[str] = []
@@ -76,17 +87,19 @@ async def check_rule_node(
     for originator in (device, bench.tenant, EntityId("RULE_NODE", node.id)):
         for kind in TYPES:
             for body in BODIES:
-                await _give(bench, node, bench.message(kind, originator, body, dict(METADATA)))
-    assert not stray, f"{factory.type}: {stray[0]} ({len(stray)} in all)"
+                message = bench.message(kind, originator, body, dict(METADATA))
+                labels += await _give(bench, node, message)
+    assert not stray, f"{type}: {stray[0]} ({len(stray)} in all)"
     await bench.advance(120_000)
     bench.engine.remove_chain(node.chain_id)
-    assert bench.engine.timers.next_due_ms() is None, f"{factory.type} leaves a timer behind"
+    assert bench.engine.timers.next_due_ms() is None, f"{type} leaves a timer behind"
+    return labels
 
 
 def _check_bad_configuration(factory: NodeFactory[Any]) -> None:
     """Any value of a wrong kind is a ConfigError, or is ignored."""
     bench = RuleBench({})
-    handle = _load(bench, factory, {})
+    handle = bench.load_node(factory)
     names = [field.encode_name for field in _fields(factory.config)]
     for wrong in ({"no": "such"}, [{"no": "such"}], "no such", -1):
         for name in names:
@@ -100,23 +113,6 @@ def _check_bad_configuration(factory: NodeFactory[Any]) -> None:
 
 def _fields(config: type[Any]) -> tuple[Any, ...]:
     return msgspec.structs.fields(config)
-
-
-def _load(
-    bench: RuleBench, factory: NodeFactory[Any], configuration: Mapping[str, Any]
-) -> CompiledNode:
-    node = {
-        "id": {"entityType": "RULE_NODE", "id": "0e5d5a10-0000-11f0-8000-00000000000c"},
-        "type": factory.type,
-        "name": "node",
-        "configurationVersion": factory.version,
-        "configuration": dict(configuration),
-    }
-    bench.load(
-        {"id": {"entityType": "RULE_CHAIN", "id": CHAIN}, "name": "chain", "root": True},
-        {"firstNodeIndex": 0, "nodes": [node]},
-    )
-    return bench.engine.nodes()[0]
 
 
 def _watch(node: CompiledNode, stray: list[str]) -> None:
@@ -147,7 +143,9 @@ def _note(error: Exception, message: Message, stray: list[str]) -> None:
         stray.append(f"{type(error).__name__}: {error} for {message.type} {message.data!r}")
 
 
-async def _give(bench: RuleBench, node: CompiledNode, message: Message) -> None:
+async def _give(bench: RuleBench, node: CompiledNode, message: Message) -> list[str | None]:
     data, metadata = copy.deepcopy(message.data), dict(message.metadata)
+    node.debug = DebugLog({"allEnabled": True})
     await bench.run_at(node.id, message)
     assert (message.data, message.metadata) == (data, metadata), "a message was changed in place"
+    return [event.label for event in node.debug.events() if event.direction == "OUT"]

@@ -23,6 +23,8 @@ from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Series, Value
 from appliance.model.unit import EntityWrite, Unit
+from appliance.rules.compile import CompiledNode
+from appliance.rules.debug import DebugLog
 from appliance.rules.engine import RuleEngine
 from appliance.rules.node import NodeFactory
 from appliance.rules.ports import CalculationInput, RpcOutcome, RpcToDevice, Task
@@ -32,6 +34,9 @@ from appliance.state.store import State
 from appliance.testing.aggregation import select_points
 
 START_MS = 1_700_000_000_000
+CHAIN = "0e5d5a10-0000-11f0-8000-00000000000a"
+NODE = "0e5d5a10-0000-11f0-8000-00000000000c"
+"""Ids in `load_node`."""
 
 
 class BenchHistory:
@@ -188,6 +193,29 @@ class RuleBench:
     def load(self, chain: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         """Load a chain."""
         self.engine.load_chain(chain, metadata)
+
+    def load_node(
+        self, factory: NodeFactory[Any], configuration: Mapping[str, Any] | None = None
+    ) -> CompiledNode:
+        """Load a chain of this one node, in debug; see `outputs`."""
+        node = {
+            "id": {"entityType": "RULE_NODE", "id": NODE},
+            "type": factory.type,
+            "name": "node",
+            "configurationVersion": factory.version,
+            "configuration": dict(configuration or {}),
+            "debugSettings": {"allEnabled": True},
+        }
+        chain = {"id": {"entityType": "RULE_CHAIN", "id": CHAIN}, "name": "chain", "root": True}
+        self.load(chain, {"firstNodeIndex": 0, "nodes": [node]})
+        return self.engine.nodes()[0]
+
+    async def outputs(self, message: Message) -> list[tuple[str, Message]]:
+        """Run a message through the one node: (label, message) of each that left it."""
+        (node,) = self.engine.nodes()
+        node.debug = DebugLog({"allEnabled": True})
+        await self.run(message)
+        return [(event.label or "", event.message) for event in node.debug.events()[1:]]
 
     # what happens --------------------------------------------------------------------------------
     def message(

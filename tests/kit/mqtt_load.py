@@ -13,16 +13,24 @@ class Publisher(threading.Thread):
     """Publishes `{"ts": n, "values": {"n": n}}` for n = first, first + 1, … until `stop`.
 
     acked: numbers whose PUBACK came. A broken connection ends the thread quietly; what was sent
-    without a PUBACK counts as not accepted.
+    without a PUBACK counts as not accepted. pause_s: between bursts.
     """
 
     def __init__(
-        self, port: int, token: str, first: int, *, burst: int = 20, ts_of: Callable[[int], int]
+        self,
+        port: int,
+        token: str,
+        first: int,
+        *,
+        burst: int = 20,
+        pause_s: float = 0.0,
+        ts_of: Callable[[int], int],
     ) -> None:
         super().__init__(daemon=True)
         self._port = port
         self._token = token
         self._burst = burst
+        self._pause_s = pause_s
         self._ts_of = ts_of
         self.next = first
         self.acked: set[int] = set()
@@ -42,6 +50,7 @@ class Publisher(threading.Thread):
                     return
                 while not self._stopped.is_set():
                     self._publish_burst(stream)
+                    self._stopped.wait(self._pause_s)
         except OSError:
             return
 

@@ -303,7 +303,6 @@ def test_list_and_show_find_the_chains_of_the_folder(world: World) -> None:
     assert code == exits.DONE
     rows = [json.loads(line) for line in out.splitlines()]
     assert [(row["name"], row["root"], row["nodes"]) for row in rows] == [
-        ("Edge Root Rule Chain", "", 8),
         ("Warm", "root", 3),
     ]
     for asked in ([], ["Warm"], [CHAIN]):
@@ -343,6 +342,25 @@ def test_dry_run_compares_what_would_go_up(world: World) -> None:
     assert rows["pump"]["bytes_before"] == 2 * rows["pump"]["bytes_after"] > 0
     assert rows["all"]["events_after"] == 6
     assert world.disk.units[-1].series == series, "a rehearsal writes nothing"
+
+
+def test_a_chain_takes_the_place_of_the_one_with_its_id_else_of_the_root(world: World) -> None:
+    """A chain that is not the root one in the folder does not become it."""
+    other = {"entityType": "RULE_CHAIN", "id": "0e5d5a10-0000-11f0-8000-00000000000b"}
+    world.put("RULE_CHAIN", UUID(CHAIN), {"name": "Warm", "root": True})
+    world.put("RULE_CHAIN", UUID(other["id"]), {"name": "Other", "root": False})
+    for id in (CHAIN, other["id"]):
+        body = msgspec.json.encode({"ruleChainId": {**other, "id": id}, **WARM})
+        world.store(Unit(entities=[EntityWrite("RULE_CHAIN_METADATA", UUID(id), body)]))
+    pump = world.device("pump")
+    world.store(Unit(series=[Series(pump, wall_clock_ms() - 1000, {"t": 21})]))
+    nothing = {"nodes": [SAVE], "firstNodeIndex": 0}
+
+    for id, events_after in ((other["id"], 1), (str(new_uuid()), 0)):
+        file = world.file("c.json", {"ruleChainId": {**other, "id": id}, **nothing})
+        _, out, _ = world.in_folder("dry-run", file, "--json")
+        row = json.loads(out.splitlines()[0])
+        assert (row["events_before"], row["events_after"]) == (1, events_after)
 
 
 def test_dry_run_sees_history_as_it_was(world: World) -> None:
