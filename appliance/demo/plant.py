@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import msgspec
 import trio
@@ -80,6 +81,22 @@ class Book:
         return taken
 
 
+class Line(Protocol):
+    """A device's connection."""
+
+    async def send(self, body: bytes) -> None:
+        """Return when the edge acknowledged the message. Raises OSError when it broke."""
+        ...
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        ...
+
+
+Connect = Callable[[Device], Awaitable[Line]]
+"""Open a device's connection. Raises OSError."""
+
+
 class Machine:
     """One simulated device; it sends until `stop` is set and its last message acknowledged.
 
@@ -93,55 +110,86 @@ class Machine:
         self._clock = clock
         chance = random.Random(seed)
         self._signals = {key: Signal(*range, chance) for key, range in RANGES.items()}
+        self._line: Line | None = None
         self._last_ts = 0
 
     async def run(self, interval_s: float, delay_s: float, stop: trio.Event) -> None:
         """Send a message every interval_s, the first after delay_s."""
-        await trio.sleep(delay_s)
+        try:
+            await trio.sleep(delay_s)
+            await self._send_all(interval_s, stop)
+        finally:
+            await self._hang_up()
+
+    async def _send_all(self, interval_s: float, stop: trio.Event) -> None:
         due = trio.current_time()
-        send: Send | None = None
         while not stop.is_set():
             ts, values = self._measure()
             body = msgspec.json.encode({"ts": ts, "values": values})
             self.book.sent += 1
             began = trio.current_time()
-            while True:
-                try:
-                    send = send or await self._connect(self.device)
-                    await send(body)
-                    break
-                except OSError:
-                    send = None
-                    await trio.sleep(_AGAIN_S)
+            await self._deliver(body)
             self.book.note(ts, values, trio.current_time() - began)
             due = max(due + interval_s, trio.current_time() - interval_s)
             await trio.sleep_until(due)
+
+    async def _deliver(self, body: bytes) -> None:
+        while True:
+            try:
+                if self._line is None:
+                    self._line = await self._connect(self.device)
+                await self._line.send(body)
+                return
+            except OSError:
+                await self._hang_up()
+                await trio.sleep(_AGAIN_S)
+
+    async def _hang_up(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            await line.aclose()
 
     def _measure(self) -> tuple[int, dict[str, float]]:
         self._last_ts = max(self._last_ts + 1, self._clock())
         return self._last_ts, {key: signal.read() for key, signal in self._signals.items()}
 
 
-Send = Callable[[bytes], Awaitable[None]]
-"""Deliver one message; returns when the edge acknowledged it. Raises OSError."""
-Connect = Callable[[Device], Awaitable[Send]]
-"""Open a device's connection. Raises OSError."""
+class MqttLine:
+    """Publishes with QoS 1."""
+
+    def __init__(self, client: MqttDevice) -> None:
+        self._client = client
+
+    async def send(self, body: bytes) -> None:
+        """See Line."""
+        await self._client.publish(TELEMETRY, body)
+
+    async def aclose(self) -> None:
+        """See Line."""
+        await self._client.aclose()
+
+
+class HttpLine:
+    """Posts."""
+
+    def __init__(self, client: HttpClient, token: str) -> None:
+        self._client = client
+        self._path = f"/api/v1/{token}/telemetry"
+
+    async def send(self, body: bytes) -> None:
+        """See Line."""
+        await self._client.json("POST", self._path, msgspec.Raw(body))
+
+    async def aclose(self) -> None:
+        """See Line."""
+        await self._client.aclose()
 
 
 def over_mqtt(port: int) -> Connect:
-    """Devices that publish with QoS 1."""
+    """Devices that publish."""
 
-    async def connect(device: Device) -> Send:
-        client = await MqttDevice.connect(port, device.token)
-
-        async def send(body: bytes) -> None:
-            try:
-                await client.publish(TELEMETRY, body)
-            except OSError:
-                await client.aclose()
-                raise
-
-        return send
+    async def connect(device: Device) -> Line:
+        return MqttLine(await MqttDevice.connect(port, device.token))
 
     return connect
 
@@ -149,13 +197,8 @@ def over_mqtt(port: int) -> Connect:
 def over_http(port: int) -> Connect:
     """Devices that post."""
 
-    async def connect(device: Device) -> Send:
-        client = HttpClient(port)
-
-        async def send(body: bytes) -> None:
-            await client.json("POST", f"/api/v1/{device.token}/telemetry", msgspec.Raw(body))
-
-        return send
+    async def connect(device: Device) -> Line:
+        return HttpLine(HttpClient(port), device.token)
 
     return connect
 

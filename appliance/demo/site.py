@@ -89,7 +89,6 @@ class Role:
             self._wanted = False
             self._process.send_signal(how)
             await self._ended.wait()
-            await self.http.aclose()
 
     async def _run(self, *, task_status: trio.TaskStatus[trio.Process]) -> None:
         try:
@@ -105,6 +104,7 @@ class Role:
                     task_status=task_status,
                 )
         finally:
+            await self.http.aclose()
             self._ended.set()
         if self._wanted:
             last = self.log.read_text("utf-8", "replace").splitlines()[-12:]

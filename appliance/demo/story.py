@@ -66,10 +66,7 @@ class Story:
         """Play it; when not `once`, until SIGINT or SIGTERM. Raises Fatal when a role ends."""
         async with trio.open_nursery() as nursery:
             async with self._set(nursery) as plant:
-                if once:
-                    await self._round(ONCE)
-                else:
-                    await self._rounds(AGAIN)
+                await self._rounds(ONCE if once else AGAIN, once)
                 self._tell("Last messages", "The devices stop; what waits goes to the cloud.")
                 plant.stop.set()
             await self._check()
@@ -103,19 +100,25 @@ class Story:
 
     # --- chapters -----------------------------------------------------------------------------
 
-    async def _rounds(self, tempo: Tempo) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._again, tempo)
-                await anext(aiter(signals))
-                nursery.cancel_scope.cancel()
+    async def _rounds(self, tempo: Tempo, once: bool) -> None:
+        """Play rounds until asked to end; a line that is cut then is mended."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._listen, nursery.cancel_scope)
+            await self._round(tempo)
+            while not once:
+                await self._check()
+                await self._round(tempo)
+            nursery.cancel_scope.cancel()
         if not self._wire.whole:
             await self._mend()
 
-    async def _again(self, tempo: Tempo) -> None:
-        while True:
-            await self._round(tempo)
-            await self._check()
+    async def _listen(
+        self, rounds: trio.CancelScope, *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            await anext(aiter(signals))
+            rounds.cancel()
 
     async def _round(self, tempo: Tempo) -> None:
         await self._chapter(
@@ -147,20 +150,30 @@ class Story:
         self._tell("The line is back", "What was kept goes to the cloud, in order.")
         began = trio.current_time()
         self._wire.mend()
-        await poll(self._settled, DRAIN_S_MAX, 0.05)
+        await self._wait_delivered()
         self._drained_s = max(self._drained_s, trio.current_time() - began)
 
-    async def _settled(self) -> bool:
-        status = await self._site.edge.status()
-        return status["links"][0]["state"] == "connected" and not status["ledger"]["pending"]
+    async def _wait_delivered(self) -> None:
+        """Return when the cloud has all that the edge took before this call; more keeps coming."""
+        asked_ms = wall_clock_ms()
+
+        async def delivered() -> bool:
+            status = await self._site.edge.status()
+            age_s = max(
+                (lane["oldest_age_s"] for lane in status["lanes"] if lane["pending"]), default=0
+            )
+            return bool(status["now_ms"] - age_s * 1000 > asked_ms)
+
+        await poll(delivered, DRAIN_S_MAX, 0.05)
 
     async def _check(self) -> None:
         """Compare all that was acknowledged so far with what the cloud has."""
         assert self._plant is not None
         self._tell("Counting", "Every acknowledged value is looked up in the cloud.")
-        books = self._plant.settle()
-        await poll(self._settled, DRAIN_S_MAX, 0.02)
-        self._verdict += await audit(self._site.cloud.http, books)
+        with trio.CancelScope(shield=True):  # what is taken out of the books must be counted
+            books = self._plant.settle()
+            await self._wait_delivered()
+            self._verdict += await audit(self._site.cloud.http, books)
 
     async def _chapter(self, seconds: float, title: str, text: str) -> None:
         self._chapter_ends_s = trio.current_time() + seconds
