@@ -28,7 +28,7 @@ from appliance.web.door import Door
 from appliance.web.pages import routes
 from appliance.web.rest.call import DebugEvents, Services
 from appliance.web.rest.cloud_events import CloudEvents
-from appliance.web.status import LinkStatus, LiveStatus, RecentErrors
+from appliance.web.status import LinkStatus, LiveStatus, PluginStatus, RecentErrors
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -65,6 +65,7 @@ class Frame(msgspec.Struct, frozen=True):
             links=links,
             components=self.kernel.board.lines,
             errors=self.errors,
+            plugins=plugin_statuses(self.registry),
         )
         access = Access(view, self.storage, self.kernel.clock)
         services = Services(
@@ -119,6 +120,13 @@ class Frame(msgspec.Struct, frozen=True):
             on_ready=lambda: self.registry.tell_ready(self.context),
             on_stopping=lambda: self.registry.tell_stopping(self.context),
         )
+
+
+def plugin_statuses(registry: Registry) -> list[PluginStatus]:
+    """What is plugged in, and what was left out and why."""
+    found = [PluginStatus(p.name, p.origin, p.version, p.offers) for p in registry.plugins]
+    left_out = [PluginStatus(f.name, f.origin, error=f.reason) for f in registry.failures]
+    return found + left_out
 
 
 def make_frame(role: str, settings: Settings, registry: Registry, kernel: Kernel) -> Frame:

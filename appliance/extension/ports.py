@@ -67,6 +67,8 @@ class LaneDepth(msgspec.Struct, frozen=True):
     """Events given up by policy, by reason (retention by age or size); normally empty."""
     accepted: int
     """Events ever committed: accepted = acknowledged + pending + quarantined + sum(dropped)."""
+    cursor: int = 0
+    """Sequence up to which every event is dealt with; 0 before the first."""
 
 
 class Quarantined(msgspec.Struct, frozen=True):

@@ -52,6 +52,7 @@ class LaneStatus(msgspec.Struct, frozen=True):
     """One lane of one outbox. Rates over the last minute.
 
     drain_s: time until it is empty at these rates; 0 when empty, None when it grows or stands.
+    cursor: sequence up to which every event is dealt with.
     """
 
     outbox: str
@@ -66,6 +67,7 @@ class LaneStatus(msgspec.Struct, frozen=True):
     in_per_s: float
     out_per_s: float
     drain_s: float | None
+    cursor: int = 0
 
 
 class StorageStatus(msgspec.Struct, frozen=True):
@@ -114,6 +116,16 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     pid: int
 
 
+class PluginStatus(msgspec.Struct, frozen=True):
+    """One plugin. origin: "built-in", or where it came from. error: why it was left out."""
+
+    name: str
+    origin: str
+    version: str = ""
+    offers: tuple[str, ...] = ()
+    error: str = ""
+
+
 class Status(msgspec.Struct, frozen=True):
     """Everything, at one moment. name: of this edge; empty before the first connect."""
 
@@ -127,6 +139,7 @@ class Status(msgspec.Struct, frozen=True):
     components: list[ComponentStatus]
     errors: list[ErrorLine]
     process: ProcessStatus
+    plugins: list[PluginStatus] = []
 
 
 class StatusSource(Protocol):
@@ -210,6 +223,7 @@ def lane_status(
         in_per_s=in_per_s,
         out_per_s=out_per_s,
         drain_s=drain_s(depth.pending, in_per_s, out_per_s),
+        cursor=depth.cursor,
     )
 
 
@@ -249,6 +263,7 @@ class LiveStatus:
         links: Callable[[], Sequence[LinkStatus]],
         components: Callable[[], Sequence[ComponentStatus]],
         errors: RecentErrors,
+        plugins: Sequence[PluginStatus] = (),
     ) -> None:
         self._role = role
         self._storage = storage
@@ -257,6 +272,7 @@ class LiveStatus:
         self._links = links
         self._components = components
         self._errors = errors
+        self._plugins = list(plugins)
         self._started_ms = clock()
         self._meters: dict[tuple[str, Lane], RateMeter] = {}
         self._disk_meter = RateMeter()
@@ -278,6 +294,7 @@ class LiveStatus:
             components=list(self._components()),
             errors=self._errors.lines(),
             process=process_status(self._started_ms),
+            plugins=self._plugins,
         )
 
     def _lane(self, outbox: str, lane: Lane, now_ms: int) -> LaneStatus:

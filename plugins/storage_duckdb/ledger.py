@@ -213,6 +213,7 @@ def depth_of(lane: LaneLedger, oldest_ms: int | None) -> LaneDepth:
         quarantined=figures.quarantined,
         dropped=dict(figures.dropped),
         accepted=figures.accepted - figures.released,
+        cursor=figures.cursor[0],
     )
 
 
