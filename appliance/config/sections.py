@@ -52,7 +52,8 @@ class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     window: most messages on the way without an acknowledgement.
     retry_interval_ms: wait before an unanswered or refused message is sent again.
     max_retries: after so many tries a refused event is put into quarantine.
-    ack_timeout_ms: a message not answered within it is sent again.
+    ack_timeout_ms: a message not answered within it counts as refused if later ones were answered;
+    where none is, the link is made anew.
     """
 
     batch_size: Count = 100

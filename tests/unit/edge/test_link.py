@@ -126,9 +126,8 @@ async def world(
 
 def tenant() -> EntityUpdate:
     body = {"id": EntityId("TENANT", TENANT).to_json(), "title": "Tenant"}
-    return EntityUpdate(
-        "tenantUpdate", UpdateKind.UPDATED, None, msgspec.json.encode(body).decode()
-    )
+    text = msgspec.json.encode(body).decode()
+    return EntityUpdate("tenantUpdate", UpdateKind.UPDATED, None, text)
 
 
 def device(id: UUID, name: str = "Pump", kind: int = UpdateKind.CREATED) -> EntityUpdate:
