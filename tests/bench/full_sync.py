@@ -80,7 +80,9 @@ def main() -> None:
             print(f"{devices} devices: up {up_s:.1f} s, synchronised {synced_s:.1f} s, "
                   f"follow-ups answered {quiet_s:.1f} s")  # fmt: skip
             for name, process in (("cloud", house.cloud), ("edge", house.edge)):
-                print(f"{name}: at most {peak_mb(process.pid):.0f} MB")
+                port = house.http if name == "edge" else house.cloud_http
+                cpu_s = house.status(port)["process"]["cpu_s"]
+                print(f"{name}: {cpu_s:.1f} s of CPU, at most {peak_mb(process.pid):.0f} MB")
         finally:
             house.edge.stop()
             house.cloud.stop()
