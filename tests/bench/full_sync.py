@@ -68,6 +68,7 @@ def main() -> None:
         trio.run(give_attributes, house)
         house.cloud.start()
         wait_for(lambda: answers(house, house.cloud_http), 60, "the cloud")
+        print(f"cloud before the edge came: at most {peak_mb(house.cloud.pid):.0f} MB")
         started = time.monotonic()
         house.edge.start()
         try:
