@@ -7,7 +7,7 @@ import trio
 
 from appliance.cloud.calls import Calls
 from appliance.cloud.commands import CloudCommands
-from appliance.cloud.registry import Edges
+from appliance.cloud.registry import CloudType, Edges
 from appliance.cloud.service import EdgeService
 from appliance.cloud.tenant import new_tenant
 from appliance.extension.ports import Storage, Transport
@@ -55,10 +55,11 @@ def assemble_cloud(
     limits: OutgoingLimits,
     clock: Clock,
     emit: Emit,
+    cloud_type: CloudType = "CE",
 ) -> Cloud:
     """Build a cloud over a storage and a transport."""
     state = State()
-    edges = Edges(state)
+    edges = Edges(state, cloud_type)
     calls = Calls(storage, state, clock)
     limits = msgspec.structs.replace(limits, entity_window=ENTITY_WINDOW)
     service = EdgeService(transport, storage, state, edges, calls, limits, clock, emit)

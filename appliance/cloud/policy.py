@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from appliance.cloud.groups import into_group, out_of_groups
 from appliance.cloud.registry import ASSIGNABLE, Edges, contains, event_for
 from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId
@@ -85,6 +86,8 @@ class CloudPolicy:
                 return known
         if known is None and kind.name in ASSIGNABLE:
             self._own(entity, applied)
+            if self._edges.cloud_type == "PE":
+                into_group(self._state, self._edge, entity, applied.unit)
         return body
 
     def remove(self, kind: Kind, id: UUID, body: dict[str, Any] | None, applied: Applied) -> None:
@@ -95,6 +98,7 @@ class CloudPolicy:
         if kind.name in ASSIGNABLE:
             relation = relation_key(contains(self._edge, entity))
             applied.unit.entities.append(EntityWrite("RELATION", relation, None))
+            out_of_groups(self._state, entity, applied.unit)
             return
         applied.unit.entities.append(EntityWrite(kind.name, id, None))
         cascade(entity, self._state, applied.unit)

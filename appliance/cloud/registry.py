@@ -6,7 +6,7 @@ Assignment is the relation `Contains` of group EDGE from the edge to the entity 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -28,11 +28,16 @@ TENANT_WIDE = frozenset(
 """Kinds that every edge of the tenant has (§7.1)."""
 
 
+CloudType = Literal["CE", "PE"]
+"""Which server we play; a real edge of the other edition ends itself (§11.27)."""
+
+
 class Edges:
     """Reads and changes edges and assignments; changes are returned as units."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, cloud_type: CloudType = "CE") -> None:
         self._state = state
+        self.cloud_type: CloudType = cloud_type
 
     def by_routing_key(self, routing_key: str) -> dict[str, Any] | None:
         """The edge with that key."""

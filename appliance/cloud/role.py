@@ -28,7 +28,14 @@ async def run_cloud(
         retries_max=uplink.max_retries,
         answer_timeout_s=uplink.ack_timeout_ms / 1000,
     )
-    cloud = assemble_cloud(frame.storage, frame.transport, limits, kernel.clock, kernel.emit)
+    cloud = assemble_cloud(
+        frame.storage,
+        frame.transport,
+        limits,
+        kernel.clock,
+        kernel.emit,
+        settings.cloud_role.type,
+    )
     access = frame.show(
         cloud.state, cloud.commands, name=lambda: "cloud", links=lambda: link_statuses(cloud)
     )

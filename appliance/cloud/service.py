@@ -27,13 +27,16 @@ CONNECT_S = 30.0
 class ShownToEdge:
     """Entities as one edge shall see them (sync.mapping.Bodies)."""
 
-    def __init__(self, state: State, edge: UUID) -> None:
+    def __init__(self, state: State, edges: Edges, edge: UUID) -> None:
         self._state = state
+        self._edges = edges
         self._edge = edge
 
     def shown(self, kind: str, id: UUID) -> dict[str, Any] | None:
         """See Bodies: a chain is root if it is *this* edge's root (§8.4)."""
         body = self._state.entity(kind, id)
+        if body is not None and kind == "EDGE":
+            return {**body, "cloudType": self._edges.cloud_type}
         if body is not None and kind == "RULE_CHAIN":
             edge = self._state.entity("EDGE", self._edge) or {}
             root = edge.get("rootRuleChainId") or {}
@@ -108,7 +111,7 @@ class EdgeService:
     def _sender(self, edge: UUID) -> Sender:
         """One for all sessions of an edge: it remembers what broke their links."""
         if edge not in self._senders:
-            itemize = Mapper(ShownToEdge(self._state, edge)).items
+            itemize = Mapper(ShownToEdge(self._state, self._edges, edge)).items
             sender = Sender(self._storage, str(edge), itemize, self._limits, self._emit)
             self._senders[edge] = sender
         return self._senders[edge]

@@ -124,6 +124,7 @@ class EdgeSession:
         self.outbox = str(edge)
         self._storage = storage
         self._state = state
+        self._edges = edges
         self._plan = plan
         self._calls = calls
         self._sender = sender
@@ -183,7 +184,7 @@ class EdgeSession:
         """What the edge is told about itself (§2.3)."""
         body = self._state.entity("EDGE", self.edge)
         assert body is not None
-        return edge_configuration(self.edge, body)
+        return edge_configuration(self.edge, {**body, "cloudType": self._edges.cloud_type})
 
     # --- receiving ----------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from appliance.config.fields import Secret, decode_hook
 from appliance.config.sections import (
     SECTIONS,
     CloudConfig,
+    CloudRoleConfig,
     FieldsConfig,
     LogConfig,
     PluginsConfig,
@@ -89,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: Path
     cloud: CloudConfig
+    cloud_role: CloudRoleConfig
     uplink: UplinkConfig
     fields: FieldsConfig
     web: WebConfig

@@ -44,6 +44,16 @@ class CloudConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise ValueError("routing_key and secret belong together; one of them is missing")
 
 
+class CloudRoleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `appliance cloud` plays.
+
+    type: the edition that edges are told. With PE, what an edge makes goes into the group
+    `[Edge] <name of edge> All`, and there users who are no administrators may make devices too.
+    """
+
+    type: Literal["CE", "PE"] = "CE"
+
+
 class UplinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How events travel from the outbox to the peer.
 
@@ -107,6 +117,7 @@ class PluginsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "cloud": CloudConfig,
+    "cloud_role": CloudRoleConfig,
     "uplink": UplinkConfig,
     "fields": FieldsConfig,
     "web": WebConfig,

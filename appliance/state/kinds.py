@@ -169,6 +169,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("AI_MODEL", "aiModelUpdate", _own),
     Kind("API_KEY", "apiKeyUpdate", _own, ""),
     Kind("EDGE", "", _own, used=True),
+    Kind("ENTITY_GROUP", "", _own, used=True),
 )
 
 OWNERS = {

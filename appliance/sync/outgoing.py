@@ -34,6 +34,10 @@ SICK_AFTER = 12
 """More than the seven refusals that splitting one pack of 100 down to its bad event can cost."""
 PATIENCE_DOUBLINGS_MAX = 10
 """A thousandfold patience: eight hours at the default interval and number of tries."""
+CROWD = 500
+LOOK_EVERY_S = 0.1
+"""With more events than that waiting for entities, as in a full sync, what one acknowledgement set
+free is looked for this often only: a look goes through all of them."""
 PRIORITY_WINDOW = 16
 """RPC answers and alarms in flight: sixteen people rarely press at once."""
 
@@ -88,7 +92,7 @@ class Outgoing:
         self.flights: dict[int, Flight] = {}
         self._again: list[Parcel] = []
         self._in_flight = dict.fromkeys(Lane, 0)
-        self._found_nothing: dict[Lane, tuple[int, int]] = {}
+        self._found_nothing: dict[Lane, tuple[int, int, float]] = {}
         self._paused_until_s = 0.0
         self._pauses_in_row = 0
         self._refusals_in_row = 0
@@ -133,21 +137,23 @@ class Outgoing:
             return parcel
         for lane in Lane:
             if self._in_flight[lane] < self._window(lane) and self._ripe(lane, now_s):
-                parcel = self._take(self.lanes[lane])
+                parcel = self._take(self.lanes[lane], now_s)
                 if parcel is not None:
                     self.lanes[lane].since_s = now_s
                     return parcel
         return None
 
-    def _take(self, packer: LanePacker) -> Parcel | None:
+    def _take(self, packer: LanePacker, now_s: float) -> Parcel | None:
         """The lane's next parcel; looks only if something changed since it last found none."""
-        seen = (packer.changes, self.existence.changes)
-        if self._found_nothing.get(packer.lane) == seen:
+        changes, gone = packer.changes, self.existence.changes
+        before, gone_before, looked_s = self._found_nothing.get(packer.lane, (-1, -1, -math.inf))
+        crowded = packer.waiting > CROWD and now_s - looked_s < LOOK_EVERY_S
+        if changes == before and (crowded or gone == gone_before):
             return None
         limits = self.limits
         parcel = packer.take(limits.batch_size, limits.bytes_max, self.existence.blocks)
         if parcel is None:
-            self._found_nothing[packer.lane] = seen
+            self._found_nothing[packer.lane] = changes, gone, now_s
         return parcel
 
     def _next_again(self, now_s: float) -> Parcel | None:

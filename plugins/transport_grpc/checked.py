@@ -77,11 +77,6 @@ def field_numbers(message_type: type[betterproto2.Message]) -> tuple[dict[str, i
     return numbers, {name for name, meta in metas.items() if meta.optional}
 
 
-def field_names(message_type: type[betterproto2.Message]) -> frozenset[str]:
-    """The names of a message's fields, as generated."""
-    return frozenset(field.name for field in dataclasses.fields(typing.cast(Any, message_type)))
-
-
 @functools.cache
 def _declared(
     message_type: type[betterproto2.Message],

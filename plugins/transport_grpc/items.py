@@ -39,7 +39,7 @@ from appliance.sync.protobuf import (
     text,
 )
 from appliance.sync.wire import entity_data, entity_head, telemetry_entries
-from plugins.transport_grpc.checked import field_names, field_numbers, flat_fields, parse
+from plugins.transport_grpc.checked import field_numbers, flat_fields, parse
 from plugins.transport_grpc.generated import edge as proto
 
 
@@ -172,26 +172,28 @@ def request(field: str, message_type: type[betterproto2.Message], entity_type: s
     Args:
         entity_type: of the requests that do not say it themselves.
     """
-    declared = field_names(message_type)
-    (id_name,) = (name.removesuffix("_msb") for name in declared if name.endswith("_msb"))
-    has_type, has_scope = "entity_type" in declared, "scope" in declared
+    numbers, _ = field_numbers(message_type)
+    (id_name,) = (name.removesuffix("_msb") for name in numbers if name.endswith("_msb"))
+    high, low = numbers[f"{id_name}_msb"], numbers[f"{id_name}_lsb"]
+    type_, scope = numbers.get("entity_type", 0), numbers.get("scope", 0)
 
     def encode(item: Request) -> bytes:
-        values: dict[str, Any] = dict(_halves(item.entity.id, id_name))
-        if has_type:
-            values["entity_type"] = item.entity.type
-        if has_scope and item.scope is not None:
-            values["scope"] = item.scope.value
-        return bytes(message_type(**values))
+        halves = uuid_halves(item.entity.id)
+        parts = [number_field(high, halves[0]), number_field(low, halves[1])]
+        if type_:
+            parts.append(delimited(type_, item.entity.type.encode()))
+        if scope and item.scope is not None:
+            parts.append(delimited(scope, item.scope.value.encode()))
+        return b"".join(parts)
 
     def decode(body: bytes) -> Request | None:
-        message: Any = parse(message_type, body)
-        uuid = _uuid(message, id_name)
-        scope = message.scope if has_scope else ""
-        if uuid is None or (scope and scope not in _SCOPES):
+        found = flat_fields(message_type, body)
+        uuid = uuid_from_halves(_number(found, high), _number(found, low))
+        asked = _strict_text(found.get(scope, b"")) if scope else ""
+        if uuid is None or (asked and asked not in _SCOPES):
             return None
-        entity = EntityId(message.entity_type if has_type else entity_type, uuid)
-        return Request(field, entity, Scope(scope) if scope else None)
+        kind = _strict_text(found.get(type_, b"")) if type_ else entity_type
+        return Request(field, EntityId(kind, uuid), Scope(asked) if asked else None)
 
     return Shape(encode, decode)
 

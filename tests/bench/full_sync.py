@@ -68,6 +68,7 @@ def main() -> None:
         trio.run(give_attributes, house)
         house.cloud.start()
         wait_for(lambda: answers(house, house.cloud_http), 60, "the cloud")
+        print(f"cloud before the edge came: at most {peak_mb(house.cloud.pid):.0f} MB")
         started = time.monotonic()
         house.edge.start()
         try:
@@ -80,7 +81,9 @@ def main() -> None:
             print(f"{devices} devices: up {up_s:.1f} s, synchronised {synced_s:.1f} s, "
                   f"follow-ups answered {quiet_s:.1f} s")  # fmt: skip
             for name, process in (("cloud", house.cloud), ("edge", house.edge)):
-                print(f"{name}: at most {peak_mb(process.pid):.0f} MB")
+                port = house.http if name == "edge" else house.cloud_http
+                cpu_s = house.status(port)["process"]["cpu_s"]
+                print(f"{name}: {cpu_s:.1f} s of CPU, at most {peak_mb(process.pid):.0f} MB")
         finally:
             house.edge.stop()
             house.cloud.stop()

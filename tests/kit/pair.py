@@ -10,6 +10,7 @@ from uuid import UUID
 import trio
 
 from appliance.cloud.assembly import Cloud, assemble_cloud
+from appliance.cloud.registry import CloudType
 from appliance.edge.assembly import Edge, assemble_edge
 from appliance.edge.link import LinkSettings
 from appliance.extension.ports import Storage, Transport
@@ -99,9 +100,10 @@ async def running_cloud(
     *,
     limits: OutgoingLimits = QUICK,
     emit: Callable[[Event], None] = ignore,
+    cloud_type: CloudType = "CE",
 ) -> AsyncIterator[Cloud]:
     """A cloud with one edge registered, from start to stop."""
-    cloud = assemble_cloud(storage, transport, limits, wall_clock_ms, emit)
+    cloud = assemble_cloud(storage, transport, limits, wall_clock_ms, emit, cloud_type)
     async with trio.open_nursery() as nursery:
         await nursery.start(cloud.keeper.run)
         if cloud.edges.by_routing_key(KEY) is None:
@@ -117,11 +119,13 @@ async def running_pair(
     cloud_store: Storage,
     edge_transport: Transport,
     cloud_transport: Transport,
+    *,
+    cloud_type: CloudType = "CE",
     **options: Any,
 ) -> AsyncIterator[Pair]:
     """Both, connected and synchronised for the first time."""
     async with (
-        running_cloud(cloud_store, cloud_transport) as cloud,
+        running_cloud(cloud_store, cloud_transport, cloud_type=cloud_type) as cloud,
         running_edge(edge_store, edge_transport, **options) as edge,
     ):
         await until(lambda: edge.link.status.last_sync_ms is not None)

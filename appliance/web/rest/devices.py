@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from appliance.access.users import TENANT_ADMIN
 from appliance.state.view import StateView
 from appliance.web.commands import Change
 from appliance.web.errors import ApiError, not_found, uuid_of
-from appliance.web.rest.call import ADMIN, USERS, Call, Table
+from appliance.web.rest.call import ADMIN, NO_PERMISSION, USERS, Call, Table
 from appliance.web.rest.shapes import device_credentials, profile_for
 
 table = Table()
@@ -35,6 +36,8 @@ async def save_device_with_credentials(call: Call) -> Any:
 
 async def _save(call: Call, given: dict[str, Any], credentials: dict[str, Any] | None) -> Any:
     id, body, new = call.compose("DEVICE", given)
+    if new and not _may_create(call):
+        raise ApiError(403, NO_PERMISSION)
     profile, made = profile_for(call.view, "DEVICE", body)
     body |= {"deviceProfileId": profile["id"], "type": profile["name"]}
     changes = [Change("DEVICE", id, body, "ADDED" if new else "UPDATED")]
@@ -50,6 +53,13 @@ async def _save(call: Call, given: dict[str, Any], credentials: dict[str, Any] |
         changes.append(Change("DEVICE_CREDENTIALS", id, secret, action))
     await call.commands.change(changes, call.principal)
     return body
+
+
+def _may_create(call: Call) -> bool:
+    """On an edge of a CE server administrators only; of a PE server all who may write devices."""
+    if call.services.role != "edge" or call.principal.authority == TENANT_ADMIN:
+        return True
+    return any(edge.get("cloudType") == "PE" for edge in call.view.entities("EDGE"))
 
 
 @table.on("GET", "/api/device/{id}/credentials", roles=USERS)

@@ -125,9 +125,17 @@ async def test_a_customers_user_sees_only_what_is_the_customers() -> None:
 
 async def test_what_a_customers_user_makes_is_the_customers() -> None:
     _, user = customer_site()
+    user.site.put("EDGE", new_uuid(), {"name": "E", "cloudType": "PE"})
     id = await user.new_device("made", customerId={"entityType": "CUSTOMER", "id": NOWHERE})
     status, device = await user.ask("GET", f"/api/device/{id}")
     assert (status, device["customerId"]["id"]) == (200, str(CUSTOMER))
+
+
+async def test_on_an_edge_of_a_ce_server_only_administrators_make_devices() -> None:
+    admin, user = customer_site()
+    admin.site.put("EDGE", new_uuid(), {"name": "E", "cloudType": "CE"})
+    assert (await user.ask("POST", "/api/device", {"name": "made"}))[0] == 403
+    assert await admin.new_device("made")
 
 
 def _alarm(device: str, **more: Any) -> dict[str, Any]:
