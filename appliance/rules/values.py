@@ -82,8 +82,13 @@ def telemetry_of(
     """
     data = message.data
     ts = message.effective_ts if default_ts is None else default_ts
-    entries = [_entry(item, ts) for item in (data if isinstance(data, list) else (data,))]
-    if not any(values for _, values in entries):
+    if isinstance(data, list):
+        entries = [_entry(item, ts) for item in data]
+        is_empty = not any(values for _, values in entries)
+    else:
+        entries = [_entry(data, ts)]
+        is_empty = not entries[0][1]
+    if is_empty:
         raise NodeError(f"Msg body is empty: {json_text(data)}")
     return entries
 

@@ -65,6 +65,11 @@ CATALOGUE = {
     "drain_ack_p99_ms": Figure("  … live device waits, p99", "ms"),
     "drain_end_p99_ms": Figure("  … live device to cloud, p99", "ms"),
     "kept_bytes": Figure("disk a datapoint, acknowledged", "B", 10),
+    "rules_default_us": Figure("default chain, a telemetry message", "µs", 15),
+    "rules_tbel_filter_us": Figure("TBEL filter node", "µs", 10),
+    "rules_js_filter_us": Figure("JavaScript filter node", "µs", 20),
+    "rules_tbel_chains_mb": Figure("300 chains of 10 TBEL filters", "MB", 50),
+    "rules_js_chains_mb": Figure("300 chains of 10 JavaScript filters", "MB", 50),
     "binary_mb": Figure("executable", "MB", 90),
 }
 
