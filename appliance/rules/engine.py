@@ -260,7 +260,8 @@ class RuleEngine:
             log.clear(start_ms, end_ms)
 
     def _debug_log(self, node_id: UUID) -> DebugLog | None:
-        return next((node.debug for node in self.nodes() if node.id == node_id), None)
+        logs = (node.debug for node in self.nodes() if node.id == node_id)
+        return next((log for log in logs if log is not None), None)
 
     # messages ------------------------------------------------------------------------------------
     def process(self, message: Message, work: Work) -> Awaitable[None] | None:
