@@ -46,9 +46,16 @@ class TrialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     warnings: tuple[Warning_, ...] = ()
 
 
+def trial_of(given: Any) -> Trial:
+    """A case of parsed JSON; null is as good as absent. Raises msgspec.ValidationError."""
+    if isinstance(given, dict):
+        given = {key: value for key, value in given.items() if value is not None}
+    return msgspec.convert(given, Trial)
+
+
 def read_trial(text: str) -> Trial:
-    """A case as JSON text. Raises ValueError or msgspec.ValidationError."""
-    return msgspec.convert(json.loads(text), Trial)
+    """A case of JSON text. Raises ValueError or msgspec.ValidationError."""
+    return trial_of(json.loads(text))
 
 
 def answer_text(answer: TrialAnswer) -> str:

@@ -8,7 +8,7 @@ import msgspec
 import trio
 from starlette.responses import Response
 
-from appliance.rules.trial import Trial, answer_text, try_script
+from appliance.rules.trial import answer_text, trial_of, try_script
 from appliance.web.errors import ApiError
 from appliance.web.rest.call import Call, Table
 
@@ -24,9 +24,8 @@ async def test_script(call: Call) -> Any:
     language = call.query("scriptLang") or "JS"
     if language not in _LANGUAGES:
         raise ApiError(400, f"No script language {language}")
-    given = {key: value for key, value in call.json_object().items() if value is not None}
     try:
-        trial = msgspec.convert({**given, "scriptLang": language}, Trial)
+        trial = trial_of({**call.json_object(), "scriptLang": language})
     except msgspec.ValidationError as error:
         raise ApiError(400, f"Bad script test: {error}") from None
     answer = await trio.to_thread.run_sync(try_script, trial, limiter=_AT_ONCE)

@@ -124,7 +124,7 @@ WARM = {
 
 
 def test_eval_answers_each_line_with_a_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    case = {"msg": '{"t":21}', "metadata": {}, "msgType": "T"}
+    case = {"msg": '{"t":21}', "metadata": None, "msgType": "T"}
     lines = [
         {**case, "script": "return msg.t > 20;", "scriptLang": "TBEL", "scriptType": "filter"},
         {**case, "script": "return msg;", "scriptLang": "JS", "scriptType": "json"},
