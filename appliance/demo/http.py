@@ -26,19 +26,27 @@ class HttpClient:
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """Send a request: (status, body of the answer).
 
-        Raises OSError when there is no answer. A request whose connection broke is not repeated:
-        whether that is right, the caller knows.
+        Raises OSError when there is no answer. A GET on a connection that the server has closed
+        meanwhile is repeated; whether another request may be, the caller knows.
         """
         async with self._turn:
-            try:
-                with trio.fail_after(ANSWER_S_MAX):
-                    return await self._ask(method, path, body)
-            except (OSError, ValueError, trio.BrokenResourceError, trio.TooSlowError) as error:
-                await self._hang_up()
-                raise OSError(f"{method} {path}: {error}") from error
-            except trio.Cancelled:
-                await self._hang_up()  # an answer on its way would be taken for the next one's
-                raise
+            if method == "GET" and self._stream is not None:
+                try:
+                    return await self._ask_once(method, path, body)
+                except OSError:
+                    pass  # the server may close what is idle at any time
+            return await self._ask_once(method, path, body)
+
+    async def _ask_once(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        try:
+            with trio.fail_after(ANSWER_S_MAX):
+                return await self._ask(method, path, body)
+        except (OSError, ValueError, trio.BrokenResourceError, trio.TooSlowError) as error:
+            await self._hang_up()
+            raise OSError(f"{method} {path}: {error}") from error
+        except trio.Cancelled:
+            await self._hang_up()  # an answer on its way would be taken for the next one's
+            raise
 
     async def json(self, method: str, path: str, body: Any = None) -> Any:
         """Like `ask`, in JSON. Raises OSError for every status but 2xx."""

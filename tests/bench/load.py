@@ -31,6 +31,8 @@ from appliance.demo.plant import RANGES, Signal
 OUTSTANDING_MAX = 20_000
 POOL = 400
 """Different bodies of each device."""
+LATE_S_MAX = 0.5
+"""So much later than planned the last messages may be sent."""
 PATIENCE_S = 60.0
 """Time for the last acknowledgements."""
 
@@ -178,12 +180,14 @@ class Generator:
         self.latencies = array("d")
 
     def run(self, seconds: float) -> None:
-        """Send for so long, then wait for the last acknowledgements."""
+        """Send for so long, then wait for the last acknowledgements.
+
+        What is not sent by then, because the appliance takes less, is not sent at all.
+        """
         start = time.perf_counter()
         epoch_ms = time.time() * 1000
         total = int(self._rate * seconds)
-        while self.sent < total:
-            now = time.perf_counter()
+        while self.sent < total and (now := time.perf_counter()) < start + seconds + LATE_S_MAX:
             self._send_due(start, epoch_ms, now, total)
             next_due = start + self.sent / self._rate
             self._receive(max(0.0, min(next_due - time.perf_counter(), 0.05)))

@@ -73,7 +73,9 @@ def run(names: list[str], size: Size, times: int) -> list[Figures]:
             began = time.monotonic()
             found = trio.run(SCENARIOS[name], size)
             print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
-            figures |= {key: value for key, value in found.items() if key in CATALOGUE}
+            found = {key: value for key, value in found.items() if key in CATALOGUE}
+            print("  " + ", ".join(f"{k} {v:.4g}" for k, v in found.items()), file=sys.stderr)
+            figures |= found
         rounds.append(figures)
     return rounds
 
