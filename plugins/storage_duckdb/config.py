@@ -30,7 +30,7 @@ class DuckdbStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     sql_timeout_s, sql_rows_max: of `appliance sql`.
     """
 
-    segment_bytes: Annotated[int, msgspec.Meta(ge=1 << 16, le=1 << 30)] = 16 << 20
+    segment_bytes: Annotated[int, msgspec.Meta(ge=1 << 16, le=1 << 30)] = 4 << 20
     backlog_bytes_max: _Bytes = 16 << 20
     free_bytes_min: _Bytes = 64 << 20
     ring_bytes_max: _Bytes = 4 << 20
