@@ -42,11 +42,16 @@ class Role:
     """One process of the site: `appliance cloud` or `appliance run`.
 
     http: asks its HTTP port. Started and stopped any number of times; its data stays.
+
+    Args:
+        verb: of the command line. config: its TOML file. port: of its HTTP.
+        last: the component that starts last; only when it runs, everything does.
     """
 
-    def __init__(self, verb: str, config: Path, port: int) -> None:
+    def __init__(self, verb: str, config: Path, port: int, last: str) -> None:
         self.http = HttpClient(port)
         self.port = port
+        self._last = last
         self.log = config.with_suffix(".log")
         self._command = [*executable(), verb, "--config", str(config)]
         self._process: trio.Process | None = None
@@ -65,15 +70,15 @@ class Role:
         self._process = await nursery.start(self._run)
 
     async def wait_ready(self) -> None:
-        """Return when it says that it is ready. Raises trio.TooSlowError."""
+        """Return when all of it runs. Raises trio.TooSlowError."""
         await poll(self._ready, START_S_MAX, 0.02)
 
     async def _ready(self) -> bool:
         try:
-            status, _ = await self.http.ask("GET", "/readyz")
+            components = (await self.status())["components"]
         except OSError:
             return False
-        return status == 200
+        return any(c["name"] == self._last and c["state"] == "running" for c in components)
 
     async def status(self) -> dict[str, Any]:
         """Its `/status`. Raises OSError."""
@@ -126,8 +131,8 @@ class Site:
     def __init__(self, folder: Path, settings: Mapping[str, Sequence[str]] = {}) -> None:
         self.folder = folder
         self.mqtt_port, self.rpc_port, edge_port, cloud_port = free_ports(4)
-        self.cloud = Role("cloud", folder / "cloud.toml", cloud_port)
-        self.edge = Role("run", folder / "edge.toml", edge_port)
+        self.cloud = Role("cloud", folder / "cloud.toml", cloud_port, "calls")
+        self.edge = Role("run", folder / "edge.toml", edge_port, "mqtt")
         self._settings = settings
 
     def configure(self, uplink_port: int | None = None) -> None:
