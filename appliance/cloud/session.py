@@ -25,7 +25,7 @@ from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Series, Value
 from appliance.model.unit import Lane, Unit
-from appliance.state.kinds import entity_id_of, id_of
+from appliance.state.kinds import id_of
 from appliance.state.store import State
 from appliance.sync.incoming import Applied, digest
 from appliance.sync.mapping import edge_configuration
@@ -240,11 +240,11 @@ class EdgeSession:
             applied.unit.series += [Series(entity, ts, values) for ts, values in points]
         for message in applied.messages:
             self._store_posted(message, applied.unit)
-        self._last_word(applied.unit)
+        self._last_word(applied.unit, applied.merged)
         for request in applied.requests:
             applied.unit.events.extend(self._plan.answer(self.edge, request))
 
-    def _last_word(self, unit: Unit) -> None:
+    def _last_word(self, unit: Unit, merged: Sequence[EntityId]) -> None:
         """Where both sides spoke of an entity at once, say how it is now.
 
         Else each would keep what the other said. What still waits here needs no such care: it is
@@ -252,19 +252,11 @@ class EdgeSession:
         """
         for write in list(unit.entities):
             entity = EntityId(write.kind, write.id)
-            if write.kind in SENT_BY_EDGES and self._sender.is_flying(entity):
+            spoken = write.kind in SENT_BY_EDGES and self._sender.is_flying(entity)
+            if spoken or entity in merged:
                 lane = Lane.PRIORITY if write.kind == "ALARM" else Lane.ENTITY
                 action = "DELETED" if write.body is None else "UPDATED"
                 unit.events.append(event_for(self.edge, entity, action, lane=lane))
-            if write.kind == "RELATION" and write.body is None:
-                self._unassigned(write.id, unit)
-
-    def _unassigned(self, relation: UUID, unit: Unit) -> None:
-        body = self._state.entity("RELATION", relation) or {}
-        entity = entity_id_of(body.get("to"))
-        assigned = entity is not None and body.get("typeGroup") == "EDGE"
-        if entity is not None and assigned and self._sender.is_flying(entity):
-            unit.events.append(event_for(self.edge, entity, "UNASSIGNED_FROM_EDGE"))
 
     def _store_posted(self, message: Message, unit: Unit) -> None:
         if message.type == "POST_ATTRIBUTES_REQUEST":

@@ -335,7 +335,7 @@ async def life(steps: list[tuple[Any, ...]]) -> None:
 
 
 @settings(
-    max_examples=20,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     database=None,
