@@ -145,7 +145,7 @@ class CloudCommands:
         self, entity: EntityId, scope: Scope, values: dict[str, Value], actor: Principal
     ) -> None:
         """See Commands."""
-        now_ms = self._clock()
+        now_ms = self._state.next_ms(entity, scope, values, self._clock())
         unit = Unit(attributes=[AttributeWrite(entity, scope, now_ms, values)])
         for edge in self._edges.edges_with(entity):
             unit.events.append(attributes_updated(edge, entity, scope, now_ms, values))
@@ -155,7 +155,7 @@ class CloudCommands:
         self, entity: EntityId, scope: Scope, keys: Sequence[str], actor: Principal
     ) -> None:
         """See Commands."""
-        now_ms = self._clock()
+        now_ms = self._state.next_ms(entity, scope, keys, self._clock())
         unit = Unit(attributes=[AttributeDelete(entity, scope, tuple(keys), now_ms)])
         for edge in self._edges.edges_with(entity):
             unit.events.append(attributes_deleted(edge, entity, scope, now_ms, list(keys)))

@@ -99,6 +99,8 @@ class CloudPolicy:
             relation = relation_key(contains(self._edge, entity))
             applied.unit.entities.append(EntityWrite("RELATION", relation, None))
             out_of_groups(self._state, entity, applied.unit)
+            # What was on its way down, or is said again after a cut, must not bring it back there.
+            applied.unit.events.append(event_for(self._edge, entity, "UNASSIGNED_FROM_EDGE"))
             return
         applied.unit.entities.append(EntityWrite(kind.name, id, None))
         cascade(entity, self._state, applied.unit)

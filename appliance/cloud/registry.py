@@ -19,6 +19,11 @@ from appliance.state.kinds import entity_id_of, id_of, relation_key
 from appliance.state.store import State
 
 ASSIGNABLE = ("DEVICE", "ASSET", "DASHBOARD", "ENTITY_VIEW", "RULE_CHAIN")
+SENT_BY_EDGES = frozenset(
+    {*ASSIGNABLE, "DEVICE_PROFILE", "ASSET_PROFILE", "USER", "CALCULATED_FIELD", "AI_MODEL"}
+    | {"TB_RESOURCE", "ALARM"}
+)
+"""Kinds of which both sides may speak at once."""
 TENANT_WIDE = frozenset(
     {"DEVICE_PROFILE", "ASSET_PROFILE", "USER", "TENANT", "TENANT_PROFILE", "WIDGETS_BUNDLE"}
     | {"WIDGET_TYPE", "ADMIN_SETTINGS", "OTA_PACKAGE", "QUEUE", "TB_RESOURCE", "AI_MODEL"}
@@ -111,6 +116,11 @@ class Edges:
             for relation in relations
             if relation.group == "EDGE" and relation.target.type == kind
         ]
+
+    def has(self, edge: UUID, entity: EntityId) -> bool:
+        """Whether an entity of an assignable kind is assigned to an edge."""
+        relation = relation_key(contains(edge, entity))
+        return self._state.body("RELATION", relation) is not None
 
     def edges_with(self, entity: EntityId) -> list[UUID]:
         """The edges that have an entity: by assignment, or all for tenant-wide kinds."""

@@ -8,12 +8,13 @@ from uuid import UUID
 import trio
 
 from appliance.cloud.calls import Calls
-from appliance.cloud.registry import Edges
+from appliance.cloud.registry import ASSIGNABLE, Edges
 from appliance.cloud.session import EdgeRefused, EdgeSession, refusal
 from appliance.cloud.sync import SyncPlan
 from appliance.extension.ports import Link, LinkClosed, Storage, Transport
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
+from appliance.model.ids import EntityId
 from appliance.state.store import State
 from appliance.sync.mapping import Mapper
 from appliance.sync.messages import Connect, Frame
@@ -22,6 +23,9 @@ from appliance.sync.sender import Sender
 
 CONNECT_S = 30.0
 """A peer that says nothing for so long is not an edge."""
+
+
+_OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "RULE_CHAIN_METADATA": "RULE_CHAIN"}
 
 
 class ShownToEdge:
@@ -33,7 +37,13 @@ class ShownToEdge:
         self._edge = edge
 
     def shown(self, kind: str, id: UUID) -> dict[str, Any] | None:
-        """See Bodies: a chain is root if it is *this* edge's root (§8.4)."""
+        """See Bodies: a chain is root if it is *this* edge's root (§8.4).
+
+        What is not assigned any more is not shown: the edge would take it for new.
+        """
+        owner = _OWNERS.get(kind, kind)
+        if owner in ASSIGNABLE and not self._edges.has(self._edge, EntityId(owner, id)):
+            return None
         body = self._state.entity(kind, id)
         if body is not None and kind == "EDGE":
             return {**body, "cloudType": self._edges.cloud_type}

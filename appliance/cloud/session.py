@@ -15,7 +15,7 @@ import trio
 
 from appliance.cloud.calls import Calls
 from appliance.cloud.policy import ORDER, CloudPolicy
-from appliance.cloud.registry import Edges
+from appliance.cloud.registry import SENT_BY_EDGES, Edges, event_for
 from appliance.cloud.sync import SyncPlan
 from appliance.extension.ports import Link, LinkClosed, Storage
 from appliance.kernel.clock import Clock
@@ -240,8 +240,23 @@ class EdgeSession:
             applied.unit.series += [Series(entity, ts, values) for ts, values in points]
         for message in applied.messages:
             self._store_posted(message, applied.unit)
+        self._last_word(applied.unit, applied.merged)
         for request in applied.requests:
             applied.unit.events.extend(self._plan.answer(self.edge, request))
+
+    def _last_word(self, unit: Unit, merged: Sequence[EntityId]) -> None:
+        """Where both sides spoke of an entity at once, say how it is now.
+
+        Else each would keep what the other said. What still waits here needs no such care: it is
+        read when it is sent.
+        """
+        for write in list(unit.entities):
+            entity = EntityId(write.kind, write.id)
+            spoken = write.kind in SENT_BY_EDGES and self._sender.is_flying(entity)
+            if spoken or entity in merged:
+                lane = Lane.PRIORITY if write.kind == "ALARM" else Lane.ENTITY
+                action = "DELETED" if write.body is None else "UPDATED"
+                unit.events.append(event_for(self.edge, entity, action, lane=lane))
 
     def _store_posted(self, message: Message, unit: Unit) -> None:
         if message.type == "POST_ATTRIBUTES_REQUEST":

@@ -135,9 +135,9 @@ class EdgeCommands:
         self, entity: EntityId, scope: Scope, values: dict[str, Value], actor: Principal
     ) -> None:
         """See Commands."""
-        now_ms = self._clock()
+        now_ms = self._state.next_ms(entity, scope, values, self._clock())
         unit = Unit(attributes=[AttributeWrite(entity, scope, now_ms, values)])
-        message = self._message("ATTRIBUTES_UPDATED", entity, values, actor, scope)
+        message = self._message("ATTRIBUTES_UPDATED", entity, values, actor, scope, now_ms)
         body = {"kv": values, "ts": now_ms, "scope": scope.value}
         await self._commit_data(unit, message, "ATTRIBUTES_UPDATED", entity, body)
         if scope is Scope.SHARED:
@@ -147,10 +147,10 @@ class EdgeCommands:
         self, entity: EntityId, scope: Scope, keys: Sequence[str], actor: Principal
     ) -> None:
         """See Commands."""
-        now_ms = self._clock()
+        now_ms = self._state.next_ms(entity, scope, keys, self._clock())
         unit = Unit(attributes=[AttributeDelete(entity, scope, tuple(keys), now_ms)])
         message = self._message(
-            "ATTRIBUTES_DELETED", entity, {"attributes": list(keys)}, actor, scope
+            "ATTRIBUTES_DELETED", entity, {"attributes": list(keys)}, actor, scope, now_ms
         )
         body = {"keys": list(keys), "ts": now_ms, "scope": scope.value}
         await self._commit_data(unit, message, "ATTRIBUTES_DELETED", entity, body)
@@ -241,6 +241,7 @@ class EdgeCommands:
         data: Any,
         actor: Principal,
         scope: Scope | None = None,
+        ts: int | None = None,
     ) -> Message:
         metadata = source_metadata(entity, self._state, "rest") | {
             "userId": str(actor.user_id),
@@ -250,7 +251,8 @@ class EdgeCommands:
         del metadata["source"]
         if scope is not None:
             metadata["scope"] = scope.value
-        return Message(new_uuid(), self._clock(), type, entity, data, metadata)
+        moment = self._clock() if ts is None else ts
+        return Message(new_uuid(), moment, type, entity, data, metadata)
 
 
 def outcome_or_error(outcome: RpcOutcome) -> Any:

@@ -113,7 +113,10 @@ class EdgeGate:
         self._presence.active(session, now_ms)
         if values:
             metadata = _metadata(session) | {"notifyDevice": "false"}
-            await self._process(session, "POST_ATTRIBUTES_REQUEST", values, metadata)
+            ts = self._state.next_ms(session.device, Scope.CLIENT, values, now_ms)
+            kind = "POST_ATTRIBUTES_REQUEST"
+            message = Message(new_uuid(), ts, kind, session.device, values, metadata)
+            await self._processor.process([message])
 
     def read_attributes(
         self, session: DeviceSession, client: Sequence[str] | None, shared: Sequence[str] | None

@@ -232,6 +232,16 @@ class State:
         """See StateView."""
         return self._attributes.get(entity, {}).get(scope, _NOTHING)
 
+    def next_ms(self, entity: EntityId, scope: Scope, keys: Iterable[str], now_ms: int) -> int:
+        """The time for a change of attributes now: behind what was written or deleted before.
+
+        A peer takes only what is strictly newer (§8.2), and two changes may share a millisecond.
+        """
+        stored = self.attributes(entity, scope)
+        last = [stored[key].ts for key in keys if key in stored]
+        last += [self._deleted.get((entity, scope, key), 0) for key in keys]
+        return max(now_ms, *(ts + 1 for ts in last)) if last else now_ms
+
     def device_of_credentials(self, credentials_id: str) -> UUID | None:
         """The device whose credentials have that id: a token, or a hash for MQTT_BASIC, X.509."""
         return self._credentials.get(credentials_id)

@@ -62,6 +62,8 @@ class Applied(msgspec.Struct):
     calls: list[RpcCall] = []
     notices: list[AttributeNotice] = []
     requests: list[Request] = []
+    merged: list[EntityId] = []
+    """What the peer knows under another id than we do."""
     kept: list[str] = []
     ignored: list[str] = []
     """What was acknowledged without effect, in words: data about an unknown entity, …"""
@@ -166,7 +168,9 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
     id = _key(kind, item, body)
     check(kind, body)
     if kind.name == "ALARM":
-        id = alarm_here(state, id, body)
+        theirs, id = id, alarm_here(state, id, body)
+        if theirs != id:
+            applied.merged.append(EntityId("ALARM", id))
         body = merged_alarm(state.entity("ALARM", id), body)
     body = policy.admit(kind, id, body, applied)
     applied.unit.entities.append(EntityWrite(kind.name, id, msgspec.json.encode(body)))

@@ -16,6 +16,7 @@ from appliance.extension.ports import Link, LinkClosed, Storage
 from appliance.kernel.events import Emit, Event
 from appliance.kernel.wakeup import Wakeup
 from appliance.model.errors import Permanent, Retryable
+from appliance.model.ids import EntityId
 from appliance.model.unit import Lane, StoredEvent
 from appliance.sync.deaths import LinkDeaths
 from appliance.sync.messages import Ack, Batch, Item, Telemetry
@@ -94,6 +95,16 @@ class Sender:
     def peer_sick(self) -> bool:
         """Whether the peer refuses everything at the moment."""
         return self._outgoing.peer_sick
+
+    def is_flying(self, entity: EntityId) -> bool:
+        """Whether something was said about an entity that the peer has not acknowledged yet."""
+        flights = self._outgoing.flights.values()
+        return any(
+            event.event.entity == entity
+            for flight in flights
+            if flight.parcel.lane is not Lane.DATA
+            for event in flight.parcel.events
+        )
 
     def on_ack(self, ack: Ack) -> None:
         """The receiving half got an acknowledgement; handled in `run`'s task."""

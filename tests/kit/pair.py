@@ -14,7 +14,7 @@ from appliance.cloud.registry import CloudType
 from appliance.edge.assembly import Edge, assemble_edge
 from appliance.edge.link import LinkSettings
 from appliance.extension.ports import Storage, Transport
-from appliance.kernel.clock import wall_clock_ms
+from appliance.kernel.clock import Clock, wall_clock_ms
 from appliance.kernel.events import Event, ignore
 from appliance.model.unit import Unit
 from appliance.rules.node import NodeFactory
@@ -82,9 +82,10 @@ async def running_edge(
     limits: OutgoingLimits = QUICK,
     settings: LinkSettings = SETTINGS,
     emit: Callable[[Event], None] = ignore,
+    clock: Clock = wall_clock_ms,
 ) -> AsyncIterator[Edge]:
     """An edge whose storage runs already, from start to stop."""
-    edge = assemble_edge(storage, transport, settings, limits, factories(), wall_clock_ms, emit)
+    edge = assemble_edge(storage, transport, settings, limits, factories(), clock, emit)
     async with trio.open_nursery() as nursery:
         for part in (edge.loader, edge.fields, edge.processor, edge.engine, edge.chains,
                      edge.services, edge.presence, edge.link):  # fmt: skip
@@ -101,9 +102,10 @@ async def running_cloud(
     limits: OutgoingLimits = QUICK,
     emit: Callable[[Event], None] = ignore,
     cloud_type: CloudType = "CE",
+    clock: Clock = wall_clock_ms,
 ) -> AsyncIterator[Cloud]:
     """A cloud with one edge registered, from start to stop."""
-    cloud = assemble_cloud(storage, transport, limits, wall_clock_ms, emit, cloud_type)
+    cloud = assemble_cloud(storage, transport, limits, clock, emit, cloud_type)
     async with trio.open_nursery() as nursery:
         await nursery.start(cloud.keeper.run)
         if cloud.edges.by_routing_key(KEY) is None:
