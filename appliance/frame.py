@@ -66,6 +66,7 @@ class Frame(msgspec.Struct, frozen=True):
             components=self.kernel.board.lines,
             errors=self.errors,
             plugins=plugin_statuses(self.registry),
+            serving=lambda: self.kernel.serving,
         )
         access = Access(view, self.storage, self.kernel.clock)
         services = Services(

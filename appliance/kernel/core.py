@@ -43,6 +43,8 @@ class Kernel:
         self.metrics.watch(self.board.samples)
         self.metrics.watch(self.channels.samples)
         self._systemd = Systemd(environ)
+        self.serving = False
+        """Everything is started and stop has not begun."""
 
     def listen(self, listener: Emit) -> None:
         """Give every event from now on to one more listener; it must not wait or raise."""
@@ -73,10 +75,12 @@ class Kernel:
         last_resort.daemon = True
 
         def ready() -> None:
+            self.serving = True
             self._systemd.tell("READY=1")
             on_ready()
 
         def stopping() -> None:
+            self.serving = False
             self._systemd.tell("STOPPING=1")
             last_resort.start()
             on_stopping()

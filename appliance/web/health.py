@@ -73,7 +73,7 @@ def overall(found: list[Check]) -> Level:
 
 def unready(status: Status) -> list[str]:
     """Why devices cannot be served now; empty when they can."""
-    reasons = []
+    reasons = [] if status.serving else ["not everything is started, or it is stopping"]
     if status.storage.full:
         reasons.append("the storage is full")
     for component in status.components:

@@ -127,7 +127,10 @@ class PluginStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Everything, at one moment. name: of this edge; empty before the first connect."""
+    """Everything, at one moment. name: of this edge; empty before the first connect.
+
+    serving: everything is started and stop has not begun.
+    """
 
     role: str
     name: str
@@ -140,6 +143,7 @@ class Status(msgspec.Struct, frozen=True):
     errors: list[ErrorLine]
     process: ProcessStatus
     plugins: list[PluginStatus] = []
+    serving: bool = True
 
 
 class StatusSource(Protocol):
@@ -264,6 +268,7 @@ class LiveStatus:
         components: Callable[[], Sequence[ComponentStatus]],
         errors: RecentErrors,
         plugins: Sequence[PluginStatus] = (),
+        serving: Callable[[], bool] = lambda: True,
     ) -> None:
         self._role = role
         self._storage = storage
@@ -273,6 +278,7 @@ class LiveStatus:
         self._components = components
         self._errors = errors
         self._plugins = list(plugins)
+        self._serving = serving
         self._started_ms = clock()
         self._meters: dict[tuple[str, Lane], RateMeter] = {}
         self._disk_meter = RateMeter()
@@ -295,6 +301,7 @@ class LiveStatus:
             errors=self._errors.lines(),
             process=process_status(self._started_ms),
             plugins=self._plugins,
+            serving=self._serving(),
         )
 
     def _lane(self, outbox: str, lane: Lane, now_ms: int) -> LaneStatus:

@@ -181,6 +181,7 @@ def test_the_worst_check_comes_first_and_says_why(
         ({}, 0),
         ({"links": [LinkStatus(CLOUD, "reconnecting", NOW)]}, 0),
         ({"storage": StorageStatus(1, 0, None, True, [], {})}, 1),
+        ({"serving": False}, 1),
         ({"components": [ComponentStatus("x", State.STARTING, NOW)]}, 1),
         ({"components": [ComponentStatus("x", State.ISOLATED, NOW)]}, 0),
     ],
