@@ -256,13 +256,15 @@ class Applier:
         """Wait where the disk is full; else open again, and if that did not help, rebuild."""
         self._context.emit(ApplyFailed(reason=str(error)))
         self._forget_waiting()
-        self._refusal = error
-        self._wake()
         damage = is_damage(error)
+        self._refusal = None if damage else error  # damage is mended below: whoever waits may wait
+        self._wake()
         self._failures += damage
         if damage or is_dead(error):
+            # A checkpoint reads what stands in the file: opening that again would not help.
+            hopeless = self._failures > 1 or "checkpoint" in str(error).lower()
             try:
-                await self._reopen(failed, error, rebuild=damage and self._failures > 1)
+                await self._reopen(failed, error, rebuild=damage and hopeless)
             except Retryable as second:
                 self._context.emit(ApplyFailed(reason=str(second)))
         await trio.sleep(_RETRY_S)
