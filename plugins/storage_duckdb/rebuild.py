@@ -1,9 +1,9 @@
 """Opening the database, whatever state it is in. Blocking.
 
-DuckDB's log is never read: the file stands at its last checkpoint and the journal has everything
-since. It is the safer source, too: DuckDB does not notice when bytes inside its log's rows have
-changed (512 zeroed bytes opened without a word, as 64 wrong values). Damage to the file costs what
-the journal no longer has and cannot be read any more: a new file takes every readable stretch of
+DuckDB's log is read only where the journal was ever damaged, since it may have what that lost.
+Else the file stands at its last checkpoint and the journal has everything since; it is the safer
+source, too: 512 zeroed bytes in the log opened without a word, as 64 wrong values.
+Damage to the file costs what the journal no longer has and cannot be read any more: a new file takes every readable stretch of
 the old tables, the last snapshot fills the gaps of the state, and the journal is applied again
 from its first living record. Old history behind that record is not copied, because the journal
 will bring it again; so nothing is there twice.
@@ -18,7 +18,7 @@ import duckdb
 from appliance.model.errors import Fatal
 from plugins.storage_duckdb import snapshot
 from plugins.storage_duckdb.config import DuckdbStorageConfig
-from plugins.storage_duckdb.damage import DamageReport
+from plugins.storage_duckdb.damage import DamageReport, read_report
 from plugins.storage_duckdb.database import FILE, ROW_GROUP, Database
 from plugins.storage_duckdb.folders import Folders
 from plugins.storage_duckdb.journal import Journal
@@ -64,12 +64,20 @@ class DatabaseOpener:
 
     def open(self) -> Database:
         """The database, current at least to where the journal begins."""
-        self._wal.unlink(missing_ok=True)
+        if not read_report(self._folders.quarantine):
+            self._wal.unlink(missing_ok=True)
         try:
             return self._open_current()
         except duckdb.Error as error:
             _raise_unless_damage(error)
-            return self.rebuild(error)
+            reason = error
+        if self._wal.exists():
+            self._report.keep(self._wal, move=True)
+            try:
+                return self._open_current()
+            except duckdb.Error as error:
+                reason = error
+        return self.rebuild(reason)
 
     def _open_current(self) -> Database:
         first_seq = self._journal.first_seq
