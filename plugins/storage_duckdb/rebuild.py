@@ -4,9 +4,9 @@ DuckDB's log is read only where the journal was ever damaged, since it may have 
 Else the file stands at its last checkpoint and the journal has everything since; it is the safer
 source, too: 512 zeroed bytes in the log opened without a word, as 64 wrong values.
 Damage to the file costs what the journal no longer has and cannot be read any more: a new file
-takes every readable stretch of the old tables, the last snapshot fills the gaps of the state, and the journal is applied again
-from its first living record. Old history behind that record is not copied, because the journal
-will bring it again; so nothing is there twice.
+takes every readable stretch of the old tables, the last snapshot fills the gaps of the state, and
+the journal is applied again from its first living record. Old history behind that record is not
+copied, because the journal will bring it again; so nothing is there twice.
 """
 
 from __future__ import annotations
