@@ -238,12 +238,18 @@ class ClientLink(GrpcLink):
         """End our side and give the server that long to end its own."""
         with trio.move_on_after(wait_s):
             if not self._torn and not self._inbox.ended and self._stream.closable:
-                await self._room.run_aio_coroutine(self._stream.end())
+                await self._end_our_side()
                 while not self._inbox.ended:
                     _data, size = self._inbox.take()
                     self._http2.acknowledge(self._stream.id, size)
                     await self._inbox.wait()
         self._let_go(ErrorCodes.CANCEL)
+
+    async def _end_our_side(self) -> None:
+        try:
+            await self._room.run_aio_coroutine(self._stream.end())
+        except H2Error:
+            pass  # the server was quicker, and the inbox says so
 
     def _is_over(self) -> bool:
         # A server that has ended its side has answered the call; it hears nothing any more.

@@ -118,6 +118,23 @@ async def test_a_message_beyond_our_limit_ends_the_link_after_those_before_it() 
             assert (await end_of(link)).status == "RESOURCE_EXHAUSTED"
 
 
+async def test_a_stream_that_the_server_closes_while_we_close_it_is_closed_in_peace() -> None:
+    def handler(requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield from (CLOUD.encode(telemetry(1)) for _ in requests)
+
+    with google_server(handler) as port:
+        async with our_client(port) as link:
+            stream: Any = link._stream  # type: ignore[attr-defined]  # to be there in between
+            end = stream.end
+
+            async def closed_by_the_server_first() -> None:
+                stream._h2_connection.streams[stream.id].reset_stream()
+                await end()
+
+            stream.end = closed_by_the_server_first
+            await link.close(0.1)  # type: ignore[attr-defined]  # as the transport does
+
+
 async def test_a_message_beyond_their_limit_ends_the_link_with_their_status() -> None:
     def handler(requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:
         for _ in requests:
