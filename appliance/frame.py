@@ -22,6 +22,7 @@ from appliance.kernel.restart import EDGE_OF_THE_HOUSE, FOUNDATION
 from appliance.kernel.supervisor import Child
 from appliance.model.errors import ConfigError
 from appliance.state.view import StateView
+from appliance.sync.outgoing import OutgoingLimits
 from appliance.web.app import api_routes, empty_app
 from appliance.web.commands import Commands
 from appliance.web.door import Door
@@ -89,6 +90,18 @@ class Frame(msgspec.Struct, frozen=True):
             *mounts,
         ]
         return Child("access", access, FOUNDATION, True)
+
+    def outgoing_limits(self) -> OutgoingLimits:
+        """Section [uplink] in the sender's units."""
+        config = self.settings.uplink
+        return OutgoingLimits(
+            batch_size=config.batch_size,
+            batch_timeout_s=config.batch_timeout_ms / 1000,
+            window_max=config.window,
+            retry_interval_s=config.retry_interval_ms / 1000,
+            retries_max=config.max_retries,
+            answer_timeout_s=config.ack_timeout_ms / 1000,
+        )
 
     async def live(
         self,
