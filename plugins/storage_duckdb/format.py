@@ -257,7 +257,8 @@ class SegmentFooter(msgspec.Struct, array_like=True, frozen=True):
     """What a sealed segment holds, so that nobody needs to read it to know.
 
     next_seq: behind its last record. crc: of everything before the footer. has_state: records
-    beyond telemetry and cursors are in it. lanes: the account behind its last record.
+    beyond telemetry and cursors are in it. lanes: the account behind its last record. lost: ranges
+    of sequences that damage took out of it.
     """
 
     first_seq: int
@@ -268,6 +269,7 @@ class SegmentFooter(msgspec.Struct, array_like=True, frozen=True):
     has_state: bool
     spans: list[LaneSpan]
     lanes: list[LaneFigures]
+    lost: list[tuple[int, int]] = []
 
 
 def encode_header(header: SegmentHeader) -> bytes:

@@ -8,7 +8,7 @@ by one process; a restart always begins a new one. Sealed means: its footer is o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -47,7 +47,7 @@ class Segment(msgspec.Struct):
     """One file of the journal and what it holds.
 
     start..end: where its groups are. next_seq: behind its last record. lanes: the account behind
-    its last record.
+    its last record. lost: ranges of sequences that damage took out of it.
     """
 
     path: Path
@@ -61,6 +61,7 @@ class Segment(msgspec.Struct):
     spans: list[LaneSpan]
     lanes: list[LaneFigures]
     sealed: bool
+    lost: list[tuple[int, int]] = []
 
     @property
     def last_seq(self) -> int:
@@ -119,7 +120,7 @@ def open_sealed(path: Path) -> Segment | None:
         return None
     return Segment(
         path, footer.first_seq, footer.next_seq, footer.first_ms, footer.last_ms,
-        start, end, footer.has_state, footer.spans, footer.lanes, True,
+        start, end, footer.has_state, footer.spans, footer.lanes, True, footer.lost,
     )  # fmt: skip
 
 
@@ -164,6 +165,27 @@ def scan_segment(path: Path, before: Ledger) -> Scan:
     return Scan(segment, records, gaps, ledger)
 
 
+def holes(records: Sequence[Record], first_seq: int, next_seq: int) -> list[tuple[int, int]]:
+    """Ranges of first_seq..next_seq - 1 that no record has."""
+    found = []
+    expected = first_seq
+    for record in records:
+        if record.seq > expected:
+            found.append((expected, record.seq - 1))
+        expected = record.seq + 1
+    if next_seq > expected:
+        found.append((expected, next_seq - 1))
+    return found
+
+
+def told(ranges: Sequence[tuple[int, int]]) -> str:
+    """Ranges of sequences in words: `records 3, 7..9`."""
+    shown = [str(a) if a == b else f"{a}..{b}" for a, b in ranges[:20]]
+    if len(ranges) > 20:
+        shown.append(f"and {len(ranges) - 20} more ranges")
+    return f"records {', '.join(shown)}"
+
+
 def fold(record: Record, ledger: Ledger, spans: SpanBuilder | None = None) -> None:
     """Bring an account, and a segment's spans, up to behind this record."""
     if record.kind == TELEMETRY:
@@ -201,7 +223,7 @@ def footer_of(segment: Segment, crc: int) -> SegmentFooter:
     """The footer that describes the segment; crc: of everything before it."""
     return SegmentFooter(
         segment.first_seq, segment.next_seq, segment.first_ms, segment.last_ms,
-        crc, segment.has_state, segment.spans, segment.lanes,
+        crc, segment.has_state, segment.spans, segment.lanes, segment.lost,
     )  # fmt: skip
 
 

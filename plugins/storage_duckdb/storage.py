@@ -37,8 +37,9 @@ from plugins.storage_duckdb.records import (
     event_for_note,
     event_of_note,
 )
-from plugins.storage_duckdb.recovery import recover
+from plugins.storage_duckdb.recovery import RECORDS_GONE, recover
 from plugins.storage_duckdb.retention import Retention
+from plugins.storage_duckdb.segments import told
 from plugins.storage_duckdb.sql import select
 from plugins.storage_duckdb.staging import Staging
 
@@ -91,8 +92,8 @@ class DuckdbStorage:
             opener = DatabaseOpener(self._folders, config, report, journal)
             database = opener.open()
             if database.applied_seq > journal.durable_seq:
-                lost = f"records {journal.next_seq}..{database.applied_seq} of the journal"
-                report.add_once("the journal ends before the database", lost)
+                lost = told([(journal.next_seq, database.applied_seq)])
+                report.add_once(RECORDS_GONE, lost)
                 journal.next_seq = database.applied_seq + 1
             return _Opened(journal, database, opener, report)
         except BaseException:
@@ -123,6 +124,7 @@ class DuckdbStorage:
             opened.committer.close()
             await opened.applier.finish()
             self._open = None
+            opened.outboxes.close()
             await trio.to_thread.run_sync(opened.close)
             self._lock.release()
 

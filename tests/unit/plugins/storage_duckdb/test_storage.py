@@ -333,7 +333,7 @@ async def test_a_segment_that_is_gone_is_told_and_accounted(tmp_path: Path, vict
             assert len(left) == depth.pending < len(whole) == depth.accepted
             assert depth.dropped == {"damage": len(whole) - len(left)}
             (line,) = storage.statistics()["missing"]
-            assert line.startswith("journal segment gone: records ")
+            assert line.startswith("journal records gone: records ")
             check_conservation(storage)
 
 
