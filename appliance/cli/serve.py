@@ -17,6 +17,7 @@ from appliance.extension.registry import Registry
 from appliance.kernel.core import Kernel, make_kernel
 from appliance.kernel.data_dir import held
 from appliance.kernel.events import Event
+from appliance.kernel.memory import use_one_arena
 
 Role = Callable[[Settings, Registry, Kernel], Awaitable[None]]
 
@@ -49,6 +50,7 @@ class PluginLeftOut(Event, frozen=True):
 
 def serve(name: str, role: Role, arguments: argparse.Namespace, house: House) -> int:
     """Run a role until a signal; the exit code."""
+    use_one_arena()
     settings, registry = house.load(arguments)
     with held(settings.data_dir):
         log = settings.log
