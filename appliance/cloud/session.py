@@ -8,6 +8,7 @@ reference, because an edge would send them for ever; they are counted and shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import ClassVar
 from uuid import UUID
 
@@ -44,6 +45,8 @@ MAX_INBOUND_BYTES = 4_194_304
 _LOOK_EVENTS = 1000
 _LOOK_BYTES = 1_000_000
 """How much of the outbox to read at once when looking for a sync that still waits."""
+SYNC_PIECE = 500
+"""Events of a sync that are made durable together: a third of a megabyte in memory."""
 EDGE_VERSIONS = {
     9: "V_3_9_0",
     10: "V_4_0_0",
@@ -132,6 +135,7 @@ class EdgeSession:
         self._emit = emit
         self._policy = CloudPolicy(state, edges, edge)
         self._scope = trio.CancelScope()
+        self._planning = trio.Lock()
         self.replaced = False
         self.ended = trio.Event()
         self.peer = ""
@@ -275,10 +279,17 @@ class EdgeSession:
     # --- sync ---------------------------------------------------------------------------------
 
     async def sync(self, *, full: bool) -> bool:
-        """Queue a sync; False if one still waits to be sent that serves for this one too."""
-        if await self._waits(full=full):
-            return False
-        await self._commit([Unit(events=list(self._plan.events(self.edge, full=full)))])
+        """Queue a sync; False if one still waits to be sent that serves for this one too.
+
+        In pieces, so that memory does not grow with the plant. What a cut leaves half queued is
+        harmless: its end is missing, and the edge asks again.
+        """
+        async with self._planning:
+            if await self._waits(full=full):
+                return False
+            events = self._plan.events(self.edge, full=full)
+            while piece := list(islice(events, SYNC_PIECE)):
+                await self._commit([Unit(events=piece)])
         return True
 
     async def _waits(self, *, full: bool) -> bool:

@@ -8,7 +8,7 @@ by one process; a restart always begins a new one. Sealed means: its footer is o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -238,16 +238,16 @@ def rewrite(found: Scan, before: Ledger, groups: Iterator[bytes]) -> Segment:
     body = b"".join((header, *groups))
     fresh = msgspec.structs.replace(old, start=len(header), end=len(body), sealed=True)
     temporary = old.path.with_suffix(".new")
-    write_durably(temporary, body + encode_footer(footer_of(fresh, crc32c(body))))
+    write_durably(temporary, (body, encode_footer(footer_of(fresh, crc32c(body)))))
     temporary.replace(old.path)
     sync_folder(old.path.parent)
     return fresh
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a whole file and sync it. Raises OSError."""
+def write_durably(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a whole file and sync it. Raises OSError, and what making a part raises."""
     with path.open("wb") as file:
-        file.write(data)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 

@@ -44,10 +44,8 @@ def take(database: Database, folder: Path) -> int:
 
     Raises OSError; then the former snapshot is still in place.
     """
-    frames = [_frame(table, rows) for table, rows in _rows(database)]
-    frames.append(_frame("end", [[database.applied_seq]]))
     temporary = folder / "new.snapshot"
-    write_durably(temporary, b"".join(frames))
+    write_durably(temporary, _all_frames(database))
     current = folder / CURRENT
     if current.exists():
         current.replace(folder / PREVIOUS)
@@ -96,6 +94,13 @@ def restore(database: Database, snapshot: Snapshot) -> None:
 
 def _array_type(kind: str) -> str:
     return "VARCHAR" if kind == "UUID" else kind
+
+
+def _all_frames(database: Database) -> Iterator[bytes]:
+    """One after the other, so that no more than one is in memory."""
+    for table, rows in _rows(database):
+        yield _frame(table, rows)
+    yield _frame("end", [[database.applied_seq]])
 
 
 def _rows(database: Database) -> Iterator[tuple[str, list[list[Any]]]]:

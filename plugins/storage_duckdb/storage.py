@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from sys import intern
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import trio
@@ -42,6 +45,9 @@ from plugins.storage_duckdb.retention import Retention
 from plugins.storage_duckdb.segments import told
 from plugins.storage_duckdb.sql import select
 from plugins.storage_duckdb.staging import Staging
+
+_ENTITIES = msgspec.msgpack.Decoder(list[tuple[str, UUID, bytes]])
+_ATTRIBUTES = msgspec.msgpack.Decoder(list[tuple[str, UUID, str, str, int, str]])
 
 
 class DuckdbStorage:
@@ -225,23 +231,39 @@ class DuckdbStorage:
 
     async def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
         """See Storage.load_entities."""
-        for rows in await self._chunks("SELECT kind, id, body FROM store.entity ORDER BY rowid"):
-            yield [EntityWrite(kind, id, bytes(body)) for kind, id, body in rows]
+        statement = "SELECT kind, id, body FROM store.entity ORDER BY rowid"
+        for chunk in await self._chunks(statement):
+            yield [EntityWrite(*row) for row in _ENTITIES.decode(chunk)]
 
     async def load_attributes(
         self,
     ) -> AsyncIterator[Sequence[tuple[EntityId, Scope, str, AttributeValue]]]:
         """See Storage.load_attributes."""
         statement = "SELECT entity_type, entity_id, scope, key, ts, value FROM store.attribute"
-        for rows in await self._chunks(statement):
+        for chunk in await self._chunks(statement):
+            times: dict[int, int] = {}  # what was written together shares the object that says when
             yield [
-                (EntityId(kind, id), Scope(scope), key, AttributeValue(ts, _parsed(value)))
-                for kind, id, scope, key, ts, value in rows
+                (
+                    EntityId(intern(kind), id),
+                    Scope(scope),
+                    intern(key),
+                    AttributeValue(times.setdefault(ts, ts), _parsed(value)),
+                )
+                for kind, id, scope, key, ts, value in _ATTRIBUTES.decode(chunk)
             ]
 
-    async def _chunks(self, statement: str) -> list[list[tuple[Any, ...]]]:
+    async def _chunks(self, statement: str) -> Iterator[bytes]:
+        """The rows in chunks, each as MessagePack until it is its turn.
+
+        One look sees one moment, but a million rows as Python objects at once would take more
+        memory than everything that is made of them.
+        """
         opened = await self._current()
-        return await opened.applier.query(lambda database, _: list(database.chunks(statement)))
+        encode = msgspec.msgpack.encode
+        chunks = await opened.applier.query(
+            lambda database, _: deque(encode(rows) for rows in database.chunks(statement))
+        )
+        return (chunks.popleft() for _ in range(len(chunks)))
 
     async def load_states(self, owner: str) -> dict[str, bytes]:
         """See Storage.load_states."""
