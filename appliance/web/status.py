@@ -21,6 +21,7 @@ from appliance.kernel.clock import Clock
 from appliance.kernel.events import Event
 from appliance.kernel.logs import message
 from appliance.kernel.status import ComponentStatus
+from appliance.model.errors import Retryable
 from appliance.model.unit import Lane
 
 RATE_WINDOW_MS = 60_000
@@ -129,7 +130,7 @@ class PluginStatus(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """Everything, at one moment. name: of this edge; empty before the first connect.
 
-    serving: everything is started and stop has not begun.
+    storage: None while it is not open. serving: everything is started and stop has not begun.
     """
 
     role: str
@@ -137,7 +138,7 @@ class Status(msgspec.Struct, frozen=True):
     now_ms: int
     links: list[LinkStatus]
     lanes: list[LaneStatus]
-    storage: StorageStatus
+    storage: StorageStatus | None
     ledger: Ledger
     components: list[ComponentStatus]
     errors: list[ErrorLine]
@@ -286,16 +287,19 @@ class LiveStatus:
     def status(self) -> Status:
         """See StatusSource."""
         now_ms = self._clock()
-        lanes = [
-            self._lane(outbox, lane, now_ms) for outbox in self._storage.outboxes() for lane in Lane
-        ]
+        try:
+            outboxes = self._storage.outboxes()
+            lanes = [self._lane(outbox, lane, now_ms) for outbox in outboxes for lane in Lane]
+            storage = self._disk(now_ms)
+        except Retryable:  # a folder with much to mend opens slowly, and is watched meanwhile
+            lanes, storage = [], None
         return Status(
             role=self._role,
             name=self._name(),
             now_ms=now_ms,
             links=list(self._links()),
             lanes=lanes,
-            storage=self._disk(now_ms),
+            storage=storage,
             ledger=ledger_of(lanes),
             components=list(self._components()),
             errors=self._errors.lines(),
