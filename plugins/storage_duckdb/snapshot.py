@@ -121,7 +121,7 @@ def _frames(data: bytes) -> Iterator[bytes | None]:
         if length > _FRAME_BYTES_MAX or len(body) < length:
             yield None
             return
-        yield body if crc32c(body) == crc else None
+        yield body if body and crc32c(body) == crc else None  # zeros prove themselves
         at += _FRAME.size + length
     if at < len(data):
         yield None

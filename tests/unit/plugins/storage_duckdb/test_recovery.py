@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from appliance.kernel.events import ignore
 from appliance.model.errors import Retryable
 from appliance.model.unit import CLOUD, Lane
 from appliance.testing.storage import all_pending, check_conservation, query, running, telemetry
-from plugins.storage_duckdb import DuckdbStorage, build
+from plugins.storage_duckdb import DuckdbStorage, build, snapshot
 from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.database import FILE
 from plugins.storage_duckdb.fsck import DAMAGED, fsck
@@ -124,6 +125,30 @@ async def test_a_damaged_mark_is_no_mark(tmp_path: Path, content: bytes | None) 
     mark = folder / "journal" / MARK
     mark.unlink() if content is None else mark.write_bytes(content)
     assert await look(folder) == (list(range(10)), [], 10)
+
+
+# --- zeros, whose checksum is zero ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [slice(8, 16), slice(-16, -8)], ids=["header", "footer"])
+async def test_zeros_in_a_segments_frame_cost_nothing(tmp_path: Path, place: slice) -> None:
+    async with running(storage_in(tmp_path)) as storage:
+        await storage.commit([telemetry(n, {"t": n}) for n in range(10)])
+    path = journal_of(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[place] = bytes(8)
+    path.write_bytes(data)
+    seen, missing, waiting = await look(tmp_path)
+    assert (seen, waiting) == (list(range(10)), 10)
+    assert not any(re.search(r"records \d", words) for words in missing)
+
+
+def test_zeros_in_a_snapshot_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / snapshot.CURRENT
+    path.write_bytes(bytes(512))
+    found = snapshot.read(path)
+    assert found is not None
+    assert not found.complete
 
 
 # --- DuckDB's log --------------------------------------------------------------------------------
