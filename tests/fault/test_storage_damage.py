@@ -99,6 +99,7 @@ async def look_around(folder: Path) -> dict[str, Any]:
         data = {e.seq: number_of(e.event.body) for e in await all_pending(storage, Lane.DATA)}
         entity = {e.seq: int(e.event.body) for e in await all_pending(storage, Lane.ENTITY)}
         check_conservation(storage)
+        assert all(ts == value for ts, value in history.get("n", [])), "wrong values"
         seen = {
             "history": {value for _, value in history.get("n", [])},
             "state": states.get("last"),
