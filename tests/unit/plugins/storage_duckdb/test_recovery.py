@@ -18,7 +18,7 @@ from appliance.testing.storage import all_pending, check_conservation, query, ru
 from plugins.storage_duckdb import DuckdbStorage, build, snapshot
 from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.database import FILE
-from plugins.storage_duckdb.fsck import DAMAGED, fsck
+from plugins.storage_duckdb.fsck import DAMAGED, OK, fsck
 from plugins.storage_duckdb.mark import MARK
 from plugins.storage_duckdb.segments import open_sealed, segment_paths
 
@@ -119,11 +119,22 @@ async def test_a_write_that_never_finished_is_no_loss(tmp_path: Path) -> None:
     assert "nothing that was acknowledged" in missing[0]
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff" * 12, None])
-async def test_a_damaged_mark_is_no_mark(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff" * 12, bytes(12)])
+async def test_a_damaged_mark_makes_the_end_uncertain(tmp_path: Path, content: bytes) -> None:
     folder = await crashed(tmp_path, 10)
-    mark = folder / "journal" / MARK
-    mark.unlink() if content is None else mark.write_bytes(content)
+    (folder / "journal" / MARK).write_bytes(content)
+    assert fsck(folder).exit_code == DAMAGED
+    seen, missing, waiting = await look(folder)
+    assert (seen, waiting) == (list(range(10)), 10)
+    (words,) = missing
+    assert words.endswith("whatever followed record 10, if anything did")
+    assert fsck(folder).exit_code == OK
+    assert await look(folder) == (seen, missing, waiting)
+
+
+async def test_a_folder_from_before_there_was_a_mark_is_whole(tmp_path: Path) -> None:
+    folder = await crashed(tmp_path, 10)
+    (folder / "journal" / MARK).unlink()
     assert await look(folder) == (list(range(10)), [], 10)
 
 
@@ -171,7 +182,7 @@ async def test_a_rebuild_copies_what_only_the_old_file_has(tmp_path: Path) -> No
     flip(journal_of(live))
     seen, missing, waiting = await look(live)
     assert (len(seen), waiting, len(missing)) == (30, 29, 1)
-    assert fsck(live).exit_code == 0
+    assert fsck(live).exit_code == OK
     async with running(storage_in(live)) as storage:
         applier = storage._opened().applier
         await applier._reopen(applier.database, ValueError("by hand"), rebuild=True)
