@@ -284,7 +284,7 @@ def decode_header(data: bytes) -> tuple[SegmentHeader | None, int]:
         return None, 0
     length, crc = _TWO_WORDS.unpack_from(data, 8)
     body = data[16 : 16 + length]
-    if len(body) != length or crc32c(body) != crc:
+    if not body or len(body) != length or crc32c(body) != crc:
         return None, 0
     return msgspec.msgpack.decode(body, type=SegmentHeader), 16 + length
 
@@ -296,11 +296,14 @@ def encode_footer(footer: SegmentFooter) -> bytes:
 
 
 def footer_length(tail: bytes) -> int:
-    """Bytes of the footer that ends with `tail` (16 bytes); 0 if none does."""
+    """Bytes of the footer that ends with `tail` (16 bytes); 0 if none does.
+
+    An empty one is none: zeros where length and checksum were prove themselves.
+    """
     if len(tail) != 16 or tail[8:] != FOOTER_MAGIC:
         return 0
     length, _ = _TWO_WORDS.unpack_from(tail)
-    return int(length) + 16
+    return int(length) + 16 if length else 0
 
 
 def decode_footer(data: bytes) -> SegmentFooter | None:

@@ -149,10 +149,14 @@ class Journal:
         )
         self._write(data)
         self._account(entries, committed_ms, data)
-        self._mark.set(self.durable_seq)
+        self.confirm()
         if self.segments[-1].end >= self._segment_bytes:
             self.seal()
         return first
+
+    def confirm(self) -> None:
+        """Set the mark to what is durable."""
+        self._mark.set(self.durable_seq)
 
     def close(self) -> None:
         """Seal the active segment; where the disk is full it stays unsealed and is scanned."""

@@ -4,7 +4,7 @@ A file that lost its end looks like one whose last write never finished. The mar
 apart: it is the last sequence whose sync had returned, so whatever is missing up to there was
 confirmed and is a loss. It is not synced itself, since a page that the system writes when it likes
 is never ahead of the journal: after a crash of the process it is exact, after a loss of power it
-may be some seconds old, and where it cannot be read it is silent.
+may be some seconds old. Where it is damaged nobody knows the end of the journal, which is told.
 
     u64 sequence, u32 crc32c of the eight bytes; little-endian, overwritten in place
 """
@@ -23,14 +23,16 @@ _CRC = struct.Struct("<I")
 _BYTES = _SEQ.size + _CRC.size
 
 
-def read_mark(folder: Path) -> int:
-    """The last sequence known to be confirmed; 0 where nothing tells."""
+def read_mark(folder: Path) -> int | None:
+    """The last sequence known to be confirmed; 0 where there is no mark, None if it is damaged."""
     try:
         data = (folder / MARK).read_bytes()[:_BYTES]
+    except FileNotFoundError:
+        return 0
     except OSError:
-        return 0
+        return None
     if len(data) != _BYTES or _CRC.pack(crc32c(data[: _SEQ.size])) != data[_SEQ.size :]:
-        return 0
+        return None
     return int(_SEQ.unpack_from(data)[0])
 
 

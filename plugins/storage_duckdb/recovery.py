@@ -84,11 +84,13 @@ class Survey(msgspec.Struct):
     ledger: Ledger = msgspec.field(default_factory=Ledger)
     next_seq: int = 1
     mark: int = 0
+    mark_damaged: bool = False
 
 
 def survey(folder: Path) -> Survey:
     """Read every segment's footer, scan those that have none or are not as sealed. Pure read."""
-    found = Survey(mark=read_mark(folder))
+    mark = read_mark(folder)
+    found = Survey(mark=mark or 0, mark_damaged=mark is None)
     paths = segment_paths(folder)
     for number, path in enumerate(paths):
         first_seq = int(path.stem)
@@ -175,6 +177,7 @@ def recover(
             journal.append([note_entry(note) for note in notes], now_ms)
         for words in told_wounds(found, notes):
             report.add_once(*words)
+        journal.confirm()
         for wound in found.wounds:
             _heal(wound, journal, report)
         _seal_rest(journal)
@@ -241,11 +244,15 @@ def told_wounds(found: Survey, notes: Sequence[DropNote]) -> list[tuple[str, str
     A place before the oldest segment is where delivered ones were, unless events are missing.
     """
     oldest = found.segments[0].first_seq if found.segments else 1
-    return [
+    words = [
         _words(wound, notes)
         for wound in found.wounds
         if wound.scan or wound.first_seq >= oldest or _notes_of(wound, notes)
     ]
+    if found.mark_damaged:
+        after = f"whatever followed record {found.next_seq - 1}, if anything did"
+        words.append(("the mark of the journal's end damaged", after))
+    return words
 
 
 def _notes_of(wound: Wound, notes: Sequence[DropNote]) -> list[DropNote]:

@@ -7,6 +7,7 @@ by one process; a restart always begins a new one. Sealed means: its footer is o
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ from plugins.storage_duckdb.records import (
 
 SUFFIX = ".journal"
 _HEADER_READ = 1 << 16
+_BLOCK = 4096
 
 
 class Segment(msgspec.Struct):
@@ -89,27 +91,53 @@ def segment_paths(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.stem))
 
 
+def pread(file: int, length: int, at: int) -> bytes:
+    """Bytes of an open file, fewer only at its end. Raises OSError.
+
+    A block that the disk cannot read is zeros, in which nothing proves itself: it costs the records
+    that were there and not the start.
+    """
+    parts = []
+    while length > 0:
+        try:
+            data = os.pread(file, length, at)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            data = bytes(min(_BLOCK - at % _BLOCK, length))
+        if not data:
+            break
+        parts.append(data)
+        length, at = length - len(data), at + len(data)
+    return b"".join(parts)
+
+
+def read_file(path: Path, start: int = 0, end: int | None = None) -> bytes:
+    """A file's bytes from start to end, as `pread` gives them. Raises OSError."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        size = os.fstat(file).st_size
+        return pread(file, (size if end is None else min(end, size)) - start, start)
+    finally:
+        os.close(file)
+
+
 def read_footer(path: Path) -> tuple[SegmentFooter | None, int]:
     """(footer, bytes before it); (None, size of the file) where there is no intact one."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 16))
-        length = footer_length(file.read(16))
-        if not 0 < length <= size:
-            return None, size
-        file.seek(size - length)
-        footer = decode_footer(file.read(length))
-        return (footer, size - length) if footer else (None, size)
+    size = path.stat().st_size
+    length = footer_length(read_file(path, max(0, size - 16)))
+    if not 0 < length <= size:
+        return None, size
+    footer = decode_footer(read_file(path, size - length))
+    return (footer, size - length) if footer else (None, size)
 
 
 def read_header(path: Path) -> tuple[SegmentHeader | None, int]:
     """(header, its length); (None, 0) where it is damaged."""
-    with path.open("rb") as file:
-        data = file.read(_HEADER_READ)
-        header, length = decode_header(data)
-        if header is None:
-            header, length = decode_header(data + file.read())
-        return header, length
+    header, length = decode_header(read_file(path, 0, _HEADER_READ))
+    if header is None:
+        header, length = decode_header(read_file(path))
+    return header, length
 
 
 def open_sealed(path: Path) -> Segment | None:
@@ -129,8 +157,7 @@ def is_intact(path: Path) -> bool:
     footer, end = read_footer(path)
     if footer is None:
         return False
-    with path.open("rb") as file:
-        return crc32c(file.read(end)) == footer.crc
+    return crc32c(read_file(path, 0, end)) == footer.crc
 
 
 def scan_segment(path: Path, before: Ledger) -> Scan:
@@ -141,7 +168,7 @@ def scan_segment(path: Path, before: Ledger) -> Scan:
         before: the account in front of it, used where its own header is lost.
     """
     _, end = read_footer(path)
-    data = path.read_bytes()[:end]
+    data = read_file(path, 0, end)
     header, start = decode_header(data)
     first_seq = int(path.stem)
     ledger = Ledger(header.lanes if header else before.figures())

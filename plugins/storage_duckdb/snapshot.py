@@ -22,7 +22,7 @@ import msgspec
 from plugins.storage_duckdb.database import Database
 from plugins.storage_duckdb.format import crc32c
 from plugins.storage_duckdb.schema import KEYED_TABLES
-from plugins.storage_duckdb.segments import sync_folder, write_durably
+from plugins.storage_duckdb.segments import read_file, sync_folder, write_durably
 
 CURRENT = "current.snapshot"
 PREVIOUS = "previous.snapshot"
@@ -57,7 +57,7 @@ def take(database: Database, folder: Path) -> int:
 def read(path: Path) -> Snapshot | None:
     """What is intact in a snapshot; None if there is no file."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         return None
     found = Snapshot(0, True, {})
@@ -126,7 +126,7 @@ def _frames(data: bytes) -> Iterator[bytes | None]:
         if length > _FRAME_BYTES_MAX or len(body) < length:
             yield None
             return
-        yield body if crc32c(body) == crc else None
+        yield body if body and crc32c(body) == crc else None  # zeros prove themselves
         at += _FRAME.size + length
     if at < len(data):
         yield None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,11 +18,13 @@ from appliance.kernel.events import ignore
 from appliance.model.errors import Retryable
 from appliance.model.unit import CLOUD, Lane
 from appliance.testing.storage import all_pending, check_conservation, query, running, telemetry
-from plugins.storage_duckdb import DuckdbStorage, build
+from plugins.storage_duckdb import DuckdbStorage, build, snapshot
 from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.database import FILE
-from plugins.storage_duckdb.fsck import DAMAGED, fsck
+from plugins.storage_duckdb.format import GROUP_MAGIC
+from plugins.storage_duckdb.fsck import DAMAGED, OK, fsck
 from plugins.storage_duckdb.mark import MARK
+from plugins.storage_duckdb.reader import JournalReader
 from plugins.storage_duckdb.segments import open_sealed, segment_paths
 
 ANSWER_S = 10.0
@@ -118,12 +124,47 @@ async def test_a_write_that_never_finished_is_no_loss(tmp_path: Path) -> None:
     assert "nothing that was acknowledged" in missing[0]
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff" * 12, None])
-async def test_a_damaged_mark_is_no_mark(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff" * 12, bytes(12)])
+async def test_a_damaged_mark_makes_the_end_uncertain(tmp_path: Path, content: bytes) -> None:
     folder = await crashed(tmp_path, 10)
-    mark = folder / "journal" / MARK
-    mark.unlink() if content is None else mark.write_bytes(content)
+    (folder / "journal" / MARK).write_bytes(content)
+    assert fsck(folder).exit_code == DAMAGED
+    seen, missing, waiting = await look(folder)
+    assert (seen, waiting) == (list(range(10)), 10)
+    (words,) = missing
+    assert words.endswith("whatever followed record 10, if anything did")
+    assert fsck(folder).exit_code == OK
+    assert await look(folder) == (seen, missing, waiting)
+
+
+async def test_a_folder_from_before_there_was_a_mark_is_whole(tmp_path: Path) -> None:
+    folder = await crashed(tmp_path, 10)
+    (folder / "journal" / MARK).unlink()
     assert await look(folder) == (list(range(10)), [], 10)
+
+
+# --- zeros, whose checksum is zero ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [slice(8, 16), slice(-16, -8)], ids=["header", "footer"])
+async def test_zeros_in_a_segments_frame_cost_nothing(tmp_path: Path, place: slice) -> None:
+    async with running(storage_in(tmp_path)) as storage:
+        await storage.commit([telemetry(n, {"t": n}) for n in range(10)])
+    path = journal_of(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[place] = bytes(8)
+    path.write_bytes(data)
+    seen, missing, waiting = await look(tmp_path)
+    assert (seen, waiting) == (list(range(10)), 10)
+    assert not any(re.search(r"records \d", words) for words in missing)
+
+
+def test_zeros_in_a_snapshot_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / snapshot.CURRENT
+    path.write_bytes(bytes(512))
+    found = snapshot.read(path)
+    assert found is not None
+    assert not found.complete
 
 
 # --- DuckDB's log --------------------------------------------------------------------------------
@@ -146,14 +187,79 @@ async def test_a_rebuild_copies_what_only_the_old_file_has(tmp_path: Path) -> No
     flip(journal_of(live))
     seen, missing, waiting = await look(live)
     assert (len(seen), waiting, len(missing)) == (30, 29, 1)
-    assert fsck(live).exit_code == 0
+    assert fsck(live).exit_code == OK
     async with running(storage_in(live)) as storage:
         applier = storage._opened().applier
         await applier._reopen(applier.database, ValueError("by hand"), rebuild=True)
         assert await numbers(storage) == list(range(30))
 
 
+# --- a block of the disk that cannot be read ------------------------------------------------------
+
+
+@pytest.fixture
+def bad_block(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
+    """Make the 4 KiB of a file around an offset unreadable, as the kernel shows a bad sector."""
+    bad: list[tuple[int, int]] = []
+    good_pread = os.pread
+
+    def pread(file: int, length: int, at: int) -> bytes:
+        for inode, start in bad:
+            if os.fstat(file).st_ino == inode and at < start + 4096 and at + length > start:
+                if at >= start:
+                    raise OSError(errno.EIO, "Input/output error")
+                return good_pread(file, start - at, at)
+        return good_pread(file, length, at)
+
+    monkeypatch.setattr(os, "pread", pread)
+    return lambda path, at: bad.append((path.stat().st_ino, at // 4096 * 4096))
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 1.0], ids=["beginning", "middle", "end"])
+async def test_a_bad_block_of_the_journal_costs_its_records_and_not_the_start(
+    tmp_path: Path, bad_block: Callable[[Path, int], None], part: float
+) -> None:
+    folder = await crashed(tmp_path, *[20] * 20)
+    path = journal_of(folder)
+    bad_block(path, int((path.stat().st_size - 1) * part))
+    seen, missing, waiting = await look(folder)
+    assert 250 < waiting < 400
+    assert len(seen) == waiting
+    assert "records" in missing[0]
+    assert await look(folder) == (seen, missing, waiting)
+
+
+async def test_a_bad_block_met_while_running_is_stepped_over(
+    tmp_path: Path, bad_block: Callable[[Path, int], None]
+) -> None:
+    storage = storage_in(tmp_path, apply_interval_s=3600, ring_bytes_max=0)
+    with trio.fail_after(ANSWER_S):
+        async with running(storage):
+            for start in range(0, 400, 20):
+                await storage.commit([telemetry(n, {"t": n}) for n in range(start, start + 20)])
+            path = journal_of(tmp_path)
+            bad_block(path, path.stat().st_size // 2)
+            storage._opened().applier._forget_waiting()
+            assert 250 < len(await numbers(storage)) < 400
+            assert 250 < len(await all_pending(storage)) < 400
+            assert "could not be read: records" in storage.statistics()["missing"][0]
+
+
 # --- while it runs -------------------------------------------------------------------------------
+
+
+async def test_a_damaged_group_header_met_while_running_brings_no_record_twice(
+    tmp_path: Path,
+) -> None:
+    async with running(storage_in(tmp_path)) as storage:
+        for start in range(0, 60, 20):
+            await storage.commit([telemetry(n, {"t": n}) for n in range(start, start + 20)])
+        path = journal_of(tmp_path)
+        data = path.read_bytes()
+        second = data.index(GROUP_MAGIC, data.index(GROUP_MAGIC) + 1)
+        path.write_bytes(data[:second] + b"\0" + data[second + 1 :])
+        records = JournalReader().read(storage._opened().journal.segments, 1)
+        assert [record.seq for record in records] == list(range(1, 61))
 
 
 async def test_records_that_vanish_before_they_are_applied_are_told(tmp_path: Path) -> None:

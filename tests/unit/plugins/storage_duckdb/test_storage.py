@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 import trio
+import trio.testing
 
 from appliance.extension.hookspecs import Context
 from appliance.kernel.clock import wall_clock_ms
@@ -249,6 +251,30 @@ async def test_a_sender_far_behind_reads_the_journal_in_order(tmp_path: Path) ->
         assert bodies(await all_pending(storage, Lane.ENTITY)) == [
             b'{"number":0}', b'{"number":1}',
         ]  # fmt: skip
+
+
+async def test_what_waits_for_the_disk_is_bounded_by_its_memory(tmp_path: Path) -> None:
+    taken: list[int] = []
+    refused: list[Retryable] = []
+
+    async def commit(storage: DuckdbStorage, number: int) -> None:
+        try:
+            await storage.commit([telemetry(number, {"t": number})])
+            taken.append(number)
+        except Retryable as error:
+            refused.append(error)
+
+    disk = threading.Event()
+    async with running(storage_in(tmp_path, backlog_bytes_max=10_000)) as storage:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(storage._opened().committer.exclusively, disk.wait)
+            for number in range(40):
+                nursery.start_soon(commit, storage, number)
+                await trio.testing.wait_all_tasks_blocked(0.001)
+            assert len(refused) > 30
+            disk.set()
+        assert len(taken) + len(refused) == 40
+        assert sorted(v for _, v in (await storage.query_series(query("t")))["t"]) == sorted(taken)
 
 
 async def test_a_value_that_cannot_be_stored_is_the_callers_problem(tmp_path: Path) -> None:
