@@ -306,6 +306,7 @@ class CloudLink:
         applied: list[Applied] = []
         ended: list[tuple[UUID, str]] = []
         acks: list[Ack] = []
+        self._policy.unsaid = await self._sender.unsaid()
         for batch in batches:
             self._full.note(batch.items)
             try:
