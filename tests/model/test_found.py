@@ -24,6 +24,21 @@ FOUND: dict[str, list[Step]] = {
         ("sync", EDGE_SIDE),
         ("token", EDGE_SIDE, 1),
     ],
+    "a full sync asked for while the link breaks comes with the next one": [
+        ("cut", True),
+        ("sync", EDGE_SIDE),
+    ],
+    "a change of what is being taken away does not bring it back": [
+        ("unassign", 0),
+        ("label", EDGE_SIDE, 0),
+        ("label", EDGE_SIDE, 0),
+    ],
+    "a request that is said again after a cut is heard once": [
+        ("kill", CLOUD_SIDE, 12, 30.0),
+        ("stall", 0.05),
+        ("rpc", 3, "kept"),
+        ("wait", 2.0),
+    ],
     "attributes that a device posts within one millisecond all arrive": [
         ("post", 0, True),
         ("post", 0, True),

@@ -46,7 +46,7 @@ CHANGES = [
     step("attribute", SIDES, NUMBERS, SCOPES, KEYS),
     step("forget", SIDES, NUMBERS, SCOPES, KEYS),
     step("post", NUMBERS, st.booleans()),
-    step("make", SIDES, st.sampled_from(["DEVICE", "ASSET"]), NUMBERS),
+    step("make", SIDES, st.sampled_from(["DEVICE", "ASSET", "ENTITY_VIEW"]), NUMBERS),
     step("label", SIDES, NUMBERS),
     step("rename", SIDES, NUMBERS, NUMBERS),
     step("token", SIDES, NUMBERS),
@@ -71,7 +71,16 @@ FAULTS = [
     step("skew", SIDES, st.sampled_from([0, 1, -1, 5000, -5000])),
     step("sync", SIDES),
 ]
-STEPS = st.one_of(*CHANGES, *FAULTS, step("wait", SECONDS), step("wait", SECONDS))
+AT_ONCE = st.one_of(*CHANGES).filter(lambda each: each[0] not in ("alarm", "make"))
+"""What many may do at the same moment; to look whether there is one already is not for them."""
+STEPS = st.one_of(
+    *CHANGES,
+    *FAULTS,
+    step("wait", SECONDS),
+    step("wait", SECONDS),
+    step("meanwhile", AT_ONCE),
+    step("meanwhile", AT_ONCE),
+)
 PROGRAMS = st.lists(STEPS, min_size=1, max_size=40)
 
 

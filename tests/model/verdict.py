@@ -15,7 +15,7 @@ from appliance.model.unit import Lane
 from appliance.state.store import State
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, World
 
-KINDS = ("DEVICE", "ASSET")
+KINDS = ("DEVICE", "ASSET", "ENTITY_VIEW")
 QUIET_S = 120.0
 _NOTHING = (0, 0, None)
 
@@ -73,11 +73,11 @@ def _entities(world: World) -> None:
         assert mine == _plain(cloud.entity(entity.type, entity.id))
         if entity.type == "DEVICE":
             assert _same(edge, cloud, "DEVICE_CREDENTIALS", entity.id)
-        said = {world.bodies.get((entity, side)) for side in world.sides} | world.unsure
+        said = world.bodies[entity] | world.unsure
         assert mine["label"] in said - world.superseded, (mine["label"], said)
         assert _relations(edge, entity, shared) == _relations(cloud, entity, shared)
     for entity in world.entities:
-        if entity not in world.removed and (entity, EDGE_SIDE) in world.bodies:
+        if entity in world.kept - world.removed:
             assert edge.entity(entity.type, entity.id) is not None, f"{entity} was lost"
 
 
@@ -148,6 +148,9 @@ def _alarms(world: World) -> None:
     for entity in _shared(world):
         mine, theirs = (_alarms_of(side.state, entity) for side in world.sides.values())
         assert mine == theirs, entity
+        if not world.dismissed and entity not in world.removed:
+            said = {text for text, about in world.comments.items() if about == entity}
+            assert said <= {text for *_, texts in mine for text in texts}, "comments were lost"
 
 
 def _alarms_of(state: State, entity: EntityId) -> list[tuple[Any, ...]]:
@@ -168,6 +171,8 @@ def _requests(world: World) -> None:
         assert not undisturbed or end == "answered", end
     waiting = [body for body in world.cloud.state.entities("RPC") if body["status"] == "QUEUED"]
     assert waiting == []
+    lives = world.sides[EDGE_SIDE].lives  # a request may be heard again by an edge that died
+    assert all(count <= lives for count in world.heard.values()), "a device was asked twice"
 
 
 async def _history(world: World) -> None:

@@ -101,13 +101,18 @@ class World:
         self.removed: set[EntityId] = set()
         """What was deleted or unassigned at some time, wherever."""
         self.posted: dict[UUID, list[int]] = defaultdict(list)
-        self.bodies: dict[tuple[EntityId, str], str] = {}
-        """Label of the last change that each side acknowledged, by entity."""
+        self.bodies: dict[EntityId, set[str]] = defaultdict(set)
+        """Labels of the changes that were acknowledged."""
+        self.kept: set[EntityId] = set()
+        """What the edge acknowledged to have made or changed."""
         self.superseded: set[str] = set()
         """Labels that somebody changed who knew them, and was told that it is done."""
         self.unsure: set[str] = set()
         """Labels of changes that were never acknowledged."""
-        self.comments: set[str] = set()
+        self.comments: dict[str, EntityId] = {}
+        """What was said about an alarm of which entity."""
+        self.dismissed = False
+        """Whether any alarm was deleted."""
         self.heard: Counter[int] = Counter()
         self.phones: dict[UUID, tuple[Life, Phone]] = {}
         self.calm_s = trio.current_time()
@@ -223,7 +228,8 @@ class World:
 
     async def change(self, side: Side, *changes: Change) -> bool:
         """Save as the REST API of that side does."""
-        return await self.on(side, lambda: side.role.commands.change(changes, ACTOR))
+        commands = side.role and side.role.commands
+        return await self.on(side, lambda: commands.change(changes, ACTOR))
 
     async def save(
         self, side: Side, entity: EntityId, action: str, *more: Change, **new: Any
@@ -236,7 +242,9 @@ class World:
         aware = side.name == EDGE_SIDE or not self._edge_speaks_of(entity)
         if await self.change(side, Change(entity.type, entity.id, body, action), *more):
             self.unsure.discard(label)
-            self.bodies[entity, side.name] = label
+            self.bodies[entity].add(label)
+            if side.name == EDGE_SIDE:
+                self.kept.add(entity)
             if aware and known:
                 self.superseded.add(known["label"])
 
@@ -252,25 +260,28 @@ class World:
         side = self.sides[name]
         if side.role is None or side.state.by_name(kind, f"{kind} {title}") is not None:
             return
+        if kind == "ENTITY_VIEW" and self.entity(side, title, "DEVICE") is None:
+            return
         id = new_uuid()
         entity, more = EntityId(kind, id), []
         if kind == "DEVICE":
             body = common.device(side.state, id, f"{kind} {title}")
             more = [Change("DEVICE_CREDENTIALS", id, common.token(id, f"T{id}"), "ADDED")]
         else:
-            profile = side.state.by_name("ASSET_PROFILE", "default") or {}
-            body = body_of(
-                side.state,
-                kind,
-                id,
-                name=f"{kind} {title}",
-                type="default",
-                assetProfileId=profile.get("id"),
-            )  # fmt: skip - one line of values
+            refers = self._reference(side, kind, title)
+            body = body_of(side.state, kind, id, name=f"{kind} {title}", type="default", **refers)
         self.entities.append(entity)
         await self.save(side, entity, "ADDED", *more, **body)
         if side.name == CLOUD_SIDE:
             await self._assign(entity)
+
+    def _reference(self, side: Side, kind: str, number: int) -> dict[str, Any]:
+        """What an entity of that kind refers to."""
+        if kind == "ASSET":
+            profile = side.state.by_name("ASSET_PROFILE", "default") or {}
+            return {"assetProfileId": profile.get("id")}
+        device = self.entity(side, number, "DEVICE")
+        return {"entityId": device.to_json() if device else None}
 
     async def do_label(self, name: str, number: int) -> None:
         """An entity changes."""
@@ -301,15 +312,21 @@ class World:
         """An entity goes for good, or leaves the edge."""
         side = self.sides[name]
         if (entity := self.entity(side, number)) is not None:
-            self.removed.add(entity)
+            self._remove(side, entity)
             await self.change(side, Change(entity.type, entity.id, None, "DELETED"))
+
+    def _remove(self, side: Side, entity: EntityId) -> None:
+        """It may go, with what belongs to it."""
+        self.removed.add(entity)
+        for view in side.state.owned("ENTITY_VIEW", entity.id):
+            self.removed.add(EntityId("ENTITY_VIEW", view))
 
     async def do_unassign(self, number: int) -> None:
         """The cloud takes an entity back."""
         cloud = self.sides[CLOUD_SIDE]
         entity = self.entity(cloud, number)
         if entity is not None and self.cloud.edges.has(self.edge_id, entity):
-            self.removed.add(entity)
+            self._remove(cloud, entity)
             commands = self.cloud.commands
             await self.on(cloud, lambda: commands.unassign(self.edge_id, entity, ACTOR))
 
@@ -420,18 +437,19 @@ class World:
         side = self.sides[name]
         _, active = self._alarm(side, number)
         if active is not None:
+            self.dismissed = True
             await self.change(side, Change("ALARM", UUID(active["id"]["id"]), None, "ALARM_DELETE"))
 
     async def do_comment(self, name: str, number: int) -> None:
         """Somebody says something about an active alarm."""
         side = self.sides[name]
-        _, active = self._alarm(side, number)
-        if active is not None:
+        entity, active = self._alarm(side, number)
+        if entity is not None and active is not None:
             id, text = new_uuid(), f"{name} {next(self.numbers)}"
             body = {"id": {"id": str(id)}, "createdTime": 1, "alarmId": active["id"],
                     "type": "OTHER", "comment": {"text": text}}  # fmt: skip
             if await self.change(side, Change("ALARM_COMMENT", id, body, "ADDED_COMMENT")):
-                self.comments.add(text)
+                self.comments[text] = entity
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -566,7 +584,12 @@ class World:
         if name == EDGE_SIDE:
             await self.on(side, self.edge.link.request_full_sync)
         else:
-            await self.on(side, lambda: self.cloud.commands.sync_edge(self.edge_id))
+            commands = self.cloud.commands
+            await self.on(side, lambda: commands.sync_edge(self.edge_id))
+
+    async def do_meanwhile(self, step: Step) -> None:
+        """A step for whose end nobody waits: the next happens at the same time."""
+        self.nursery.start_soon(self.play, step)
 
     async def do_wait(self, seconds: float) -> None:
         """Time passes."""
