@@ -74,7 +74,9 @@ def _entities(world: World) -> None:
         if entity.type == "DEVICE":
             assert _same(edge, cloud, "DEVICE_CREDENTIALS", entity.id)
         said = world.bodies[entity] | world.unsure
-        assert mine["label"] in said - world.superseded, (mine["label"], said)
+        if entity not in world.removed:
+            said -= world.superseded
+        assert mine["label"] in said, (mine["label"], said)
         assert _relations(edge, entity, shared) == _relations(cloud, entity, shared)
     for entity in world.entities:
         if entity in world.kept - world.removed:

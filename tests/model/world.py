@@ -23,7 +23,7 @@ from appliance.cloud.assembly import Cloud
 from appliance.edge.assembly import Edge
 from appliance.kernel.clock import wall_clock_ms
 from appliance.model.errors import Permanent, Retryable
-from appliance.model.ids import EntityId, new_uuid
+from appliance.model.ids import NULL_UUID, EntityId, new_uuid
 from appliance.model.telemetry import Scope
 from appliance.model.unit import CLOUD, Lane
 from appliance.state.kinds import relation_key
@@ -96,6 +96,7 @@ class World:
             EDGE_SIDE: Side(EDGE_SIDE, MemoryDisk()),
             CLOUD_SIDE: Side(CLOUD_SIDE, copy.deepcopy(fresh_cloud())),
         }
+        self.edge_id = NULL_UUID
         self.numbers = count(1)
         self.entities: list[EntityId] = []
         self.removed: set[EntityId] = set()
@@ -140,15 +141,11 @@ class World:
         role: Cloud = self.sides[CLOUD_SIDE].role
         return role
 
-    @property
-    def edge_id(self) -> UUID:
-        """The edge's id on the cloud."""
-        return self.cloud.state.ids("EDGE")[0]
-
     async def begin(self) -> None:
         """Start both sides."""
         for side in (self.sides[CLOUD_SIDE], self.sides[EDGE_SIDE]):
             await self.nursery.start(self._lives, side)
+        (self.edge_id,) = self.cloud.state.ids("EDGE")
 
     async def _lives(
         self, side: Side, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
