@@ -41,6 +41,7 @@ from appliance.sync.messages import (
 )
 from appliance.sync.sender import Sender
 
+_OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
 MAX_INBOUND_BYTES = 4_194_304
 _LOOK_EVENTS = 1000
 _LOOK_BYTES = 1_000_000
@@ -255,11 +256,14 @@ class EdgeSession:
         read when it is sent.
         """
         for write in list(unit.entities):
-            entity = EntityId(write.kind, write.id)
-            spoken = write.kind in SENT_BY_EDGES and self._sender.is_flying(entity)
-            if spoken or entity in merged:
+            owner = _OWNERS.get(write.kind)
+            entity = EntityId(owner or write.kind, write.id)
+            spoken = entity.type in SENT_BY_EDGES and self._sender.is_flying(entity)
+            if (spoken and not (owner and write.body is None)) or entity in merged:
                 lane = Lane.PRIORITY if write.kind == "ALARM" else Lane.ENTITY
                 action = "DELETED" if write.body is None else "UPDATED"
+                if owner:
+                    action = "CREDENTIALS_UPDATED"
                 unit.events.append(event_for(self.edge, entity, action, lane=lane))
 
     def _store_posted(self, message: Message, unit: Unit) -> None:

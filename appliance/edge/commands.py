@@ -16,6 +16,7 @@ import msgspec
 import trio
 
 from appliance.access.tokens import Principal
+from appliance.edge.fullsync import KINDS
 from appliance.edge.link import CloudLink
 from appliance.edge.policy import EdgePolicy
 from appliance.edge.processor import Processor
@@ -72,7 +73,11 @@ class EdgeCommands:
         self._policy = EdgePolicy(state, clock)
 
     async def change(self, changes: Sequence[Change], actor: Principal) -> None:
-        """See Commands."""
+        """See Commands. What the cloud took away meanwhile does not come back by a change."""
+        for change in changes:
+            update = change.action == "UPDATED" and change.kind in KINDS
+            if update and self._state.entity(change.kind, change.id) is None:
+                raise Permanent(f"{change.kind} {change.id} is not here any more")
         unit = Unit()
         messages: list[Message] = []
         for change in changes:

@@ -274,7 +274,10 @@ class CloudLink:
     async def request_full_sync(self) -> None:
         """Ask the server for everything: now, after the sync that runs, or with the next link."""
         await self._keep(self._full.ask())
-        await self._sync_if_owed()
+        try:
+            await self._sync_if_owed()
+        except LinkClosed:
+            pass  # it is owed, and the next link asks for it
 
     async def _sync_if_owed(self) -> None:
         if self._full.owed and self._link is not None and not self.status.syncing:
@@ -306,6 +309,7 @@ class CloudLink:
         applied: list[Applied] = []
         ended: list[tuple[UUID, str]] = []
         acks: list[Ack] = []
+        self._policy.unsaid = await self._sender.unsaid()
         for batch in batches:
             self._full.note(batch.items)
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from appliance.model.message import Message
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.state.kinds import Kind, id_of
 from appliance.state.store import State
-from appliance.sync.conflicts import cascade, namesake, other_name
+from appliance.sync.conflicts import cascade, merged_alarm, namesake, other_name
 from appliance.sync.incoming import Applied, source_metadata
 from appliance.sync.messages import Request
 
@@ -105,10 +105,15 @@ class EdgePolicy:
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state
         self._clock = clock
+        self.unsaid: Container[tuple[str, UUID]] = ()
+        """What was changed here and has not left for the cloud yet (Sender.unsaid)."""
 
     def admit(self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
         """See Policy."""
         known = self._state.entity(kind.name, id)
+        if known is not None and (kind.name, id) in self.unsaid:
+            # What comes was said before ours is heard, often long before, in a sync. Ours follows.
+            return merged_alarm(body, known) if kind.name == "ALARM" else known
         if body.get("version") is not None:
             body = {**body, "version": None}  # locking is the server's; an edge has none (§7)
         if known is None or kind.name in _ASK_ON_EVERY_UPDATE:

@@ -14,13 +14,16 @@ Invariant, existence: data about an entity waits while an ENTITY event about it 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from uuid import UUID
 
 import msgspec
 
 from appliance.model.unit import Lane, StoredEvent
+from appliance.state.kinds import relation_key
 
+About = tuple[str, UUID]
+"""Kind and id of a stored entity (state/kinds.py)."""
 REQUESTS = frozenset({"ATTRIBUTES_REQUEST", "RELATION_REQUEST", "CALCULATED_FIELD_REQUEST"})
 BEFORE_ALL = (0, -1)
 """A position before every event's: sequences start at 1."""
@@ -68,6 +71,8 @@ class LanePacker:
         self._groups: dict[Hashable, deque[StoredEvent]] = {}
         self._held: Counter[Hashable] = Counter()
         self._count = 0
+        self.about: Counter[About] = Counter()
+        """What the waiting events speak of."""
         self.changes = 0
         """Grows whenever `take` might find something that it did not find before."""
         self.since_s = 0.0
@@ -91,6 +96,8 @@ class LanePacker:
             self.since_s = now_s
         for event in events:
             self._groups.setdefault(order_key(event), deque()).append(event)
+        if self.lane is not Lane.DATA:
+            self.about.update(spoken_of(events))
         self._count += len(events)
         self.changes += 1
         if events:
@@ -131,6 +138,8 @@ class LanePacker:
                 self._groups[key] = group  # to the end: every entity gets its turn
             self._held[key] += 1
         self._count -= len(taken)
+        if self.lane is not Lane.DATA:
+            self.about -= Counter(spoken_of(taken))
         return Parcel(self.lane, taken)
 
     def split_hold(self, parts: Iterable[Parcel]) -> None:
@@ -154,6 +163,20 @@ def order_key(event: StoredEvent) -> Hashable:
     if event.event.action == "RPC_CALL" or event.event.lane is Lane.ENTITY:
         return event.position
     return event.event.entity
+
+
+def spoken_of(events: Iterable[StoredEvent]) -> Iterator[About]:
+    """The stored entities whose bodies these events bring to the peer."""
+    for stored in events:
+        event = stored.event
+        if event.action in REQUESTS or event.action == "RPC_CALL":
+            continue
+        if event.action == "CREDENTIALS_UPDATED":
+            yield f"{event.type}_CREDENTIALS", event.entity.id
+        elif event.type == "RELATION":
+            yield event.type, relation_key(msgspec.json.decode(event.body))
+        else:
+            yield event.type, event.entity.id
 
 
 def _company(event: StoredEvent) -> Hashable:
