@@ -9,7 +9,9 @@ from uuid import UUID
 import bcrypt
 import msgspec
 
+from appliance.access.audit import AuditLog
 from appliance.access.users import Access
+from appliance.kernel.events import ignore
 from appliance.kernel.metrics_model import Sample
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Series
@@ -45,6 +47,7 @@ class Site:
             self.access,
             CloudEvents(self.storage),
             lambda: NOW,
+            audit=AuditLog(self.storage, ignore),
         )
         self.app = build_app(self.services, NoStatus(), NoFigures())
         self.tokens: dict[str, str] = {}
