@@ -80,6 +80,7 @@ class Frame(msgspec.Struct, frozen=True):
             clock=self.kernel.clock,
             debug=debug,
             audit=AuditLog(self.storage, self.kernel.emit, self.settings.web.audit_entries_max),
+            edition=self.settings.cloud_role.type,
         )
         mounts: list[BaseRoute] = [
             Mount(prefix, app=spec.build(self.context))

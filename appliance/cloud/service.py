@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
@@ -79,6 +80,8 @@ class EdgeService:
         self._plan = SyncPlan(state, edges)
         self._senders: dict[UUID, Sender] = {}
         self.sessions: dict[UUID, EdgeSession] = {}
+        self.kept: dict[UUID, Counter[str]] = {}
+        """Per edge what came and is kept without being used, by field, since the start."""
         self.port = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -135,6 +138,7 @@ class EdgeService:
             self._plan,
             self._calls,
             self._sender(edge),
+            self.kept.setdefault(edge, Counter()),
             self._clock,
             self._emit,
         )

@@ -2,11 +2,13 @@
 
 An uplink is acknowledged when what it says is durable, in one unit per message; a refused one
 changes nothing. Data about entities that are not here are acknowledged without effect, as on the
-reference, because an edge would send them for ever; they are counted and shown.
+reference, because an edge would send them for ever; they are counted and shown. So is, by field,
+what is kept here without being used.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 from typing import ClassVar
@@ -101,11 +103,13 @@ class UplinkApplied(Event, frozen=True):
         "uplink_messages": "messages",
         "uplink_entries": "entries",
         "uplink_ignored": "ignored",
+        "uplink_kept": "kept",
     }
     name: str
     messages: int
     entries: int
     ignored: int
+    kept: int = 0
 
 
 class EdgeSession:
@@ -120,10 +124,12 @@ class EdgeSession:
         plan: SyncPlan,
         calls: Calls,
         sender: Sender,
+        kept: Counter[str],
         clock: Clock,
         emit: Emit,
     ) -> None:
         self.edge = edge
+        self._kept = kept
         self.outbox = str(edge)
         self._storage = storage
         self._state = state
@@ -272,8 +278,16 @@ class EdgeSession:
     def _report(self, taken: Sequence[Applied]) -> None:
         entries = sum(len(points) for applied in taken for _, points in applied.telemetry)
         ignored = sum(len(applied.ignored) for applied in taken)
+        kept = [name for applied in taken for name in applied.kept]
+        self._kept.update(kept)
         self._emit(
-            UplinkApplied(name=self.name, messages=len(taken), entries=entries, ignored=ignored)
+            UplinkApplied(
+                name=self.name,
+                messages=len(taken),
+                entries=entries,
+                ignored=ignored,
+                kept=len(kept),
+            )
         )
 
     # --- sync ---------------------------------------------------------------------------------

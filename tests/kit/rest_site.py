@@ -33,7 +33,7 @@ PASSWORD_HASH = bcrypt.hashpw(b"tenant", bcrypt.gensalt(4, prefix=b"2a")).decode
 class Site:
     """Our side, filled with what the recorded one had."""
 
-    def __init__(self, role: str) -> None:
+    def __init__(self, role: str, edition: str = "CE") -> None:
         self.state = State()
         self.state.tenant_id = TENANT
         self.storage = MemoryStorage(clock=lambda: NOW)
@@ -48,6 +48,7 @@ class Site:
             CloudEvents(self.storage),
             lambda: NOW,
             audit=AuditLog(self.storage, ignore),
+            edition=edition,
         )
         self.app = build_app(self.services, NoStatus(), NoFigures())
         self.tokens: dict[str, str] = {}

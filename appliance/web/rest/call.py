@@ -56,7 +56,8 @@ class DebugEvents(Protocol):
 class Services(msgspec.Struct, frozen=True):
     """What handlers work on. role: "edge" or "cloud". debug: None where no rules run.
 
-    audit: None where nobody asks who did what.
+    audit: None where nobody asks who did what. edition: "CE" or "PE", which a cloud plays; an edge
+    knows its cloud's from its EDGE entity.
     """
 
     role: str
@@ -68,6 +69,7 @@ class Services(msgspec.Struct, frozen=True):
     clock: Clock
     debug: DebugEvents | None = None
     audit: AuditLog | None = None
+    edition: str = "CE"
 
 
 class Call:
