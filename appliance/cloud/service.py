@@ -9,6 +9,7 @@ from uuid import UUID
 import trio
 
 from appliance.cloud.calls import Calls
+from appliance.cloud.latest import LatestValues
 from appliance.cloud.registry import ASSIGNABLE, Edges
 from appliance.cloud.session import EdgeRefused, EdgeSession, refusal
 from appliance.cloud.sync import SyncPlan
@@ -78,6 +79,7 @@ class EdgeService:
         self._clock = clock
         self._emit = emit
         self._plan = SyncPlan(state, edges)
+        self._latest = LatestValues(storage)
         self._senders: dict[UUID, Sender] = {}
         self.sessions: dict[UUID, EdgeSession] = {}
         self.kept: dict[UUID, Counter[str]] = {}
@@ -87,6 +89,7 @@ class EdgeService:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept edges until cancelled."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._latest.run)
             self.port = await nursery.start(self._transport.serve, self._handle)
             task_status.started()
 
@@ -108,6 +111,7 @@ class EdgeService:
             session.ended.set()
             if self.sessions.get(edge) is session:
                 del self.sessions[edge]
+                self._latest.forget(edge)
 
     async def _hello(self, link: Link) -> tuple[Connect, list[Frame]]:
         """The CONNECT; until it comes everything else is ignored (§3.2)."""
@@ -136,6 +140,7 @@ class EdgeService:
             self._state,
             self._edges,
             self._plan,
+            self._latest,
             self._calls,
             self._sender(edge),
             self.kept.setdefault(edge, Counter()),

@@ -17,6 +17,7 @@ from uuid import UUID
 import trio
 
 from appliance.cloud.calls import Calls
+from appliance.cloud.latest import LatestValues
 from appliance.cloud.policy import ORDER, CloudPolicy
 from appliance.cloud.registry import SENT_BY_EDGES, Edges, event_for
 from appliance.cloud.sync import SyncPlan
@@ -122,6 +123,7 @@ class EdgeSession:
         state: State,
         edges: Edges,
         plan: SyncPlan,
+        latest: LatestValues,
         calls: Calls,
         sender: Sender,
         kept: Counter[str],
@@ -135,6 +137,7 @@ class EdgeSession:
         self._state = state
         self._edges = edges
         self._plan = plan
+        self._latest = latest
         self._calls = calls
         self._sender = sender
         self._clock = clock
@@ -232,6 +235,9 @@ class EdgeSession:
         for applied in taken:
             for call in applied.calls:
                 await self._calls.from_edge(self.edge, call)
+            for request in applied.requests:
+                if request.field == "attributesRequest":
+                    self._latest.ask(self.edge, request.entity)
         self._report(taken)
         return acks
 
