@@ -10,6 +10,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 
+from appliance.access.audit import AuditLog
 from appliance.access.users import Access
 from appliance.config.loader import Settings
 from appliance.control import ControlSocket, Doing
@@ -79,6 +80,8 @@ class Frame(msgspec.Struct, frozen=True):
             events=CloudEvents(self.storage),
             clock=self.kernel.clock,
             debug=debug,
+            audit=AuditLog(self.storage, self.kernel.emit, self.settings.web.audit_entries_max),
+            edition=self.settings.cloud_role.type,
         )
         mounts: list[BaseRoute] = [
             Mount(prefix, app=spec.build(self.context))

@@ -50,6 +50,7 @@ def link_statuses(cloud: Cloud) -> list[LinkStatus]:
                 since_ms=session.since_ms if session else 0,
                 peer=session.peer if session else "",
                 sync_latency_s=session.latency_s if session else None,
+                kept=dict(cloud.service.kept.get(edge, {})),
             )
         )
     return out

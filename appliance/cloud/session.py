@@ -2,11 +2,13 @@
 
 An uplink is acknowledged when what it says is durable, in one unit per message; a refused one
 changes nothing. Data about entities that are not here are acknowledged without effect, as on the
-reference, because an edge would send them for ever; they are counted and shown.
+reference, because an edge would send them for ever; they are counted and shown. So is, by field,
+what is kept here without being used.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 from typing import ClassVar
@@ -15,6 +17,7 @@ from uuid import UUID
 import trio
 
 from appliance.cloud.calls import Calls
+from appliance.cloud.latest import LatestValues
 from appliance.cloud.policy import ORDER, CloudPolicy
 from appliance.cloud.registry import SENT_BY_EDGES, Edges, event_for
 from appliance.cloud.sync import SyncPlan
@@ -102,11 +105,13 @@ class UplinkApplied(Event, frozen=True):
         "uplink_messages": "messages",
         "uplink_entries": "entries",
         "uplink_ignored": "ignored",
+        "uplink_kept": "kept",
     }
     name: str
     messages: int
     entries: int
     ignored: int
+    kept: int = 0
 
 
 class EdgeSession:
@@ -119,17 +124,21 @@ class EdgeSession:
         state: State,
         edges: Edges,
         plan: SyncPlan,
+        latest: LatestValues,
         calls: Calls,
         sender: Sender,
+        kept: Counter[str],
         clock: Clock,
         emit: Emit,
     ) -> None:
         self.edge = edge
+        self._kept = kept
         self.outbox = str(edge)
         self._storage = storage
         self._state = state
         self._edges = edges
         self._plan = plan
+        self._latest = latest
         self._calls = calls
         self._sender = sender
         self._clock = clock
@@ -227,6 +236,9 @@ class EdgeSession:
         for applied in taken:
             for call in applied.calls:
                 await self._calls.from_edge(self.edge, call)
+            for request in applied.requests:
+                if request.field == "attributesRequest":
+                    self._latest.ask(self.edge, request.entity)
         self._report(taken)
         return acks
 
@@ -276,8 +288,16 @@ class EdgeSession:
     def _report(self, taken: Sequence[Applied]) -> None:
         entries = sum(len(points) for applied in taken for _, points in applied.telemetry)
         ignored = sum(len(applied.ignored) for applied in taken)
+        kept = [name for applied in taken for name in applied.kept]
+        self._kept.update(kept)
         self._emit(
-            UplinkApplied(name=self.name, messages=len(taken), entries=entries, ignored=ignored)
+            UplinkApplied(
+                name=self.name,
+                messages=len(taken),
+                entries=entries,
+                ignored=ignored,
+                kept=len(kept),
+            )
         )
 
     # --- sync ---------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ from appliance.edge.link_events import (
 from appliance.edge.policy import ORDER, EdgePolicy, answers, request
 from appliance.edge.processor import Processor
 from appliance.edge.reconnect import UNRECOGNIZED, Backoff, older_version
+from appliance.edge.repeats import news
 from appliance.edge.services import EdgeServices
 from appliance.edge.sessions import Sessions
 from appliance.extension.ports import Link, LinkClosed, Storage, Transport
@@ -328,7 +329,7 @@ class CloudLink:
         units = [one.unit for one in applied if one.unit]
         if units:
             await self._processor.commit_received(units)
-        messages = [message for one in applied for message in self._messages(one)]
+        messages = [message for one in applied for message in await self._messages(one)]
         if messages:
             await self._run_messages(messages)
         for device, reason in ended:
@@ -344,10 +345,11 @@ class CloudLink:
             self.status.kept[name] = self.status.kept.get(name, 0) + 1
         return len(names)
 
-    def _messages(self, applied: Applied) -> list[Message]:
+    async def _messages(self, applied: Applied) -> list[Message]:
         messages = list(applied.messages)
         for entity, points in applied.telemetry:
-            messages.extend(telemetry_messages(entity, points, self._state, "cloud"))
+            fresh = await news(self._storage, entity, points)
+            messages.extend(telemetry_messages(entity, fresh, self._state, "cloud"))
         return messages
 
     async def _run_messages(self, messages: Sequence[Message]) -> None:

@@ -16,6 +16,7 @@ from appliance.web import pages
 from appliance.web.errors import ApiError
 from appliance.web.rest import (
     alarms,
+    audit_logs,
     auth,
     devices,
     edges,
@@ -42,6 +43,7 @@ TABLES = (
     rule_chains,
     rule_events,
     rule_scripts,
+    audit_logs,
 )
 
 

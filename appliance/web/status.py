@@ -35,7 +35,7 @@ class LinkStatus(msgspec.Struct, frozen=True):
     sync_latency_s: from commit to acknowledgement of the newest acknowledged event; None before
     the first. error: why the last attempt or connection ended; empty when none has. syncing,
     last_sync_ms: an edge's sync with its server. kept: what came and is stored without being used
-    yet, by field, with how often since the start.
+    yet, by field, with how often since the start; on a cloud of each edge.
     """
 
     outbox: str

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from appliance.access.audit import AuditLog
 from appliance.access.tokens import Principal, TokenError
 from appliance.access.users import CUSTOMER_USER, SYS_ADMIN, TENANT_ADMIN, Access
 from appliance.extension.ports import Storage
@@ -25,6 +26,7 @@ from appliance.model.ids import EntityId
 from appliance.rules.debug import DebugEvent
 from appliance.state.kinds import entity_id_of, id_of
 from appliance.state.view import StateView
+from appliance.web.audited import AuditedCommands
 from appliance.web.commands import Commands
 from appliance.web.errors import ApiError, Code, not_found, uuid_of
 from appliance.web.rest.cloud_events import CloudEvents
@@ -52,7 +54,11 @@ class DebugEvents(Protocol):
 
 
 class Services(msgspec.Struct, frozen=True):
-    """What handlers work on. role: "edge" or "cloud". debug: None where no rules run."""
+    """What handlers work on. role: "edge" or "cloud". debug: None where no rules run.
+
+    audit: None where nobody asks who did what. edition: "CE" or "PE", which a cloud plays; an edge
+    knows its cloud's from its EDGE entity.
+    """
 
     role: str
     view: StateView
@@ -62,6 +68,8 @@ class Services(msgspec.Struct, frozen=True):
     events: CloudEvents
     clock: Clock
     debug: DebugEvents | None = None
+    audit: AuditLog | None = None
+    edition: str = "CE"
 
 
 class Call:
@@ -73,7 +81,7 @@ class Call:
         self.body = body
         self.services = services
         self.view = services.view
-        self.commands = services.commands
+        self.commands = _commands(services, principal)
         self._request = request
         self._principal = principal
 
@@ -82,6 +90,12 @@ class Call:
         """Who asks; only where the route names roles."""
         assert self._principal is not None, "the route is open to anyone"
         return self._principal
+
+    @property
+    def client(self) -> tuple[str, str]:
+        """Address of the client and how its program calls itself; "" where unknown."""
+        address = self._request.client.host if self._request.client else ""
+        return address, self._request.headers.get("user-agent", "")
 
     def path(self, name: str) -> str:
         """A part of the path."""
@@ -176,6 +190,13 @@ class Call:
                 self.entity(kind, id)
             body["customerId"] = EntityId("CUSTOMER", self.principal.customer_id).to_json()
         return id, body, new
+
+
+def _commands(services: Services, principal: Principal | None) -> Commands:
+    """The role's commands, with a trace in the audit log where there is one."""
+    if services.audit is None or principal is None:
+        return services.commands
+    return AuditedCommands(services.commands, services.view, services.audit, principal)
 
 
 Handler = Callable[[Call], Awaitable[Any]]

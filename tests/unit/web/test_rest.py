@@ -51,9 +51,9 @@ def _json(body: Any) -> bytes:
     return json.dumps(body).encode()
 
 
-def customer_site() -> tuple[Client, Client]:
+def customer_site(role: str = "edge", edition: str = "CE") -> tuple[Client, Client]:
     """The tenant's administrator and a customer's user of one site."""
-    site = Site("edge")
+    site = Site(role, edition)
     site.put("CUSTOMER", CUSTOMER, {"title": "Customer A"})
     reference = EntityId("CUSTOMER", CUSTOMER).to_json()
     user = {**USER_BODY, "email": "c@x", "authority": "CUSTOMER_USER", "customerId": reference}
@@ -136,6 +136,25 @@ async def test_on_an_edge_of_a_ce_server_only_administrators_make_devices() -> N
     admin.site.put("EDGE", new_uuid(), {"name": "E", "cloudType": "CE"})
     assert (await user.ask("POST", "/api/device", {"name": "made"}))[0] == 403
     assert await admin.new_device("made")
+
+
+@pytest.mark.parametrize(("edition", "status"), [("CE", 403), ("PE", 200)])
+@pytest.mark.parametrize("role", ["edge", "cloud"])
+async def test_under_pe_users_make_devices_and_their_credentials_under_ce_they_do_not(
+    role: str, edition: str, status: int
+) -> None:
+    admin, user = customer_site(role, edition)
+    admin.site.put("EDGE", new_uuid(), {"name": "E", "cloudType": edition})
+    credentials = {"credentialsType": "ACCESS_TOKEN", "credentialsId": "own"}
+    both = {"device": {"name": "whole"}, "credentials": credentials}
+    assert (await user.ask("POST", "/api/device", {"name": "made"}))[0] == status
+    assert (await user.ask("POST", "/api/device-with-credentials", both))[0] == status
+    device = await admin.new_device("given")
+    reference = {"deviceId": {"entityType": "DEVICE", "id": device}}
+    changed = {**reference, **credentials, "credentialsId": "changed"}
+    assert (await user.ask("POST", "/api/device/credentials", changed))[0] == 403  # not theirs
+    await admin.ask("POST", f"/api/customer/{CUSTOMER}/device/{device}")
+    assert (await user.ask("POST", "/api/device/credentials", changed))[0] == status
 
 
 def _alarm(device: str, **more: Any) -> dict[str, Any]:
