@@ -16,11 +16,13 @@ from appliance.control import ControlSocket, Doing
 from appliance.extension.hookspecs import Context
 from appliance.extension.ports import Storage, Transport
 from appliance.extension.registry import Registry
+from appliance.fields.debug import FieldDebugEvent
 from appliance.kernel.core import Kernel
 from appliance.kernel.lifecycle import Levels, Stop
 from appliance.kernel.restart import EDGE_OF_THE_HOUSE, FOUNDATION
 from appliance.kernel.supervisor import Child
 from appliance.model.errors import ConfigError
+from appliance.rules.debug import DebugEvent
 from appliance.state.view import StateView
 from appliance.web.app import api_routes, empty_app
 from appliance.web.commands import Commands
@@ -54,7 +56,8 @@ class Frame(msgspec.Struct, frozen=True):
         *,
         name: Callable[[], str],
         links: Callable[[], Sequence[LinkStatus]],
-        debug: DebugEvents | None = None,
+        debug: DebugEvents[DebugEvent] | None = None,
+        field_debug: DebugEvents[FieldDebugEvent] | None = None,
     ) -> Child:
         """Add pages, REST API and plugins' routes; returns the component that logs users in."""
         source = LiveStatus(
@@ -78,6 +81,7 @@ class Frame(msgspec.Struct, frozen=True):
             events=CloudEvents(self.storage),
             clock=self.kernel.clock,
             debug=debug,
+            field_debug=field_debug,
         )
         mounts: list[BaseRoute] = [
             Mount(prefix, app=spec.build(self.context))

@@ -17,6 +17,7 @@ from appliance.web.errors import ApiError
 from appliance.web.rest import (
     alarms,
     auth,
+    calculated_fields,
     devices,
     edges,
     entities,
@@ -42,6 +43,7 @@ TABLES = (
     rule_chains,
     rule_events,
     rule_scripts,
+    calculated_fields,
 )
 
 
