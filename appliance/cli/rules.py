@@ -146,10 +146,10 @@ async def send(arguments: argparse.Namespace, place: Place, *, whole: bool) -> i
     message = place.message(arguments.message, rehearsal)
     trace = Trace(rehearsal.engine)
     if arguments.chain is None:
-        works = await rehearsal.run(message)
+        works = await rehearsal.play(message)
     else:
-        works = await rehearsal.run_in(place.chosen(rehearsal), message)
-    works += await rehearsal.advance(rehearsal.now_ms + milliseconds(arguments.wait))
+        works = await rehearsal.play_in(place.chosen(rehearsal), message)
+    works += await rehearsal.pass_to(rehearsal.now_ms + milliseconds(arguments.wait))
     effects = effects_of(works, rehearsal.services.effects)
     failure = next((work.failure for work in works if work.failure is not None), None)
     if arguments.json:

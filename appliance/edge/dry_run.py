@@ -123,11 +123,11 @@ async def compare(
             metadata = device_metadata(line.rehearsal.state, device, ts)
             kind = "POST_TELEMETRY_REQUEST"
             message = Message(new_uuid(), ts, kind, device, values, metadata)
-            passed = await line.rehearsal.advance(ts)
+            passed = await line.rehearsal.pass_to(ts)
             _count(comparison, side, line, passed, None)
-            _count(comparison, side, line, await line.rehearsal.run(message), device)
+            _count(comparison, side, line, await line.rehearsal.play(message), device)
     for side, line in enumerate((before, after)):
-        _count(comparison, side, line, await line.rehearsal.advance(end_ms), None)
+        _count(comparison, side, line, await line.rehearsal.pass_to(end_ms), None)
     return comparison
 
 
