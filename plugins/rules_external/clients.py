@@ -1,4 +1,4 @@
-"""Client libraries that are not part of every installation."""
+"""What the clients share: optional libraries, and the words of an error."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ def client_library(module: str, extra: str) -> ModuleType:
             f"not installed: pip install edge-appliance[{extra}], or for the binary unpack the "
             f"wheels of {module} into a folder of the plugin folder ({error})"
         ) from None
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in words: its own, or those of what caused it, as Trio wraps what TLS says."""
+    found: BaseException | None = error
+    while found is not None:
+        if text := str(found):
+            return text
+        found = found.__cause__
+    return type(error).__name__
