@@ -1,8 +1,8 @@
 """Questions to a running appliance, over a Unix socket in its data folder.
 
-`sql` and `quarantine` work on a folder at rest and on one in use alike: the storage has one owner,
-so a second process asks it here. Whoever may open the socket may read the folder (mode 0600 in a
-folder of mode 0700), so there is no login.
+`sql`, `quarantine` and `rules` work on a folder at rest and on one in use alike: the storage has
+one owner, so a second process asks it here. Whoever may open the socket may read the folder (mode
+0600 in a folder of mode 0700), so there is no login.
 
 A message is four bytes of length and MessagePack; at most `REQUEST_BYTES_MAX` up, and one request
 at a time per connection. Answers are whole, as the storage's own row limit bounds them.
@@ -31,12 +31,16 @@ from typing import Any
 import msgspec
 import trio
 
-from appliance.extension.ports import Quarantined, Storage
+from appliance.extension.ports import AttributeValue, Quarantined, SeriesQuery, Storage
 from appliance.model.errors import ApplianceError, Permanent, Retryable
+from appliance.model.ids import EntityId
+from appliance.model.telemetry import Scope, Value
+from appliance.model.unit import EntityWrite
 
 SOCKET_FILE = "control.sock"
 REQUEST_BYTES_MAX = 1 << 20
 _LENGTH = struct.Struct("!I")
+_Points = dict[str, list[tuple[int, Any]]]
 
 
 class Sql(msgspec.Struct, tag=True, frozen=True):
@@ -58,6 +62,33 @@ class RetryQuarantined(msgspec.Struct, tag=True, frozen=True):
     positions: list[tuple[int, int]]
 
 
+class LoadEntities(msgspec.Struct, tag=True, frozen=True):
+    """All entities, a list of EntityWrite: some MB on an edge."""
+
+
+class LoadAttributes(msgspec.Struct, tag=True, frozen=True):
+    """All attributes, a list of StoredAttribute."""
+
+
+class LoadStates(msgspec.Struct, tag=True, frozen=True):
+    """The states of one owner, by key."""
+
+    owner: str
+
+
+class AskSeries(msgspec.Struct, tag=True, frozen=True):
+    """History: the points by key."""
+
+    query: SeriesQuery
+
+
+class AskLatest(msgspec.Struct, tag=True, frozen=True):
+    """The newest point by key."""
+
+    entity: EntityId
+    keys: list[str] | None
+
+
 class Do(msgspec.Struct, tag=True, frozen=True):
     """Something that the role can do; the answer is what it says."""
 
@@ -65,7 +96,9 @@ class Do(msgspec.Struct, tag=True, frozen=True):
     arguments: dict[str, Any]
 
 
-Request = Sql | ListQuarantine | RetryQuarantined | Do
+Reading = LoadEntities | LoadAttributes | LoadStates | AskSeries | AskLatest
+Request = Sql | ListQuarantine | RetryQuarantined | Reading | Do
+StoredAttribute = tuple[EntityId, Scope, str, AttributeValue]
 Doing = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
@@ -128,6 +161,22 @@ class ControlSocket:
                 if what not in self._doings:
                     raise Permanent(f"this role has no {what}")
                 return await self._doings[what](arguments)
+            case _:
+                return await self._read(request)
+
+    async def _read(self, request: Reading) -> Any:
+        storage = self._storage
+        match request:
+            case LoadEntities():
+                return [one async for chunk in storage.load_entities() for one in chunk]
+            case LoadAttributes():
+                return [one async for chunk in storage.load_attributes() for one in chunk]
+            case LoadStates(owner):
+                return await storage.load_states(owner)
+            case AskSeries(query):
+                return await storage.query_series(query)
+            case AskLatest(entity, keys):
+                return await storage.latest(entity, keys)
 
 
 class DistantStorage:
@@ -155,6 +204,30 @@ class DistantStorage:
         """See Storage.retry_quarantined."""
         answer = await self._ask(RetryQuarantined(outbox, list(positions)))
         return msgspec.msgpack.decode(answer, type=int)
+
+    async def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
+        """See Storage.load_entities; one chunk."""
+        yield msgspec.msgpack.decode(await self._ask(LoadEntities()), type=list[EntityWrite])
+
+    async def load_attributes(self) -> AsyncIterator[Sequence[StoredAttribute]]:
+        """See Storage.load_attributes; one chunk."""
+        found = await self._ask(LoadAttributes())
+        yield msgspec.msgpack.decode(found, type=list[StoredAttribute])
+
+    async def load_states(self, owner: str) -> dict[str, bytes]:
+        """See Storage.load_states."""
+        return msgspec.msgpack.decode(await self._ask(LoadStates(owner)), type=dict[str, bytes])
+
+    async def query_series(self, query: SeriesQuery) -> dict[str, list[tuple[int, Value]]]:
+        """See Storage.query_series."""
+        return msgspec.msgpack.decode(await self._ask(AskSeries(query)), type=_Points)
+
+    async def latest(
+        self, entity: EntityId, keys: Sequence[str] | None = None
+    ) -> dict[str, tuple[int, Value]]:
+        """See Storage.latest."""
+        wanted = AskLatest(entity, None if keys is None else list(keys))
+        return msgspec.msgpack.decode(await self._ask(wanted), type=dict[str, tuple[int, Any]])
 
     async def do(self, what: str, arguments: dict[str, Any]) -> Any:
         """Ask the role for something that it can do. Raises Permanent with its reason."""

@@ -17,11 +17,13 @@ from appliance.control import ControlSocket, Doing
 from appliance.extension.hookspecs import Context
 from appliance.extension.ports import Storage, Transport
 from appliance.extension.registry import Registry
+from appliance.fields.debug import FieldDebugEvent
 from appliance.kernel.core import Kernel
 from appliance.kernel.lifecycle import Levels, Stop
 from appliance.kernel.restart import EDGE_OF_THE_HOUSE, FOUNDATION
 from appliance.kernel.supervisor import Child
 from appliance.model.errors import ConfigError
+from appliance.rules.debug import DebugEvent
 from appliance.state.view import StateView
 from appliance.sync.outgoing import OutgoingLimits
 from appliance.web.app import api_routes, empty_app
@@ -56,7 +58,8 @@ class Frame(msgspec.Struct, frozen=True):
         *,
         name: Callable[[], str],
         links: Callable[[], Sequence[LinkStatus]],
-        debug: DebugEvents | None = None,
+        debug: DebugEvents[DebugEvent] | None = None,
+        field_debug: DebugEvents[FieldDebugEvent] | None = None,
     ) -> Child:
         """Add pages, REST API and plugins' routes; returns the component that logs users in."""
         source = LiveStatus(
@@ -82,6 +85,7 @@ class Frame(msgspec.Struct, frozen=True):
             debug=debug,
             audit=AuditLog(self.storage, self.kernel.emit, self.settings.web.audit_entries_max),
             edition=self.settings.cloud_role.type,
+            field_debug=field_debug,
         )
         mounts: list[BaseRoute] = [
             Mount(prefix, app=spec.build(self.context))

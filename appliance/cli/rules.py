@@ -1,4 +1,4 @@
-"""Try scripts; draw, trace, test and rehearse rule chains, while the appliance is stopped.
+"""Try scripts; draw, trace, test and rehearse rule chains, of a running appliance or a stopped one.
 
 - eval: answer script tests from standard input: one JSON case a line (script, scriptLang,
   scriptType, msg, metadata, msgType, argNames), one {"output", "error"} a line; where a TBEL script
@@ -13,8 +13,9 @@
 
 CHAIN is a file (exported by ThingsBoard, or its metadata), or the name or id of a chain in the
 data folder; without it, the root chain. A chain from a file meets an empty edge, or, with
---data-dir, the devices, attributes and history of that folder. Nothing is written and nobody is
-called: nodes that speak with other systems are passed over unless --outside lets them.
+--data-dir, the devices, attributes, calculated fields and history of that folder; an appliance that
+uses it is asked for them. Nothing is written and nobody is called: nodes that speak with other
+systems are passed over unless --outside lets them.
 """
 
 from __future__ import annotations
@@ -146,10 +147,10 @@ async def send(arguments: argparse.Namespace, place: Place, *, whole: bool) -> i
     message = place.message(arguments.message, rehearsal)
     trace = Trace(rehearsal.engine)
     if arguments.chain is None:
-        works = await rehearsal.run(message)
+        works = await rehearsal.play(message)
     else:
-        works = await rehearsal.run_in(place.chosen(rehearsal), message)
-    works += await rehearsal.advance(rehearsal.now_ms + milliseconds(arguments.wait))
+        works = await rehearsal.play_in(place.chosen(rehearsal), message)
+    works += await rehearsal.pass_to(rehearsal.now_ms + milliseconds(arguments.wait))
     effects = effects_of(works, rehearsal.services.effects)
     failure = next((work.failure for work in works if work.failure is not None), None)
     if arguments.json:

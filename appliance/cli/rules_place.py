@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ import msgspec
 import trio
 
 from appliance.cli.house import House
-from appliance.cli.storage import at_rest, storage_of
+from appliance.cli.storage import Asked, ask_storage, storage_of
 from appliance.config.loader import Settings
 from appliance.edge.dry_run import AsOf, Line
 from appliance.edge.selection import Selection
 from appliance.extension.hookspecs import Context
-from appliance.extension.ports import Storage
 from appliance.extension.registry import Registry
+from appliance.fields.engine import Fields
 from appliance.kernel.clock import wall_clock_ms
 from appliance.kernel.events import ignore
 from appliance.model.errors import ConfigError
@@ -39,16 +39,18 @@ NEED_FOLDER = frozenset({"list", "dry-run"})
 class Place(msgspec.Struct, frozen=True):
     """What a verb works on.
 
-    storage: of the data folder, open; None without one. file: the chain of a file. named: the
+    storage: of the data folder, opened or asked of the appliance that has it; None without one.
+    fields_off: types of calculated fields that do not run. file: the chain of a file. named: the
     chain that was asked for by name or id. selectors: makes what thins out the data of a state.
     """
 
     factories: Mapping[str, NodeFactory[Any]]
-    storage: Storage | None
+    storage: Asked | None
     file: ChainJson | None
     named: str | None
     outside: bool
     selectors: Callable[[State], Selection | None]
+    fields_off: frozenset[str]
     now_ms: int
 
     async def rehearsal(self, start_ms: int | None = None, *, with_file: bool = True) -> Rehearsal:
@@ -76,7 +78,23 @@ class Place(msgspec.Struct, frozen=True):
             replaced = made.engine.chain(chain_id(self.file))
             root = replaced is None or replaced.id == made.engine.root_id
             made.load(({**chain, "root": root}, metadata))
+        await self._load_fields(made, history)
         return made
+
+    async def _load_fields(self, made: Rehearsal, history: History) -> None:
+        fields = Fields(
+            made.state,
+            history,
+            lambda: made.now_ms,
+            ignore,
+            made.services,
+            made.engine.process,
+            made.engine.timers,
+        )
+        fields.leave(self.fields_off)
+        await fields.load()
+        made.calculate_with(fields)
+        await made.settle()
 
     async def line(self, start_ms: int, *, with_file: bool) -> Line:
         """A rehearsal with the selective sync of the settings."""
@@ -109,11 +127,11 @@ class Place(msgspec.Struct, frozen=True):
 def with_place(
     arguments: argparse.Namespace, house: House, do: Callable[[Place], Awaitable[int]]
 ) -> int:
-    """Find chain and folder, open the storage, do it, close.
+    """Find chain and folder, reach the storage, do it.
 
     Raises:
         ConfigError: the file holds no chain, or the configuration is wrong.
-        Retryable: an appliance is using the folder.
+        Retryable: the folder is in use, and its owner does not answer.
     """
     path = Path(arguments.chain) if arguments.chain else None
     is_file = path is not None and (path.is_file() or path.suffix == ".json")
@@ -122,29 +140,40 @@ def with_place(
     needs = arguments.action in NEED_FOLDER or not is_file
     if not needs and arguments.data_dir is None and arguments.config is None:
         factories = house.plugins(arguments).rule_nodes
-        return trio.run(do, _place(arguments, factories, None, file, named, lambda state: None))
+        place = _place(arguments, factories, None, file, named, lambda state: None, ())
+        return trio.run(do, place)
     settings, registry = house.load(arguments)
 
-    async def ask(storage: Storage) -> int:
+    async def ask(storage: Asked) -> int:
         def selectors(state: State) -> Selection | None:
             return _selection(settings, registry, state)
 
-        place = _place(arguments, registry.rule_nodes, storage, file, named, selectors)
+        off = settings.fields.off
+        place = _place(arguments, registry.rule_nodes, storage, file, named, selectors, off)
         return await do(place)
 
-    return at_rest(settings, storage_of(settings, registry), ask)
+    return ask_storage(settings, storage_of(settings, registry), ask)
 
 
 def _place(
     arguments: argparse.Namespace,
     factories: Mapping[str, NodeFactory[Any]],
-    storage: Storage | None,
+    storage: Asked | None,
     file: ChainJson | None,
     named: str | None,
     selectors: Callable[[State], Selection | None],
+    fields_off: Iterable[str],
 ) -> Place:
-    outside = bool(arguments.outside)
-    return Place(factories, storage, file, named, outside, selectors, wall_clock_ms())
+    return Place(
+        factories=factories,
+        storage=storage,
+        file=file,
+        named=named,
+        outside=bool(arguments.outside),
+        selectors=selectors,
+        fields_off=frozenset(fields_off),
+        now_ms=wall_clock_ms(),
+    )
 
 
 def _selection(settings: Settings, registry: Registry, state: State) -> Selection | None:

@@ -19,11 +19,13 @@ from appliance.kernel.clock import wall_clock_ms
 from appliance.kernel.data_dir import held
 from appliance.kernel.logs import LogWriter
 from appliance.model.errors import ConfigError, Retryable
+from appliance.rules.ports import History
+from appliance.state.store import Stored
 
 T = TypeVar("T")
 
 
-class Asked(Protocol):
+class Asked(History, Stored, Protocol):
     """What verbs may ask; Storage and DistantStorage both have it."""
 
     async def sql(self, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:

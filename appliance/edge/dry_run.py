@@ -1,9 +1,10 @@
 """What another chain would send up: history run through two sets of chains, side by side.
 
 History is what the chains of then saved, not what devices sent: what they left out cannot come
-back, and what they added comes again. Time follows the values, so that delays and windows of nodes
-work; nodes that look into history see it as it was at that moment. Bytes are those of the events'
-bodies, before framing and compression; an event that carries an entity counts the entity's JSON.
+back, and what they added, results of calculated fields too, comes again. Calculated fields run on
+both sides. Time follows the values, so that delays and windows of nodes work; nodes that look into
+history see it as it was at that moment. Bytes are those of the events' bodies, before framing and
+compression; an event that carries an entity counts the entity's JSON.
 
 At most one window of history (`WINDOW_MS`) is in memory at a time.
 """
@@ -123,11 +124,11 @@ async def compare(
             metadata = device_metadata(line.rehearsal.state, device, ts)
             kind = "POST_TELEMETRY_REQUEST"
             message = Message(new_uuid(), ts, kind, device, values, metadata)
-            passed = await line.rehearsal.advance(ts)
+            passed = await line.rehearsal.pass_to(ts)
             _count(comparison, side, line, passed, None)
-            _count(comparison, side, line, await line.rehearsal.run(message), device)
+            _count(comparison, side, line, await line.rehearsal.play(message), device)
     for side, line in enumerate((before, after)):
-        _count(comparison, side, line, await line.rehearsal.advance(end_ms), None)
+        _count(comparison, side, line, await line.rehearsal.pass_to(end_ms), None)
     return comparison
 
 

@@ -52,6 +52,7 @@ async def run_edge(
         name=lambda: edge.link.configuration.name if edge.link.configuration else "",
         links=lambda: [link_status(edge, settings.cloud)],
         debug=edge.engine,
+        field_debug=edge.fields,
     )
     await frame.live(levels(frame, edge, access), stop, doings(edge, frame.storage))
 

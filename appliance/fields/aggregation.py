@@ -30,7 +30,6 @@ from appliance.state.view import StateView
 
 SETTLE_MS = 10_000
 """How long after its end an interval is calculated; the reference takes up to a minute."""
-INTERMEDIATE_MS = 300_000
 BACKLOG_MAX = 100
 UNIQUE_POINTS_MAX = 50_000
 
@@ -125,7 +124,7 @@ class IntervalCell:
         return due
 
     def _wants_intermediate(self, now_ms: int) -> bool:
-        shown = self._state.shown_ms + INTERMEDIATE_MS
+        shown = self._state.shown_ms + self._field.limits.intermediate_s * 1000
         return self._config.produce_intermediate_result and shown <= now_ms
 
     def _query(self, metric: Metric, start: int, end: int) -> SeriesQuery:
@@ -186,13 +185,17 @@ class IntervalCell:
             return now_ms
         due = bounds(self._config.interval, self._state.next_ms)[1] + SETTLE_MS
         if self._config.produce_intermediate_result:
-            due = min(due, self._state.shown_ms + INTERMEDIATE_MS)
+            due = min(due, self._state.shown_ms + self._field.limits.intermediate_s * 1000)
         return due
 
     def saved(self) -> bytes:
         """See Cell."""
         kept = Kept(self._field.checksum, self._since_ms, memory=self._state)
         return encode_json(kept)
+
+    def shown(self, now_ms: int) -> Any:
+        """See Cell: nothing, the values are in history."""
+        return None
 
 
 def _result(metric: Metric, found: list[Value]) -> float | None:

@@ -104,7 +104,8 @@ class AlarmCell(ArgumentsCell):
         return min(times, default=None)
 
     def _evidence(self, now_ms: int, is_event: bool) -> Evidence:
-        return Evidence(self.arguments, now_ms, is_event)
+        reevaluation_ms = self.field.limits.reevaluation_s * 1000
+        return Evidence(self.arguments, now_ms, is_event, reevaluation_ms)
 
     def _progress(self, name: str) -> Progress:
         return self._state.progress.setdefault(name, Progress())

@@ -26,9 +26,6 @@ from appliance.rules.conditions import (
 )
 from appliance.rules.values import as_number, decode_json, java_text
 
-REEVALUATION_MS = 60_000
-"""How often schedules are looked at (the tenant profile's alarmsReevaluationInterval)."""
-
 
 class Verdict(Enum):
     """What a rule says: fires, may still fire, or starts over."""
@@ -50,11 +47,15 @@ class Progress(msgspec.Struct):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What a rule is judged by. is_event: whether something came, or only time passed."""
+    """What a rule is judged by. is_event: whether something came, or only time passed.
+
+    reevaluation_ms: how often schedules are looked at.
+    """
 
     arguments: Arguments
     now_ms: int
     is_event: bool
+    reevaluation_ms: int = 60_000
 
     def value(self, name: str | None) -> Any:
         """An argument's value, or None."""
@@ -130,7 +131,7 @@ class Rule:
                     yield single.ts + _silence_ms(predicate, evidence)
         schedule = condition.schedule
         if schedule is not None and _hours(schedule, evidence).type != "ANY_TIME":
-            yield evidence.now_ms + REEVALUATION_MS
+            yield evidence.now_ms + evidence.reevaluation_ms
 
     def details(self, evidence: Evidence, old: Any) -> Any:
         """The alarm's details; the old ones where the rule has none of its own."""

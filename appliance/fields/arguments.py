@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from appliance.fields.config import Argument
+from appliance.fields.limits import DEFAULTS, FieldLimits
 from appliance.model.telemetry import Value
 from appliance.rules.values import as_number
 
@@ -31,9 +32,9 @@ class Window:
 
     __slots__ = ("_points_max", "_window_ms", "points")
 
-    def __init__(self, argument: Argument) -> None:
+    def __init__(self, argument: Argument, limits: FieldLimits) -> None:
         self._window_ms = argument.time_window or 0
-        self._points_max = argument.points_max
+        self._points_max = argument.points_max(limits)
         self.points: list[tuple[int, float]] = []
 
     def take(self, ts: int, value: Value) -> None:
@@ -58,11 +59,15 @@ class Window:
 class Arguments:
     """The values of one cell by argument name."""
 
-    def __init__(self, specs: Mapping[str, Argument], since_ms: int) -> None:
+    def __init__(
+        self, specs: Mapping[str, Argument], since_ms: int, limits: FieldLimits = DEFAULTS
+    ) -> None:
         self.specs = specs
         self.since_ms = since_ms
         self.singles: dict[str, Single] = {}
-        self.windows = {name: Window(spec) for name, spec in specs.items() if spec.is_rolling}
+        self.windows = {
+            name: Window(spec, limits) for name, spec in specs.items() if spec.is_rolling
+        }
         for name in specs:
             self._put_default(name, since_ms)
 
@@ -106,6 +111,22 @@ class Arguments:
         times = [single.ts for single in self.singles.values() if not single.is_default]
         times += [window.points[-1][0] for window in self.windows.values() if window.points]
         return max(times, default=now_ms)
+
+    def shown(self, now_ms: int) -> dict[str, Any]:
+        """The values as debug events have them."""
+        shown: dict[str, Any] = {
+            name: {"type": "SINGLE_VALUE", "ts": single.ts, "value": single.value}
+            for name, single in self.singles.items()
+        }
+        for name, window in self.windows.items():
+            window.trim(now_ms)
+            if window.points:
+                shown[name] = {
+                    "type": "TS_ROLLING",
+                    "timeWindow": {"startTs": window.start_ms(now_ms), "endTs": now_ms},
+                    "values": [{"ts": ts, "value": value} for ts, value in window.points],
+                }
+        return shown
 
 
 def default_of(argument: Argument) -> Value | None:

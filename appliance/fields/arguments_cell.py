@@ -17,9 +17,6 @@ from appliance.model.telemetry import Scope, Value
 from appliance.rules.values import decode_json, encode_json
 from appliance.state.view import StateView
 
-VALUE_BYTES_MAX = 2_048
-"""Of one argument's value (maxSingleValueArgumentSizeInKBytes): cells write all they keep."""
-
 
 class Kept(msgspec.Struct):
     """A cell's memory. of: the configuration that it belongs to, as a checksum.
@@ -66,7 +63,7 @@ class ArgumentsCell:
     ) -> None:
         self.field = field
         self.entity = entity
-        self.arguments = Arguments(specs, since_ms)
+        self.arguments = Arguments(specs, since_ms, field.limits)
         self._memory: Any = None
         if kept is not None:
             self._restore(read_kept(kept))
@@ -109,10 +106,11 @@ class ArgumentsCell:
     def _windows(self, view: StateView, now_ms: int) -> Iterable[tuple[str, SeriesQuery]]:
         for name, window in self.arguments.windows.items():
             spec = self.arguments.specs[name]
+            points = spec.points_max(self.field.limits)
             for source in entities_of(spec, self.entity, view):
                 start = window.start_ms(now_ms)
                 key = spec.ref_entity_key.key
-                yield name, SeriesQuery(source, (key,), start, now_ms + 1, spec.points_max)
+                yield name, SeriesQuery(source, (key,), start, now_ms + 1, points)
 
     def begin(
         self, latest: Mapping[EntityId, Mapping[str, tuple[int, Value]]], moment: Moment
@@ -170,7 +168,7 @@ class ArgumentsCell:
         took = False
         for ts, values in change.points:
             if key in values:
-                _check_size(name, values[key])
+                _check_size(name, values[key], self.field.limits.value_bytes_max)
                 took |= self.arguments.take(name, ts, values[key])
         if key in change.deleted:
             self.arguments.forget(name, moment.now_ms)
@@ -207,6 +205,10 @@ class ArgumentsCell:
         kept = Kept(self.field.checksum, self.arguments.since_ms, singles, self.memory())
         return encode_json(kept)
 
+    def shown(self, now_ms: int) -> Any:
+        """See Cell."""
+        return self.arguments.shown(now_ms)
+
     def _restore(self, kept: Kept) -> None:
         self.arguments.since_ms = kept.since_ms
         for name, (ts, value, is_default) in kept.singles.items():
@@ -215,9 +217,10 @@ class ArgumentsCell:
         self.remember(kept.memory)
 
 
-def _check_size(name: str, value: Value) -> None:
-    if isinstance(value, str | dict | list) and len(encode_json(value)) > VALUE_BYTES_MAX:
-        raise FieldError(f"Argument '{name}' is larger than {VALUE_BYTES_MAX} bytes")
+def _check_size(name: str, value: Value, bytes_max: int) -> None:
+    """Cells write all they keep. 0 bytes: no limit."""
+    if bytes_max and isinstance(value, str | dict | list) and len(encode_json(value)) > bytes_max:
+        raise FieldError(f"Argument '{name}' is larger than {bytes_max} bytes")
 
 
 def scope_of(name: str | None) -> Scope:

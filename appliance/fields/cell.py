@@ -133,6 +133,10 @@ class Cell(Protocol):
         """What to remember over a restart."""
         ...
 
+    def shown(self, now_ms: int) -> Any:
+        """The arguments as debug events have them; None where there are none to show."""
+        ...
+
 
 Cells = Callable[[EntityId, int, bytes | None], Cell]
 """Makes the cell of an entity that begins at a time, from what it kept."""

@@ -30,15 +30,11 @@ from appliance.fields.config import (
     read_field,
 )
 from appliance.fields.intervals import bounds
+from appliance.fields.limits import FieldLimits, limits_of
 from appliance.model.errors import ConfigError
 from appliance.model.ids import EntityId
 from appliance.state.view import StateView
 
-FIELDS_MAX = 5
-"""Fields per entity, alarms not counted (maxCalculatedFieldsPerEntity)."""
-LEVELS_MAX = 2
-REFRESH_S_MIN = DEDUPLICATION_S_MIN = 10
-INTERVAL_S_MIN = 60
 OWNERS = ("DEVICE", "ASSET", "DEVICE_PROFILE", "ASSET_PROFILE", "CUSTOMER")
 _RESERVED = ("ctx",)
 _RESERVED_ZONES = ("latitude", "longitude")
@@ -55,11 +51,11 @@ def check_field(body: dict[str, Any], view: StateView) -> Field:
         raise ConfigError("Validation error: type must not be null")
     if body["type"] not in CONFIGS:
         raise ConfigError(f"unknown type of calculated field: {body['type']!r}")
-    field = read_field(body)
+    field = read_field(body, limits_of(view))
     check_shape(field)
     _check_owner(field.owner, view)
     _check_neighbours(field, body["type"], view)
-    _check_limits(field.config)
+    _check_limits(field.config, field.limits)
     return field
 
 
@@ -223,45 +219,46 @@ def _check_neighbours(field: Field, type: str, view: StateView) -> None:
         )
     counted = [other for other in others if other.get("type") != "ALARM"]
     is_new = view.entity("CALCULATED_FIELD", field.id) is None
+    most = field.limits.fields_max
     _refuse(
-        is_new and type != "ALARM" and len(counted) >= FIELDS_MAX,
+        is_new and type != "ALARM" and 0 < most <= len(counted),
         "Calculated fields per entity limit reached!",
     )
 
 
-def _check_limits(config: AnyConfig) -> None:
+def _check_limits(config: AnyConfig, limits: FieldLimits) -> None:
     references: Mapping[str, Reference] = getattr(config, "arguments", {})
     if isinstance(config, GeofencingConfig):
         references = config.zone_groups
         if config.scheduled_update_enabled:
-            _check_refresh(config.scheduled_update_interval)
+            _check_refresh(config.scheduled_update_interval, limits.refresh_s_min)
     for name, reference in references.items():
         dynamic = reference.ref_dynamic_source_configuration
         _refuse(
-            dynamic is not None and len(dynamic.levels) > LEVELS_MAX,
+            dynamic is not None and 0 < limits.levels_max < len(dynamic.levels),
             "Max relation level is greater than configured maximum allowed relation level "
-            f"in tenant profile: {LEVELS_MAX} for argument: {name}",
+            f"in tenant profile: {limits.levels_max} for argument: {name}",
         )
     if isinstance(config, RelatedConfig):
         _refuse(
-            config.deduplication_interval_in_sec < DEDUPLICATION_S_MIN,
+            config.deduplication_interval_in_sec < limits.deduplication_s_min,
             "Deduplication interval is less than configured minimum allowed interval "
-            f"in tenant profile: {DEDUPLICATION_S_MIN}",
+            f"in tenant profile: {limits.deduplication_s_min}",
         )
-        _check_refresh(config.scheduled_update_interval)
+        _check_refresh(config.scheduled_update_interval, limits.refresh_s_min)
     elif isinstance(config, IntervalConfig) and config.interval.type == "CUSTOM":
         _refuse(
-            config.interval.duration_sec < INTERVAL_S_MIN,
+            config.interval.duration_sec < limits.interval_s_min,
             "Aggregation interval duration is less than configured minimum allowed "
-            f"aggregation interval in tenant profile: {INTERVAL_S_MIN} sec.",
+            f"aggregation interval in tenant profile: {limits.interval_s_min} sec.",
         )
 
 
-def _check_refresh(interval_s: int) -> None:
+def _check_refresh(interval_s: int, least_s: int) -> None:
     _refuse(
-        interval_s < REFRESH_S_MIN,
+        interval_s < least_s,
         "Scheduled update interval is less than configured minimum allowed interval "
-        f"in tenant profile: {REFRESH_S_MIN}",
+        f"in tenant profile: {least_s}",
     )
 
 

@@ -13,14 +13,12 @@ from zlib import crc32
 
 import msgspec
 
+from appliance.fields.limits import FieldLimits
 from appliance.model.errors import ConfigError
 from appliance.model.ids import EntityId
 from appliance.rules.conditions import Hours
 from appliance.rules.node import NodeConfig
 from appliance.rules.values import encode_json
-
-ROLLING_POINTS_MAX = 1000
-"""Points of one rolling argument (the tenant profile's maxDataPointsPerRollingArg)."""
 
 
 class EntityKey(NodeConfig, frozen=True, kw_only=True):
@@ -78,10 +76,9 @@ class Argument(Reference, frozen=True, kw_only=True):
         """Whether the argument is a window of points instead of one value."""
         return self.ref_entity_key.type == "TS_ROLLING"
 
-    @property
-    def points_max(self) -> int:
+    def points_max(self, limits: FieldLimits) -> int:
         """How many points a rolling argument keeps."""
-        return min(self.limit or ROLLING_POINTS_MAX, ROLLING_POINTS_MAX)
+        return min(self.limit or limits.points_max, limits.points_max)
 
 
 class Strategy(NodeConfig, frozen=True, kw_only=True):
@@ -321,7 +318,8 @@ CONFIGS: dict[str, type[Any]] = {
 class Field(msgspec.Struct, frozen=True):
     """A calculated field. owner: an entity, or a profile whose entities all have the field.
 
-    raw: the configuration as it came; saving the same again changes nothing.
+    raw: the configuration as it came; saving the same again changes nothing. limits: the tenant
+    profile's.
     """
 
     id: UUID
@@ -332,6 +330,7 @@ class Field(msgspec.Struct, frozen=True):
     raw: Any
     checksum: int
     """Tells one configuration from another after a restart."""
+    limits: FieldLimits
 
     @property
     def output(self) -> Output | None:
@@ -342,11 +341,11 @@ class Field(msgspec.Struct, frozen=True):
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
-def read_field(body: dict[str, Any]) -> Field:
+def read_field(body: dict[str, Any], limits: FieldLimits) -> Field:
     """A CalculatedField's JSON. Raises ConfigError with what is wrong with it."""
     try:
         owner = EntityId(body["entityId"]["entityType"], UUID(body["entityId"]["id"]))
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise ConfigError("Parameter entityId can't be empty!") from None
     raw = body.get("configuration")
     if not isinstance(raw, dict):
@@ -362,7 +361,7 @@ def read_field(body: dict[str, Any]) -> Field:
             raise ConfigError(f"Validation error: {missing[1]} must not be null") from None
         raise ConfigError(f"bad configuration: {error}") from None
     id, name = UUID(body["id"]["id"]), body.get("name") or ""
-    return Field(id, name, type, owner, config, raw, crc32(encode_json(raw)))
+    return Field(id, name, type, owner, config, raw, crc32(encode_json(raw)), limits)
 
 
 def without_nulls(value: Any) -> Any:

@@ -31,6 +31,7 @@ from appliance.fields.cell import (
     Result,
 )
 from appliance.fields.config import Field
+from appliance.fields.debug import FieldDebugEvent, calculation
 from appliance.fields.events import (
     FieldBroke,
     FieldCalculated,
@@ -147,7 +148,7 @@ class Fields:
         if not self._index.listening(values.entity):
             return
         change = Change(values.entity, values.scope, ((values.ts, values.values),), values.deleted)
-        self._feed(change, values.cause.calculated_by if values.cause else (), work)
+        self._feed(change, values.cause, work)
 
     async def take(self, inputs: Iterable[CalculationInput], work: Work) -> None:
         """Calculate for values that no chain brought, and run the results through theirs.
@@ -161,10 +162,11 @@ class Fields:
             points = [*old.points, (each.ts, each.values)]
             changes[place] = Change(*place, points, (*old.deleted, *each.deleted))
         for change in changes.values():
-            self._feed(change, (), work)
+            self._feed(change, None, work)
         await self._tell(work)
 
-    def _feed(self, change: Change, by: tuple[UUID, ...], work: Work) -> None:
+    def _feed(self, change: Change, cause: Message | None, work: Work) -> None:
+        by = _led_by(cause)
         for slot in self._index.listening(change.entity):
             if slot.field.id in by:
                 continue
@@ -173,16 +175,18 @@ class Fields:
                     slot.waiting.append(change)
                 continue
             moment = self._moment(Reason.VALUES, work)
-            changed = self._taken(slot, change, moment)
+            changed = self._taken(slot, change, moment, cause)
             if changed:
                 now, view = moment.now_ms, moment.view
-                self._calculate(slot, Moment(now, view, Reason.VALUES, changed), by, work)
+                self._calculate(slot, Moment(now, view, Reason.VALUES, changed), cause, work)
 
-    def _taken(self, slot: Slot, change: Change, moment: Moment) -> frozenset[str]:
+    def _taken(
+        self, slot: Slot, change: Change, moment: Moment, cause: Message | None = None
+    ) -> frozenset[str]:
         try:
             return _isolated(partial(slot.cell.feed, change, moment))
         except FieldError as error:
-            self._fail(slot, error)
+            self._fail(slot, error, moment, cause)
             return frozenset()
 
     def _moment(self, reason: Reason, work: Work, answers: Answers = ()) -> Moment:
@@ -205,25 +209,26 @@ class Fields:
         try:
             _isolated(partial(slot.cell.begin, latest, moment))
         except FieldError as error:
-            self._fail(slot, error)
+            self._fail(slot, error, moment, None)
         for change in waiting:
             changed |= self._taken(slot, change, moment)
         if slot.because is not Reason.RESTORED or changed:
-            self._calculate(slot, moment, (), work)
+            self._calculate(slot, moment, None, work)
         else:
             work.after.append(partial(self._arm, slot))
         await self._tell(work)
 
     # calculation ---------------------------------------------------------------------------------
-    def _calculate(self, slot: Slot, moment: Moment, by: tuple[UUID, ...], work: Work) -> None:
+    def _calculate(self, slot: Slot, moment: Moment, cause: Message | None, work: Work) -> None:
         try:
             effects = _isolated(lambda: list(slot.cell.run(moment)))
             for effect in effects:
-                self._apply(slot, effect, moment, by, work)
+                self._apply(slot, effect, moment, _led_by(cause), work)
         except FieldError as error:
-            self._fail(slot, error)
+            self._fail(slot, error, moment, cause)
         else:
             slot.told = ""
+            self._record(slot, moment, cause, effects)
             self._emit(
                 FieldCalculated(
                     name=slot.field.name,
@@ -263,10 +268,11 @@ class Fields:
             return
         change = save_at_once(output, message, moment.view, self._services, work)
         if change is not None:
-            self._feed(change, message.calculated_by, work)
+            self._feed(change, message, work)
 
-    def _fail(self, slot: Slot, error: FieldError) -> None:
+    def _fail(self, slot: Slot, error: FieldError, moment: Moment, cause: Message | None) -> None:
         text = str(error)
+        self._record(slot, moment, cause, text)
         kind: type[FieldFailed | FieldWaited] = FieldFailed
         if isinstance(error, NotYet):
             kind = FieldWaited
@@ -274,6 +280,25 @@ class Fields:
             kind, slot.told = FieldBroke, text
         field = slot.field
         self._emit(kind(name=field.name, type=field.type, entity=str(slot.entity), error=text))
+
+    def _record(
+        self, slot: Slot, moment: Moment, cause: Message | None, outcome: Iterable[Effect] | str
+    ) -> None:
+        loaded = self._index.fields.get(slot.field.id)
+        if loaded is not None and loaded.debug is not None:
+            shown = slot.cell.shown(moment.now_ms)
+            loaded.debug.record(calculation(slot.entity, moment, cause, shown, outcome))
+
+    def debug_events(self, field_id: UUID) -> list[FieldDebugEvent]:
+        """A field's debug events, oldest first; empty unless its debugSettings ask for some."""
+        loaded = self._index.fields.get(field_id)
+        return [] if loaded is None or loaded.debug is None else loaded.debug.events()
+
+    def clear_debug_events(self, field_id: UUID, start_ms: int, end_ms: int) -> None:
+        """Forget a field's debug events of an interval, both ends included."""
+        loaded = self._index.fields.get(field_id)
+        if loaded is not None and loaded.debug is not None:
+            loaded.debug.clear(start_ms, end_ms)
 
     async def _tell(self, work: Work) -> None:
         """Run messages of a task of our own through their chains."""
@@ -317,7 +342,7 @@ class Fields:
         except Retryable as error:
             self._ring_later(slot, error)
             return
-        self._calculate(slot, self._moment(Reason.CLOCK, work, answers), (), work)
+        self._calculate(slot, self._moment(Reason.CLOCK, work, answers), None, work)
         await self._tell(work)
 
 
@@ -329,6 +354,11 @@ def _isolated(call: Callable[[], T]) -> T:
         raise
     except Exception as error:
         raise FieldError(f"{type(error).__name__}: {error}") from error
+
+
+def _led_by(cause: Message | None) -> tuple[UUID, ...]:
+    """The fields that led to a message."""
+    return () if cause is None else cause.calculated_by
 
 
 def _forget(names: list[str], work: Work) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from appliance.fields.cell import Cell, Cells, Change, Reason
 from appliance.fields.config import Field
+from appliance.fields.debug import FieldLog
 from appliance.model.ids import EntityId
 from appliance.state.kinds import id_of
 from appliance.state.view import StateView
@@ -24,13 +25,14 @@ Key = tuple[UUID, EntityId]
 
 
 class Loaded:
-    """A field ready to make cells."""
+    """A field ready to make cells. debug: where its debug settings ask for one."""
 
-    __slots__ = ("cells", "field")
+    __slots__ = ("cells", "debug", "field")
 
-    def __init__(self, field: Field, cells: Cells) -> None:
+    def __init__(self, field: Field, cells: Cells, debug: FieldLog | None) -> None:
         self.field = field
         self.cells = cells
+        self.debug = debug
 
 
 class Slot:

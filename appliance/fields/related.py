@@ -19,7 +19,7 @@ from appliance.fields.cell import Cells, Change, Effect, FieldError, Moment, Rea
 from appliance.fields.config import Field, Metric, RelatedConfig
 from appliance.fields.metrics import aggregate
 from appliance.fields.scripting import FieldScript, script_values
-from appliance.fields.sources import RELATED_MAX, related
+from appliance.fields.sources import related
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Value
 from appliance.rules.tbel.values import Long, TbMap
@@ -63,7 +63,8 @@ class RelatedCell:
 
     def sources(self, view: StateView) -> set[EntityId]:
         """See Cell."""
-        found = related(self._config.relation, self._entity, view)[:RELATED_MAX]
+        found = related(self._config.relation, self._entity, view)
+        found = found[: self._field.limits.related_max]
         self._members = {each: self._member(each) for each in found}
         return set(found)
 
@@ -164,6 +165,19 @@ class RelatedCell:
         """See Cell."""
         kept = Kept(self._field.checksum, self._since_ms, memory=self._state)
         return encode_json(kept)
+
+    def shown(self, now_ms: int) -> Any:
+        """See Cell."""
+        return {
+            "type": "RELATED_ENTITIES",
+            "entitiesArguments": [
+                {
+                    "entity": {"id": entity.to_json()},
+                    "entityArguments": member.arguments.shown(now_ms),
+                }
+                for entity, member in self._members.items()
+            ],
+        }
 
 
 def _script(script: FieldScript, arguments: Arguments, now_ms: int) -> Any:

@@ -10,12 +10,16 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from appliance.fields.arguments_cell import kept_without, read_kept
 from appliance.fields.cell import Reason
 from appliance.fields.check import check_shape
 from appliance.fields.config import read_field
+from appliance.fields.debug import FieldLog
 from appliance.fields.events import FieldLoaded, FieldRefused
 from appliance.fields.index import Index, Key, Loaded, Slot, entities_of_owner
+from appliance.fields.limits import limits_of
 from appliance.fields.types import TYPES
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
@@ -85,6 +89,9 @@ class Roster:
                 self._load_field(body)
         elif kind in _AT:
             self._attach(EntityId(kind, id))
+        elif kind == "TENANT_PROFILE":
+            for body in self._state.entities("CALCULATED_FIELD"):
+                self._load_field(body)
         elif kind in ("RELATION", "TENANT"):
             self._relations_changed = bool(self.index.slots)
         elif kind == "ALARM" and id in self._alarms:
@@ -93,9 +100,12 @@ class Roster:
 
     def _load_field(self, body: dict[str, Any]) -> None:
         try:
-            field = read_field(body)
+            field = read_field(body, limits_of(self._state))
             old = self.index.fields.get(field.id)
+            seen = None if old is None else old.debug
+            debug = FieldLog.wanted(body.get("debugSettings"), seen)
             if old is not None and old.field == field:
+                old.debug = debug
                 return
             if field.type in self.off:
                 raise ConfigError(f"fields of type {field.type} are left to the server")
@@ -105,7 +115,7 @@ class Roster:
             self._emit(FieldRefused(name=str(body.get("name")), reason=str(error)))
             self._drop_field(UUID(body["id"]["id"]))
             return
-        self.index.put_field(Loaded(field, cells))
+        self.index.put_field(Loaded(field, cells, debug))
         entities = entities_of_owner(field.owner, self._state)
         for slot in self.index.of_field(field.id):
             if slot.entity not in entities:
@@ -163,7 +173,9 @@ class Roster:
         field, key = loaded.field, (loaded.field.id, entity)
         kept, because = None, Reason.BEGIN
         if old is not None:
-            kept, because = kept_without(old.cell.saved(), old.field, field), Reason.CHANGED
+            kept = kept_without(old.cell.saved(), old.field, field)
+            limited = msgspec.structs.replace(old.field, limits=field.limits) == field
+            because = Reason.RESTORED if limited else Reason.CHANGED
         else:
             kept = self._kept.pop(f"{field.id}/{entity.type}/{entity.id}", None)
             if kept is not None:

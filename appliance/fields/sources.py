@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from appliance.fields.config import Level, Reference
+from appliance.fields.limits import limits_of
 from appliance.model.ids import EntityId
 from appliance.rules.entities import customer_of
 from appliance.state.view import StateView
-
-RELATED_MAX = 100
-"""Entities that one path may lead to (maxRelatedEntitiesToReturnPerCfArgument)."""
 
 
 def entities_of(reference: Reference, entity: EntityId, view: StateView) -> list[EntityId]:
@@ -37,7 +35,7 @@ def along(levels: list[Level], entity: EntityId, view: StateView) -> list[Entity
     found = [entity]
     for level in levels:
         found = list(dict.fromkeys(far for near in found for far in related(level, near, view)))
-    return found[:RELATED_MAX]
+    return found[: limits_of(view).related_max]
 
 
 def related(level: Level, entity: EntityId, view: StateView) -> list[EntityId]:

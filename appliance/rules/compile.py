@@ -23,7 +23,7 @@ from appliance.model.errors import ConfigError
 from appliance.model.ids import NULL_UUID
 from appliance.model.message import Message
 from appliance.rules.context import Context
-from appliance.rules.debug import DebugLog
+from appliance.rules.debug import DebugEvent, DebugLog
 from appliance.rules.events import RuleNodeFaulted, RuleNodeRefused
 from appliance.rules.node import PACKAGE, NodeFactory, RuleNode
 from appliance.rules.ports import History, RuleServices
@@ -95,7 +95,7 @@ class CompiledNode:
         self.impl: RuleNode | None = None
         self.refusal: str | None = None
         self.process: Process = self._refuse
-        self.debug: DebugLog | None = None
+        self.debug: DebugLog[DebugEvent] | None = None
         self._cancels: set[Callable[[], None]] = set()
 
     def _refuse(self, message: Message, ctx: Context) -> None:

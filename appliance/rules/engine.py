@@ -259,7 +259,7 @@ class RuleEngine:
         if log is not None:
             log.clear(start_ms, end_ms)
 
-    def _debug_log(self, node_id: UUID) -> DebugLog | None:
+    def _debug_log(self, node_id: UUID) -> DebugLog[DebugEvent] | None:
         logs = (node.debug for node in self.nodes() if node.id == node_id)
         return next((log for log in logs if log is not None), None)
 

@@ -1,6 +1,5 @@
 """An engine that nothing outlives: chains are tried on real state and history, effects are kept.
 
-Time is the rehearsal's own: it stands still until `advance`, and timers of nodes fire as it moves.
 Nodes that speak with other systems (`NodeFactory.outside`) are passed over by Success unless
 asked otherwise. What nodes kept in earlier runs of the appliance is not taken up: a rehearsal
 begins with fresh nodes. A request to a device is noted and never answered.
@@ -23,14 +22,11 @@ from appliance.model.telemetry import Scope, Value
 from appliance.rules.chain_file import ChainJson, chain_id
 from appliance.rules.compile import CompiledChain
 from appliance.rules.context import Context
-from appliance.rules.engine import RuleEngine
 from appliance.rules.node import NodeConfig, NodeFactory
 from appliance.rules.ports import CalculationInput, History, RpcOutcome, RpcToDevice, Task
+from appliance.rules.stage import TASKS_MAX, Calculating, Stage
 from appliance.rules.work import Work
 from appliance.state.store import State
-
-TASKS_MAX = 100_000
-"""Tasks that one moment may cause; a chain that feeds itself ends here."""
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -72,6 +68,7 @@ class Noted:
     def __init__(self) -> None:
         self.tasks: list[Task] = []
         self.effects: list[Effect] = []
+        self.fields: Calculating | None = None
 
     def submit(self, task: Task) -> None:
         """See RuleServices."""
@@ -108,13 +105,15 @@ class Noted:
         self._note("device event", f"{device} {event}")
 
     def calculate(self, values: CalculationInput, work: Work) -> None:
-        """See RuleServices. Calculated fields are not rehearsed."""
+        """See RuleServices."""
+        if self.fields is not None:
+            self.fields.calculate(values, work)
 
     def _note(self, kind: str, text: str) -> None:
         self.effects.append(Effect(kind, text))
 
 
-class Rehearsal:
+class Rehearsal(Stage):
     """Chains, a state that changes as messages run, and a clock that is moved by hand."""
 
     def __init__(
@@ -127,11 +126,13 @@ class Rehearsal:
         outside: bool = False,
     ) -> None:
         """outside: let nodes speak with other systems."""
-        self.state = state
         self.services = Noted()
-        self.now_ms = now_ms
         known = factories if outside else {t: _passed_over(f) for t, f in factories.items()}
-        self.engine = RuleEngine(state, history, lambda: self.now_ms, ignore, self.services, known)
+        super().__init__(known, state, history, self.services, now_ms, ignore)
+
+    def calculate_with(self, fields: Calculating) -> None:
+        """Let calculated fields take part; they are loaded already."""
+        self.fields = self.services.fields = fields
 
     def load(self, chain: ChainJson) -> CompiledChain:
         """Load a chain; it becomes the root chain where its `root` says so."""
@@ -140,45 +141,9 @@ class Rehearsal:
         assert loaded is not None, "a chain that was just loaded is there"
         return loaded
 
-    async def run(self, message: Message) -> list[Work]:
-        """Run a message, and what it submits at once; the message's own work comes first."""
-        first = await self._do(lambda work: self.engine.process(message, work))
-        return [first, *await self._settle()]
-
-    async def run_in(self, chain: CompiledChain, message: Message) -> list[Work]:
-        """As `run`, in this chain, whatever the originator's profile or the root chain is."""
-        first = chain.first
-        if first is None:
-            return [Work()]
-        work = await self._do(lambda work: self.engine.process_at(first, message, work))
-        return [work, *await self._settle()]
-
-    async def advance(self, to_ms: int) -> list[Work]:
-        """Let time pass, timer by timer; the works that came of it."""
-        works: list[Work] = []
-        timers = self.engine.timers
-        while (due := timers.next_due_ms()) is not None and due <= to_ms:
-            self.now_ms = max(due, self.now_ms)
-            timers.fire_due()
-            works += await self._settle()
-        self.now_ms = max(to_ms, self.now_ms)
-        return works
-
-    async def _settle(self) -> list[Work]:
-        works: list[Work] = []
-        while self.services.tasks and len(works) < TASKS_MAX:
-            works.append(await self._do(self.services.tasks.pop(0)))
-        return works
-
-    async def _do(self, task: Task) -> Work:
-        work = Work()
-        waiting = task(work)
-        if waiting is not None:
-            await waiting
-        self.state.apply(work.unit)
-        for call in work.after:
-            call()
-        return work
+    async def play_in(self, chain: CompiledChain, message: Message) -> list[Work]:
+        """As `play`, in this chain, whatever the originator's profile or the root chain is."""
+        return [Work()] if chain.first is None else await self.play(message, chain.first)
 
 
 def _passed_over(factory: NodeFactory[Any]) -> NodeFactory[Any]:

@@ -19,12 +19,10 @@ UNSUPPORTED: dict[str, str] = {
         "aws.sns.TbSnsNode": _ACCOUNT,
         "aws.sqs.TbSqsNode": _ACCOUNT,
         "gcp.pubsub.TbPubSubNode": _ACCOUNT,
-        "kafka.TbKafkaNode": "needs a Kafka client, which is larger than this product",
         "mail.TbSendEmailNode": "the server's mail settings do not reach an edge",
         "mqtt.azure.TbAzureIotHubNode": _ACCOUNT,
         "notification.TbNotificationNode": "notifications are the server's",
         "notification.TbSlackNode": _ACCOUNT,
-        "rabbitmq.TbRabbitMqNode": "needs an AMQP client",
         "sms.TbSendSmsNode": _ACCOUNT,
     }.items()
 }

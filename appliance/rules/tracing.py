@@ -76,7 +76,7 @@ class Trace:
         step.outs.append(Out(event.label or "", event.message, event.error))
 
 
-class _Watch(DebugLog):
+class _Watch(DebugLog[DebugEvent]):
     """Hands a node's debug events to the trace, whatever its settings ask for."""
 
     def __init__(self, trace: Trace, node: CompiledNode) -> None:

@@ -10,15 +10,15 @@ Invariant: the state is a pure function of the units applied, in order. It never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from sys import intern
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
 
-from appliance.extension.ports import AttributeValue, Storage
+from appliance.extension.ports import AttributeValue
 from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope
 from appliance.model.unit import EntityWrite, Unit
@@ -33,6 +33,20 @@ _NOTHING: Mapping[str, AttributeValue] = MappingProxyType({})
 
 Watcher = Callable[[str, UUID, dict[str, Any] | None], None]
 """Told after an entity changed: (kind, id, new body or None)."""
+
+
+class Stored(Protocol):
+    """What a state is filled from; the part of Storage that a running appliance can give, too."""
+
+    def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
+        """See Storage."""
+        ...
+
+    def load_attributes(
+        self,
+    ) -> AsyncIterator[Sequence[tuple[EntityId, Scope, str, AttributeValue]]]:
+        """See Storage."""
+        ...
 
 
 class State:
@@ -53,7 +67,7 @@ class State:
         self._alarms: dict[tuple[UUID, str], dict[UUID, int]] = {}
         self._watchers: list[Watcher] = []
 
-    async def load(self, storage: Storage) -> None:
+    async def load(self, storage: Stored) -> None:
         """Fill from storage; once, before anybody reads."""
         async for entities in storage.load_entities():
             for write in entities:

@@ -25,9 +25,9 @@ from appliance.model.telemetry import AttributeWrite, Scope, Series, Value
 from appliance.model.unit import EntityWrite, Unit
 from appliance.rules.compile import CompiledNode
 from appliance.rules.debug import DebugLog
-from appliance.rules.engine import RuleEngine
 from appliance.rules.node import NodeFactory
 from appliance.rules.ports import CalculationInput, RpcOutcome, RpcToDevice, Task
+from appliance.rules.stage import Stage
 from appliance.rules.work import Work
 from appliance.state.kinds import BY_NAME
 from appliance.state.store import State
@@ -129,33 +129,27 @@ class BenchServices:
         self.calculated.append(values)
 
 
-class RuleBench:
+class RuleBench(Stage):
     """Engine, state, history, services and time, in one hand."""
 
     def __init__(self, factories: Mapping[str, NodeFactory[Any]]) -> None:
-        self.state = State()
         self.history = BenchHistory()
         self.services = BenchServices()
         self.events: list[Event] = []
-        self.now_ms = START_MS
-        self._factories = factories
-        self.engine = self._new_engine()
+        super().__init__(
+            factories, State(), self.history, self.services, START_MS, self.events.append
+        )
         self.tenant = self.add("TENANT", {"title": "Tenant"})
 
-    def _new_engine(self) -> RuleEngine:
-        return RuleEngine(
-            self.state,
-            self.history,
-            lambda: self.now_ms,
-            self.events.append,
-            self.services,
-            self._factories,
-        )
+    def committed(self, unit: Unit) -> None:
+        """See Stage; series and states are history."""
+        super().committed(unit)
+        self.history.commit(unit)
 
     async def restart(self) -> None:
         """A new engine over what is durable; chains are to be loaded again."""
         self.services.tasks.clear()
-        self.engine = self._new_engine()
+        self.engine = self.new_engine()
         await self.engine.restore()
 
     # what is there -------------------------------------------------------------------------------
@@ -243,42 +237,13 @@ class RuleBench:
 
     async def run(self, message: Message) -> Work:
         """Run a message and everything that follows at this moment."""
-        work = await self._do(lambda work: self.engine.process(message, work))
-        await self.settle()
-        return work
+        return (await self.play(message))[0]
 
     async def run_at(self, node_id: UUID, message: Message) -> Work:
         """Run a message from a node on, as if it had come to it on a link."""
         node = next(node for node in self.engine.nodes() if node.id == node_id)
-        work = await self._do(lambda work: self.engine.process_at(node, message, work))
-        await self.settle()
-        return work
+        return (await self.play(message, node))[0]
 
     async def advance(self, ms: int) -> list[Work]:
         """Let time pass, timer by timer; returns the works that came of it."""
-        end = self.now_ms + ms
-        works: list[Work] = []
-        while (due := self.engine.timers.next_due_ms()) is not None and due <= end:
-            self.now_ms = max(due, self.now_ms)
-            self.engine.timers.fire_due()
-            works += await self.settle()
-        self.now_ms = end
-        return works
-
-    async def settle(self) -> list[Work]:
-        """Run what was submitted."""
-        works = []
-        while self.services.tasks:
-            works.append(await self._do(self.services.tasks.pop(0)))
-        return works
-
-    async def _do(self, task: Task) -> Work:
-        work = Work()
-        waiting = task(work)
-        if waiting is not None:
-            await waiting
-        self.state.apply(work.unit)
-        self.history.commit(work.unit)
-        for call in work.after:
-            call()
-        return work
+        return await self.pass_to(self.now_ms + ms)

@@ -18,6 +18,7 @@ from appliance.web.rest import (
     alarms,
     audit_logs,
     auth,
+    calculated_fields,
     devices,
     edges,
     entities,
@@ -44,6 +45,7 @@ TABLES = (
     rule_events,
     rule_scripts,
     audit_logs,
+    calculated_fields,
 )
 
 

@@ -1,7 +1,8 @@
 """One HTTP/1.1 request on Trio: h11 speaks, this carries the bytes.
 
 Limits: a connection per request, 10 s to connect, the response's body bounded by the caller. No
-redirects, no cookies, no compression is asked for.
+redirects, no cookies, no compression is asked for. A proxy is asked for a tunnel (CONNECT) to plain
+and to encrypted servers alike, as the reference does.
 """
 
 from __future__ import annotations
@@ -14,8 +15,21 @@ import h11
 import msgspec
 import trio
 
+from plugins.rules_external.clients import reason_of
+
 CONNECT_TIMEOUT_S = 10.0
 CHUNK_BYTES = 65_536
+
+
+PROXY_ANSWER_BYTES_MAX = 16_384
+
+
+class Proxy(msgspec.Struct, frozen=True):
+    """An HTTP proxy. authorization: the value of its header, or None."""
+
+    host: str
+    port: int
+    authorization: str | None = None
 
 
 class HttpFailed(Exception):
@@ -39,15 +53,16 @@ async def request(
     *,
     tls: Callable[[], ssl.SSLContext],
     body_bytes_max: int,
+    proxy: Proxy | None = None,
 ) -> Response:
     """Send one request and read its response. Raises HttpFailed. Cancelled: the stream closes."""
     parts = _parts(url)
     try:
-        stream = await _open(parts, tls)
+        stream = await _open(parts, tls, proxy)
         async with stream:
             return await _exchange(stream, parts, method, headers, body, body_bytes_max)
     except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise HttpFailed(f"{parts.hostname}: {error}") from None
+        raise HttpFailed(f"{parts.hostname}: {reason_of(error)}") from None
     except h11.ProtocolError as error:
         raise HttpFailed(f"{parts.hostname}: {error}") from None
 
@@ -63,17 +78,47 @@ def _parts(url: str) -> SplitResult:
     return parts
 
 
-async def _open(parts: SplitResult, tls: Callable[[], ssl.SSLContext]) -> trio.abc.Stream:
+async def _open(
+    parts: SplitResult, tls: Callable[[], ssl.SSLContext], proxy: Proxy | None
+) -> trio.abc.Stream:
     host = parts.hostname or ""
+    port = parts.port or (80 if parts.scheme == "http" else 443)
     with trio.move_on_after(CONNECT_TIMEOUT_S):
+        stream = await (_tunnel(proxy, host, port) if proxy else trio.open_tcp_stream(host, port))
         if parts.scheme == "http":
-            return await trio.open_tcp_stream(host, parts.port or 80)
-        stream = await trio.open_ssl_over_tcp_stream(
-            host, parts.port or 443, ssl_context=tls(), https_compatible=True
-        )
-        await stream.do_handshake()
-        return stream
+            return stream
+        secured = trio.SSLStream(stream, tls(), server_hostname=host, https_compatible=True)
+        try:
+            await secured.do_handshake()
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return secured
     raise HttpFailed(f"{host} did not answer within {CONNECT_TIMEOUT_S:g} s")
+
+
+async def _tunnel(proxy: Proxy, host: str, port: int) -> trio.SocketStream:
+    """A connection to the server through the proxy."""
+    stream = await trio.open_tcp_stream(proxy.host, proxy.port)
+    try:
+        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
+        if proxy.authorization is not None:
+            head += f"Proxy-Authorization: {proxy.authorization}\r\n"
+        await stream.send_all(f"{head}\r\n".encode())
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):  # not a byte of the tunnel's may be taken
+            byte = await stream.receive_some(1)
+            if not byte or len(answer) > PROXY_ANSWER_BYTES_MAX:
+                raise HttpFailed(f"the proxy {proxy.host} closed the connection")
+            answer += byte
+        status = answer.split(b"\r\n")[0].decode("latin-1")
+        if status.split(" ")[1:2] != ["200"]:
+            raise HttpFailed(f"the proxy {proxy.host} answered {status}")
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream
 
 
 async def _exchange(

@@ -14,6 +14,8 @@ from collections.abc import Callable
 import msgspec
 import trio
 
+from plugins.rules_external.clients import reason_of
+
 ACK_TIMEOUT_S = 10.0
 PACKET_BYTES_MAX = 65_536
 """Largest packet taken from a broker; acknowledgements have a few bytes."""
@@ -67,7 +69,7 @@ class Publisher:
                 await self._send_and_wait(stream, topic, payload, retain)
             done = True
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise PublishFailed(f"{self._broker.host}: {error}") from None
+            raise PublishFailed(f"{self._broker.host}: {reason_of(error)}") from None
         except trio.TooSlowError:
             raise PublishFailed(f"no acknowledgement within {ACK_TIMEOUT_S:g} s") from None
         finally:

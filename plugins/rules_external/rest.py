@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 import trio
 
@@ -14,19 +15,34 @@ from appliance.rules.context import Context
 from appliance.rules.messages import transformed, with_metadata
 from appliance.rules.node import PACKAGE, NodeConfig, NodeFactory, NodeHandle, require
 from appliance.rules.patterns import Pattern
-from appliance.rules.values import decode_json, encode_json
+from appliance.rules.values import decode_json, encode_json, json_text
 from plugins.rules_external.credentials import Credentials
-from plugins.rules_external.http_client import HttpFailed, Response, request
+from plugins.rules_external.http_client import HttpFailed, Proxy, Response, request
 
 WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 METHODS = (*WITH_BODY, "GET", "HEAD", "OPTIONS")
 URL_SAFE = "%/:=&?~#+!$,;'@()*[]"
+_NAMES = {status.value: (status.name, status.phrase) for status in HTTPStatus} | {
+    103: ("EARLY_HINTS", "Early Hints"),
+    413: ("PAYLOAD_TOO_LARGE", "Payload Too Large"),
+    414: ("URI_TOO_LONG", "URI Too Long"),
+    416: ("REQUESTED_RANGE_NOT_SATISFIABLE", "Requested range not satisfiable"),
+    418: ("I_AM_A_TEAPOT", "I'm a teapot"),
+    422: ("UNPROCESSABLE_ENTITY", "Unprocessable Entity"),
+    505: ("HTTP_VERSION_NOT_SUPPORTED", "HTTP Version not supported"),
+    509: ("BANDWIDTH_LIMIT_EXCEEDED", "Bandwidth Limit Exceeded"),
+}
+"""Name and reason by status as Spring has them, whatever the response says and whichever Python
+names them."""
 PARALLEL_MAX = 64
 """Requests of one node at a time where its configuration sets no limit."""
 
 
 class RestConfig(NodeConfig, frozen=True, kw_only=True):
-    """URL and headers are patterns. read_timeout_ms, max_parallel_requests_count: 0 = ours."""
+    """URL and headers are patterns. read_timeout_ms, max_parallel_requests_count: 0 = ours.
+
+    use_system_proxy_properties: of the environment (https_proxy, http_proxy, no_proxy).
+    """
 
     rest_endpoint_url_pattern: str = ""
     request_method: str = "POST"
@@ -37,6 +53,11 @@ class RestConfig(NodeConfig, frozen=True, kw_only=True):
     ignore_request_body: bool = False
     max_in_memory_buffer_size_in_kb: int = 256
     enable_proxy: bool = False
+    use_system_proxy_properties: bool = False
+    proxy_host: str = ""
+    proxy_port: int = 0
+    proxy_user: str = ""
+    proxy_password: str = ""
     credentials: Credentials = Credentials()
 
 
@@ -46,7 +67,7 @@ class RestCall:
     def __init__(self, config: RestConfig, node: NodeHandle) -> None:
         require(config.rest_endpoint_url_pattern, "the URL is missing")
         require(config.request_method in METHODS, f"unknown method {config.request_method}")
-        require(not config.enable_proxy, "not supported on this edge: a proxy of a node's own")
+        self._own_proxy = _own_proxy(config)
         config.credentials.check()
         self._config = config
         self._url = Pattern(config.rest_endpoint_url_pattern)
@@ -74,15 +95,23 @@ class RestCall:
     async def _send(self, message: Message) -> Response:
         config = self._config
         limit_s = config.read_timeout_ms / 1000 if config.read_timeout_ms else float("inf")
+        url = quote(self._url.fill(message), safe=URL_SAFE)
         with trio.fail_after(limit_s):
             return await request(
                 config.request_method,
-                quote(self._url.fill(message), safe=URL_SAFE),
+                url,
                 self._request_headers(message),
                 self._body(message),
                 tls=config.credentials.tls,
                 body_bytes_max=config.max_in_memory_buffer_size_in_kb * 1024,
+                proxy=self._proxy(url),
             )
+
+    def _proxy(self, url: str) -> Proxy | None:
+        config = self._config
+        if config.enable_proxy and config.use_system_proxy_properties:
+            return _system_proxy(url)
+        return self._own_proxy
 
     def _request_headers(self, message: Message) -> Sequence[tuple[str, str]]:
         headers = [(name.fill(message), text.fill(message)) for name, text in self._headers]
@@ -99,16 +128,50 @@ class RestCall:
         return encode_json(message.data)
 
 
+def _own_proxy(config: RestConfig) -> Proxy | None:
+    if not config.enable_proxy or config.use_system_proxy_properties:
+        return None
+    require(config.proxy_host, "the proxy's host is missing")
+    require(0 < config.proxy_port < 65_536, "the proxy's port must be 1 .. 65535")
+    login = None
+    if config.proxy_user and config.proxy_password:
+        login = Credentials(
+            username=config.proxy_user, password=config.proxy_password
+        ).basic_header()
+    return Proxy(config.proxy_host, config.proxy_port, login)
+
+
+def _system_proxy(url: str) -> Proxy | None:
+    """What this process's environment says. Raises HttpFailed for what is no proxy."""
+    parts = urlsplit(url)
+    text = getproxies_environment().get(parts.scheme)
+    if not text or proxy_bypass(parts.hostname or ""):
+        return None
+    found = urlsplit(text if "//" in text else f"//{text}")
+    if not found.hostname:
+        raise HttpFailed(f"bad proxy {text!r} in the environment")
+    login = None
+    if found.username:
+        login = Credentials(
+            username=unquote(found.username), password=unquote(found.password or "")
+        ).basic_header()
+    return Proxy(found.hostname, found.port or 80, login)
+
+
 def _described(response: Response) -> dict[str, str]:
-    try:
-        name = HTTPStatus(response.status).name
-    except ValueError:
-        name = ""
+    """Metadata of a response: its status by Spring's names, and each header; several of one name
+    are a JSON array."""
+    name, reason = _NAMES.get(response.status, ("", response.reason))
+    headers: dict[str, list[str]] = {}
+    for header, text in response.headers:
+        headers.setdefault(header, []).append(text)
     return {
-        **dict(response.headers),
+        **{
+            key: texts[0] if len(texts) == 1 else json_text(texts) for key, texts in headers.items()
+        },
         "status": name,
         "statusCode": str(response.status),
-        "statusReason": response.reason,
+        "statusReason": reason,
     }
 
 
@@ -136,7 +199,7 @@ REST_NODES = (
         RestCall,
         version=3,
         upgrade=_upgrade,
-        note="without a proxy of its own; the whole message has 20 s",
+        note="the whole message has 20 s",
         outside=True,
     ),
 )

@@ -58,7 +58,11 @@ class FieldBench(RuleBench):
         super().__init__({**action_nodes().nodes, **filter_nodes().nodes})
         self.now_ms = NOW_MS
         self.load(*default_root_chain())
-        self.fields = Fields(
+        self.restart_fields()
+
+    def restart_fields(self) -> None:
+        """Fields of another process over the same storage."""
+        self.fields: Fields = Fields(
             self.state,
             self.history,
             lambda: self.now_ms,
@@ -71,14 +75,11 @@ class FieldBench(RuleBench):
 
     async def calm(self) -> None:
         """Let everything that is to happen now happen."""
-        await self.fields.catch_up()
-        while self.services.tasks:
-            await self.settle()
-            await self.fields.catch_up()
+        await self.settle()
 
-    async def do(self, task: Task) -> None:
+    async def carry_out(self, task: Task) -> None:
         """Run a task of our own, and what follows."""
-        await self._do(task)
+        await self.do(task)
         await self.calm()
 
     async def write(self, kind: str, id: UUID, body: dict[str, Any] | None) -> None:
@@ -238,13 +239,13 @@ class Case:
             work.unit.attributes.append(AttributeWrite(entity, scope, now, values))
             await self.bench.fields.take([CalculationInput(entity, scope, now, values)], work)
 
-        await self.bench.do(task)
+        await self.bench.carry_out(task)
 
     async def _delete_timeseries_keys(self, send: dict[str, Any], body: str) -> None:
         entity = self.known[send["to"]]
         self.bench.history.points[entity].pop(body, None)
         gone = CalculationInput(entity, None, self.bench.now_ms, {}, deleted=(body,))
-        await self.bench.do(lambda work: self.bench.fields.take([gone], work))
+        await self.bench.carry_out(lambda work: self.bench.fields.take([gone], work))
 
     async def _delete_attributes(self, send: dict[str, Any], body: str) -> None:
         entity, scope = self.known[send["to"]], Scope(send["kind"].partition("/")[2])
@@ -255,7 +256,7 @@ class Case:
             gone = CalculationInput(entity, scope, now, {}, deleted=(body,))
             await self.bench.fields.take([gone], work)
 
-        await self.bench.do(task)
+        await self.bench.carry_out(task)
 
     async def _delete_calculated_field(self, send: dict[str, Any], body: Any) -> None:
         await self.bench.write("CALCULATED_FIELD", self.known[send["to"]].id, None)

@@ -120,7 +120,7 @@ def _load(case: Case, bench: RuleBench, world: World) -> None:
     _load_sub_chain(case, bench, world)
 
 
-class Everything(DebugLog):
+class Everything(DebugLog[DebugEvent]):
     """A debug log without a bound."""
 
     __slots__ = ("all",)

@@ -30,6 +30,9 @@ NEEDS: dict[str, dict[str, Any]] = {
     "TbGetTelemetryNode": {"latestTsKeyNames": ["temperature"], "fetchMode": "ALL"},
     "TbRuleChainInputNode": {"ruleChainId": "0e5d5a10-0000-11f0-8000-00000000000f"},
     "TbCreateRelationNode": {"entityType": "ASSET", "entityNamePattern": "a"},
+    # a name too long for a topic: refused at once, where an absent broker would be waited for
+    "TbKafkaNode": {"topicPattern": "t" * 600},
+    "TbRabbitMqNode": {"port": 9},
     "TbMqttNode": {"host": "localhost", "port": 9},
     "TbRestApiCallNode": {"restEndpointUrlPattern": "http://localhost:9/"},
 }

@@ -1,8 +1,9 @@
-"""A running edge shows what a node in debug has seen, and tries scripts, over its one HTTP port."""
+"""A running edge shows what a node in debug has seen, tries scripts, and is asked for chains."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from appliance.state.store import State
 from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.storage import DuckdbStorage
 from tests.kit.devices import device_unit
-from tests.kit.process import Process, connects, free_port, wait_for
+from tests.kit.process import ROOT, Process, command, connects, free_port, wait_for
 from tests.kit.rest_site import PASSWORD_HASH, USER, USER_BODY
 
 
@@ -95,8 +96,39 @@ def test_a_running_edge_shows_debug_events_and_tries_scripts(tmp_path: Path) -> 
         for language in ("TBEL", "JS"):
             answer = client.ask(f"/api/ruleChain/testScript?scriptLang={language}", script)
             assert answer == {"output": "1", "error": ""}
+        asked_beside_it(folder, tmp_path)
     finally:
         assert edge.stop() == 0
+
+
+def asked_beside_it(folder: Path, scratch: Path) -> None:
+    """`appliance rules` asks the appliance that has the folder."""
+    (chain,) = rules(folder, "list")
+    assert (chain["root"], chain["refused"]) == ("root", 0)
+    assert rules(folder, "show", chain["name"])[0]["name"]
+    message = scratch / "message.json"
+    message.write_text('{"msg": {"temperature": 22}, "originator": "boiler"}')
+    (traced,) = rules(folder, "trace", "--message", str(message))
+    assert traced["failure"] is None
+    assert "Save Timeseries" in [step["node"] for step in traced["steps"]]
+    rows = rules(folder, "dry-run", chain["name"], "--since", "1h")
+    (boiler,) = (row for row in rows if row["device"] == "boiler")
+    assert boiler["messages"] >= 1 and boiler["events_before"] == boiler["events_after"]
+
+
+def rules(folder: Path, *arguments: str) -> list[Any]:
+    """The answer of `appliance rules`, as JSON."""
+    done = subprocess.run(
+        [*command(), "rules", *arguments, "--json", "--data-dir", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    text = done.stdout.decode()
+    found = [json.loads(line) for line in text.splitlines()] if text[0] == "{" else json.loads(text)
+    return list(found)
 
 
 def posted(client: Client) -> bool:

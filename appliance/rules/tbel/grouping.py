@@ -28,7 +28,7 @@ from appliance.rules.tbel.kinds import box, type_of
 from appliance.rules.tbel.scope import Scope
 from appliance.rules.tbel.text import to_text
 from appliance.rules.tbel.values import JavaArray, TbSet
-from appliance.rules.tbel.words import WORDS
+from appliance.rules.tbel.words import WORDS, matches
 
 Run = Callable[[Scope], Any]
 
@@ -341,6 +341,8 @@ def _extend(tree: _Binary, last: str, operator: str, operand: Code) -> _Binary:
 
 def _word(operator: str, left: Code, right: Code) -> Code:
     rule, a, b = WORDS[operator], left.run, right.run
+    if operator == "~=":
+        return Code(lambda scope: matches(scope.state.budget, a(scope), b(scope)), "Boolean")
     type_name = "Float" if operator == "strsim" else "Boolean"
     return Code(lambda scope: rule(a(scope), b(scope)), type_name)
 

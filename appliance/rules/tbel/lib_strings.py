@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from functools import cmp_to_key
 from typing import Any
 
+from appliance.rules.tbel.bounded import bounded
 from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.formatting import java_format
 from appliance.rules.tbel.limits import Budget
@@ -124,30 +126,42 @@ def _replace(budget: Budget, text: str, old: Any, new: Any) -> str:
 def _replace_all(budget: Budget, text: str, pattern: str, new: str) -> str:
     compiled = java_pattern(pattern)
     replacement = java_replacement(compiled, new)
-    if len(text) * len(new) > 1_000_000:
-        budget.grow(sum(1 for _ in compiled.finditer(text)) * len(new))
-    result = compiled.sub(replacement, text)
+
+    def replaced() -> str:
+        if len(text) * len(new) > 1_000_000:
+            budget.grow(sum(1 for _ in compiled.finditer(text)) * len(new))
+        return compiled.sub(replacement, text)
+
+    result = bounded(budget, compiled, text, replaced)
     budget.grow(len(result))
     return result
 
 
-@java("String", "String replaceFirst(String,String)")
-def _replace_first(text: str, pattern: str, new: str) -> str:
+@java("String", "String replaceFirst(String,String)", budget=True)
+def _replace_first(budget: Budget, text: str, pattern: str, new: str) -> str:
     compiled = java_pattern(pattern)
-    return compiled.sub(java_replacement(compiled, new), text, count=1)
+    replacement = java_replacement(compiled, new)
+    return bounded(budget, compiled, text, lambda: compiled.sub(replacement, text, count=1))
 
 
-@java("String", "boolean matches(String)")
-def _matches(text: str, pattern: str) -> bool:
-    return java_pattern(pattern).fullmatch(text) is not None
+@java("String", "boolean matches(String)", budget=True)
+def matches(budget: Budget, text: str, pattern: str) -> bool:
+    """Whether all of the text is what the pattern says."""
+    compiled = java_pattern(pattern)
+    return bounded(budget, compiled, text, lambda: compiled.fullmatch(text) is not None)
 
 
-@java("String", "String[] split(String)", "String[] split(String,int)")
-def split(text: str, pattern: str, limit: int = 0) -> JavaArray:
+@java("String", "String[] split(String)", "String[] split(String,int)", budget=True)
+def _split(budget: Budget, text: str, pattern: str, limit: int = 0) -> JavaArray:
+    compiled = java_pattern(pattern)
+    return bounded(budget, compiled, text, lambda: split(text, compiled, limit))
+
+
+def split(text: str, pattern: re.Pattern[str], limit: int) -> JavaArray:
     """Split as Java does: no empty first part for an empty match, no empty parts at the end."""
     parts: list[str] = []
     last = 0
-    for match in java_pattern(pattern).finditer(text):
+    for match in pattern.finditer(text):
         if 0 < limit <= len(parts) + 1:
             break
         if match.end() == 0 or (match.start() == match.end() == len(text)):

@@ -3,7 +3,7 @@
 The reference stops a script after 500 ms of wall time and 8 MB. We count instead of watching a
 clock, so that a run either always fails or never does: a step is one turn of a loop or one call of
 a script function (0.5 µs to 3 µs of work each), and memory is counted where it grows: text that is
-joined, collections that get elements, arrays that are made.
+joined, collections that get elements, arrays that are made. Regular expressions alone have a clock.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     nesting_max: brackets and blocks inside one another in the text.
     body_chars_max: length of the text, as on the reference.
     arguments_max: arguments of one method call, as on the reference.
+    regex_s_max: time that regular expressions which may backtrack without end have in one run; see
+        bounded.py.
     """
 
     steps_max: int = 400_000
@@ -31,6 +33,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     nesting_max: int = 40
     body_chars_max: int = 50_000
     arguments_max: int = 10
+    regex_s_max: float = 0.5
 
 
 DEFAULT = Limits()
@@ -39,12 +42,13 @@ DEFAULT = Limits()
 class Budget:
     """What is left of the limits while a script runs; one per run."""
 
-    __slots__ = ("depth", "memory", "steps")
+    __slots__ = ("depth", "memory", "regex_s", "steps")
 
     def __init__(self, limits: Limits) -> None:
         self.steps = limits.steps_max
         self.memory = limits.memory_bytes_max
         self.depth = limits.depth_max
+        self.regex_s = limits.regex_s_max
 
     def step(self) -> None:
         """Count one turn of a loop or one call."""

@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from appliance.rules.tbel.bounded import bounded
 from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.kinds import convertible, instance_of, type_of
+from appliance.rules.tbel.limits import DEFAULT, Budget
 from appliance.rules.tbel.regex import java_pattern
 from appliance.rules.tbel.text import to_text
 from appliance.rules.tbel.values import ClassRef, Float, JavaArray, TbSet, contains, to_float
@@ -38,8 +40,15 @@ def _convertible(value: Any, class_: Any) -> bool:
     return convertible(_class_name(class_), type_of(value))
 
 
+def matches(budget: Budget, text: Any, pattern: Any) -> bool:
+    """`text ~= pattern`."""
+    compiled, whole = java_pattern(to_text(pattern)), to_text(text)
+    return bounded(budget, compiled, whole, lambda: compiled.fullmatch(whole) is not None)
+
+
 def _matches(text: Any, pattern: Any) -> bool:
-    return java_pattern(to_text(pattern)).fullmatch(to_text(text)) is not None
+    """Between literals, once, when the script is compiled."""
+    return matches(Budget(DEFAULT), text, pattern)
 
 
 def _similarity(left: Any, right: Any) -> Float:

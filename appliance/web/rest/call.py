@@ -7,8 +7,8 @@ to the services.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,7 @@ from appliance.access.audit import AuditLog
 from appliance.access.tokens import Principal, TokenError
 from appliance.access.users import CUSTOMER_USER, SYS_ADMIN, TENANT_ADMIN, Access
 from appliance.extension.ports import Storage
+from appliance.fields.debug import FieldDebugEvent
 from appliance.kernel.clock import Clock
 from appliance.model.errors import Permanent, Retryable
 from appliance.model.ids import EntityId
@@ -41,21 +42,25 @@ ALL = (SYS_ADMIN, TENANT_ADMIN, CUSTOMER_USER)
 NO_PERMISSION = "You don't have permission to perform this operation!"
 
 
-class DebugEvents(Protocol):
-    """The part of the rule engine that pages about nodes read."""
+E = TypeVar("E", covariant=True)
 
-    def debug_events(self, node_id: UUID) -> list[DebugEvent]:
-        """A node's events, oldest first."""
+
+class DebugEvents(Protocol[E]):
+    """The part of the rule engine, or of the fields, that pages about debug events read."""
+
+    def debug_events(self, id: UUID, /) -> Sequence[E]:
+        """Events of a node or field, oldest first."""
         ...
 
-    def clear_debug_events(self, node_id: UUID, start_ms: int, end_ms: int) -> None:
-        """Forget a node's events of an interval, both ends included."""
+    def clear_debug_events(self, id: UUID, start_ms: int, end_ms: int, /) -> None:
+        """Forget events of an interval, both ends included."""
         ...
 
 
 class Services(msgspec.Struct, frozen=True):
-    """What handlers work on. role: "edge" or "cloud". debug: None where no rules run.
+    """What handlers work on. role: "edge" or "cloud".
 
+    debug, field_debug: of rule nodes and of calculated fields; None where neither runs.
     audit: None where nobody asks who did what. edition: "CE" or "PE", which a cloud plays; an edge
     knows its cloud's from its EDGE entity.
     """
@@ -67,7 +72,8 @@ class Services(msgspec.Struct, frozen=True):
     access: Access
     events: CloudEvents
     clock: Clock
-    debug: DebugEvents | None = None
+    debug: DebugEvents[DebugEvent] | None = None
+    field_debug: DebugEvents[FieldDebugEvent] | None = None
     audit: AuditLog | None = None
     edition: str = "CE"
 

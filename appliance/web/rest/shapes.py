@@ -168,7 +168,7 @@ def compose(
         "createdTime": stored["createdTime"] if stored else created_time_ms(id),
         "tenantId": EntityId("TENANT", view.tenant_id).to_json(),
         **{name: given.get(name, value) for name, value in known.items() if name not in _OURS},
-        "version": _version(kind, stored, given) if versioned else None,
+        "version": next_version(kind, stored, given) if versioned else None,
     }
     body |= {name: known[name] for name in _SET_ELSEWHERE if name in known}
     if kind not in _WITHOUT_CUSTOMER:
@@ -177,7 +177,8 @@ def compose(
     return id, body, stored is None
 
 
-def _version(kind: str, stored: dict[str, Any] | None, given: dict[str, Any]) -> int:
+def next_version(kind: str, stored: dict[str, Any] | None, given: dict[str, Any]) -> int:
+    """The version that a saved object gets. Raises ApiError 409 where the caller saw an old one."""
     if stored is None:
         return 1
     present, seen = stored.get("version") or 1, given.get("version")

@@ -32,6 +32,7 @@ from plugins import (
     rules_transform,
     sync_select,
 )
+from tests.unit.fields.bench import simple
 
 NODES = (rules_filter, rules_enrich, rules_transform, rules_action, rules_flow, rules_external)
 CHAIN = "0e5d5a10-0000-11f0-8000-00000000000a"
@@ -402,3 +403,23 @@ def test_dry_run_counts_what_selective_sync_holds_back(world: World) -> None:
     )
 
     assert json.loads(out.splitlines()[0])["events_after"] == 1
+
+
+def test_dry_run_lets_calculated_fields_take_part(world: World) -> None:
+    """A field hears what the chain saves, and its results go through the chain, too."""
+    pump = world.device("pump")
+    now = wall_clock_ms()
+    points = [Series(pump, now - 60_000 * n, {"t": 15 + n}) for n in range(1, 11)]
+    world.store(Unit(series=points))
+    double = {"type": "SIMPLE", **simple("t*2", "double", "t")}
+    body = {"name": "double", "type": "SIMPLE", "entityId": pump.to_json(), "configuration": double}
+    world.put("CALCULATED_FIELD", new_uuid(), body)
+    settings = world.folder / "appliance.toml"
+
+    for off, events_before in (("[]", 20), ('["SIMPLE"]', 10)):
+        settings.write_text(f"[fields]\noff = {off}\n")
+        _, out, _ = world.in_folder(
+            "dry-run", world.file("c.json", WARM), "--json", "--config", str(settings)
+        )
+        row = json.loads(out.splitlines()[0])
+        assert (row["events_before"], row["events_after"]) == (events_before, 5)

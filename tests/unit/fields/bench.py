@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from appliance.fields.engine import Fields
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope
 from tests.conformance.field_case import FieldBench
@@ -29,16 +28,7 @@ class Site:
             if slot.cancel is not None:
                 slot.cancel()
         bench.state._watchers.clear()
-        bench.fields = Fields(
-            bench.state,
-            bench.history,
-            lambda: bench.now_ms,
-            bench.events.append,
-            bench.services,
-            bench.engine.process,
-            bench.engine.timers,
-        )
-        bench.services.calculate = bench.fields.calculate
+        bench.restart_fields()
         await bench.fields.load()
         await bench.calm()
 

@@ -711,6 +711,7 @@ NEWER = {
     *(("get", f"/api/relations/{way}/{{}}/{{}}/{{}}") for way in ("from", "to")),
     *(("get", f"/api/relations/info/{way}/{{}}/{{}}") for way in ("from", "to")),
     ("get", "/api/plugins/telemetry/{}/{}/values/timeseries/history"),
+    ("get", "/api/calculatedFields"),
 }
 """Of 4.3 and later; the recorded list is of 4.2."""
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
 import trio
 
 from appliance.testing.rules import RuleBench
 from plugins.rules_external import register_rule_nodes
+from tests.kit.certificates import Certificates
 
 NODE = "0e5d5a10-0000-11f0-8000-000000000001"
 Handler = Callable[[trio.abc.Stream], Awaitable[None]]
@@ -148,3 +152,107 @@ async def test_plain_text_loses_its_quotes_where_asked() -> None:
         label, data, _ = await call(configuration, "hello", {})
     assert (label, data) == ("Success", "plain answer")
     assert server.asked[0].endswith(b"\r\n\r\nhello")
+
+
+async def test_headers_of_one_name_are_a_list_and_the_reason_is_the_standard_one() -> None:
+    server = Server(answer("422 Nope", b"", "X-Two: a\r\nX-Two: b\r\n"))
+    async with serving(server) as port:
+        url = f"http://localhost:{port}/"
+        _, _, metadata = await call({"restEndpointUrlPattern": url}, {}, {})
+    assert metadata["X-Two"] == '["a","b"]'
+    assert metadata["status"] == "UNPROCESSABLE_ENTITY"
+    assert metadata["statusReason"] == "Unprocessable Entity"
+
+
+class Tunnel:
+    """An HTTP proxy that leads every tunnel to one port; keeps what it was asked."""
+
+    def __init__(self, port: int | None, answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n") -> None:
+        self.asked: list[bytes] = []
+        self._port = port
+        self._answer = answer
+
+    async def __call__(self, stream: trio.abc.Stream) -> None:
+        self.asked.append(await stream.receive_some(65536))
+        await stream.send_all(self._answer)
+        if self._port is None:
+            return
+        far = await trio.open_tcp_stream("localhost", self._port)
+        async with far, trio.open_nursery() as nursery:
+            nursery.start_soon(_carry, stream, far)
+            await _carry(far, stream)
+            nursery.cancel_scope.cancel()
+
+
+async def _carry(source: trio.abc.Stream, target: trio.abc.Stream) -> None:
+    while data := await source.receive_some(65536):
+        await target.send_all(data)
+
+
+PROXY = {"enableProxy": True, "proxyHost": "localhost", "proxyUser": "u", "proxyPassword": "p"}
+
+
+async def test_a_request_goes_through_the_proxy_of_the_node() -> None:
+    server = Server(answer("200 OK", b"1"))
+    async with serving(server) as port:
+        tunnel = Tunnel(port)
+        async with serving(tunnel) as proxy:
+            configuration = {"restEndpointUrlPattern": "http://far.example:81/x", **PROXY}
+            label, data, _ = await call({**configuration, "proxyPort": proxy}, {}, {})
+    assert (label, data) == ("Success", 1)
+    assert tunnel.asked == [
+        b"CONNECT far.example:81 HTTP/1.1\r\nHost: far.example:81\r\n"
+        b"Proxy-Authorization: Basic dTpw\r\n\r\n"
+    ]
+    assert server.asked[0].startswith(b"POST /x HTTP/1.1\r\nHost: far.example:81\r\n")
+
+
+async def test_a_request_goes_through_the_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("REQUEST_METHOD", raising=False)
+    monkeypatch.setenv("no_proxy", "near.example")
+    server = Server(answer("200 OK", b"1"))
+    async with serving(server) as port:
+        tunnel = Tunnel(port)
+        async with serving(tunnel) as proxy:
+            monkeypatch.setenv("http_proxy", f"http://localhost:{proxy}")
+            system = {"enableProxy": True, "useSystemProxyProperties": True}
+            url = {"restEndpointUrlPattern": "http://${host}/"}
+            far = await call({**url, **system}, {}, {"host": "far.example"})
+            near = await call({**url, **system}, {}, {"host": "near.example"})
+    assert (far[0], near[0]) == ("Success", "Failure")
+    assert tunnel.asked == [b"CONNECT far.example:80 HTTP/1.1\r\nHost: far.example:80\r\n\r\n"]
+
+
+async def test_a_proxy_that_refuses_is_a_failure_that_says_so() -> None:
+    async with serving(Tunnel(None, b"HTTP/1.1 407 Who are you\r\n\r\n")) as proxy:
+        configuration = {"restEndpointUrlPattern": "http://far.example/", **PROXY}
+        label, _, metadata = await call({**configuration, "proxyPort": proxy}, {}, {})
+    assert (label, "407 Who are you" in metadata["error"]) == ("Failure", True)
+
+
+@pytest.mark.parametrize("through_proxy", [False, True])
+async def test_an_encrypted_server_is_trusted_by_the_given_authority_alone(
+    tmp_path: Path, through_proxy: bool
+) -> None:
+    made = Certificates(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made.certificate, made.key)
+    server = Server(answer("200 OK", b"1"))
+
+    async def encrypted(stream: trio.abc.Stream) -> None:
+        try:
+            await server(trio.SSLStream(stream, context, server_side=True))
+        except trio.BrokenResourceError:
+            pass  # the caller did not trust us
+
+    async with serving(encrypted) as port, serving(Tunnel(port)) as proxy:
+        configuration = {"restEndpointUrlPattern": f"https://localhost:{port}/"}
+        if through_proxy:
+            configuration |= {**PROXY, "proxyPort": proxy}
+        stranger, _, metadata = await call(configuration, {}, {})
+        trusted = {"type": "cert.PEM", "caCert": made.ca.read_text()}
+        friend, data, _ = await call({**configuration, "credentials": trusted}, {}, {})
+    assert (stranger, friend, data) == ("Failure", "Success", 1)
+    assert "certificate" in metadata["error"].lower()

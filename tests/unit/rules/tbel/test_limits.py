@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from appliance.rules.tbel import LimitError, Limits, TbelError, TbelSyntaxError, compile_script
 
@@ -60,3 +61,42 @@ def test_text_that_is_nested_too_deeply_does_not_compile(opening: str) -> None:
 def test_a_body_that_is_too_long_does_not_compile() -> None:
     with pytest.raises(TbelSyntaxError):
         compile_script("return 1;" + " " * 50_000)
+
+
+CATASTROPHE = '"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'var s = {CATASTROPHE}; return s.matches("(a+)+");',
+        f'var s = {CATASTROPHE}; return s ~= "(a|aa)+";',
+        f'var s = {CATASTROPHE}; return s.split("(a*)*c");',
+        f'var s = {CATASTROPHE}; return s.replaceAll("(a?){{30}}a{{30}}c", "x");',
+        f'var s = {CATASTROPHE}; return s.replaceFirst("(a+)+c", "x");',
+        'var s = "a".repeat(100000); return s.matches(".*.*.*c");',
+        f'var s = {CATASTROPHE}; for (var n = 0; n < 100000; n++) {{ s.matches("a*a*a*c"); }}',
+    ],
+)
+def test_a_pattern_that_would_run_for_ever_is_stopped(text: str) -> None:
+    with pytest.raises(LimitError, match="timeout"):
+        compile_script(text, limits=Limits(regex_s_max=0.02)).run({}, {}, "T")
+    assert compile_script('return "a,b".split(",").length;').run({}, {}, "T") == 2
+
+
+async def test_a_pattern_that_is_tried_in_a_worker_thread_is_stopped_too() -> None:
+    script = compile_script(f'var s = {CATASTROPHE}; return s.matches("(a+)+");')
+    with pytest.raises(LimitError, match="timeout"):
+        await trio.to_thread.run_sync(script.run, {}, {}, "T")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('var s = "1,22,333,4444,55555,666666"; return s.matches("(\\\\d+,)+\\\\d+");', True),
+        ('var s = "a  b\\tc   d     e        f"; return s.split("\\\\s+").length;', 6),
+        ('var s = "2024-01-02T03:04:05Z"; return s ~= "\\\\d{4}-\\\\d{2}-\\\\d{2}T.*Z";', True),
+    ],
+)
+def test_a_pattern_that_only_looks_dangerous_works(text: str, value: object) -> None:
+    assert compile_script(text).run({}, {}, "T") == value
