@@ -26,7 +26,7 @@ from appliance.rules.debug import DebugEvent
 from appliance.state.kinds import entity_id_of, id_of
 from appliance.state.view import StateView
 from appliance.web.commands import Commands
-from appliance.web.errors import ApiError, Code, not_found, uuid_of
+from appliance.web.errors import ApiError, Code, not_found, uuid_of, whole_number
 from appliance.web.rest.cloud_events import CloudEvents
 from appliance.web.rest.entity_types import ENTITY_TYPES
 from appliance.web.rest.shapes import compose
@@ -110,17 +110,21 @@ class Call:
             raise ApiError(400, f"Required request parameter '{name}' is not present")
         return value
 
-    def integer(self, name: str) -> int | None:
-        """A whole number, None where absent. Raises ApiError 400."""
+    def has(self, name: str) -> bool:
+        """Whether a query parameter is there, be it empty."""
+        return name in self._request.query_params
+
+    def integer(self, name: str, *, bits: int = 64) -> int | None:
+        """A whole number of so many bits, None where absent. Raises ApiError 400."""
         text = self.query(name)
-        try:
-            return None if text is None else int(text)
-        except ValueError as error:
-            raise ApiError(400, f"Parameter '{name}': {text!r} is not a whole number") from error
+        return None if text is None else whole_number(name, text, bits)
 
     def flag(self, name: str) -> bool:
-        """A boolean parameter, false where absent."""
-        return (self.query(name) or "").lower() == "true"
+        """A boolean parameter, false where absent. Raises ApiError 400."""
+        word = (self.query(name) or "false").lower()
+        if word not in _FLAGS:
+            raise ApiError(400, f"Parameter '{name}': {word!r} is neither true nor false")
+        return _FLAGS[word]
 
     def names(self, name: str) -> list[str] | None:
         """A list separated by commas; None where absent."""
@@ -266,6 +270,13 @@ def error_answer(error: ApiError, headers: dict[str, str] | None = None) -> Resp
         media_type = "text/plain;charset=UTF-8"
         return Response(error.message, error.status, headers, media_type)
     return Response(error.document(), error.status, headers, "application/json")
+
+
+_FLAGS = {
+    **dict.fromkeys(("true", "on", "yes", "1"), True),
+    **dict.fromkeys(("false", "off", "no", "0"), False),
+}
+"""The words that Spring takes for a boolean."""
 
 
 def entity_type_of(text: str) -> str:
