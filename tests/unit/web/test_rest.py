@@ -202,7 +202,14 @@ async def test_credentials_are_changed_but_never_shared() -> None:
         b"[]",
         b"7",
         b"\xff",
-        b'{"name": 7}',
+        b'{"name": {}}',
+        b'{"name": "x", "label": ["y"]}',
+        b'{"name": "x", "deviceProfileId": {"entityType": "DEVICE_PROFILE", "id": "y"}}',
+        b'{"name": "x", "firmwareId": {"entityType": "OTA_PACKAGE", "id": "y"}}',
+        b'{"name": "x", "customerId": {"entityType": "CUSTOMER", "id": "y"}}',
+        b'{"name": "x", "customerId": {"entityType": "CUSTOMER", "id": "%s"}}' % NOWHERE.encode(),
+        b'{"name": "x", "deviceProfileId": {"id": "%s"}}' % NOWHERE.encode(),
+        b'{"name": "x", "deviceData": 5}',
         b'{"name": "a\\u0000b"}',
         b'{"name": " "}',
         b'{"name": "x", "id": 7}',
@@ -491,6 +498,62 @@ async def test_a_persistent_request_is_kept_and_can_be_withdrawn() -> None:
 # --- alarms ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"originator": None}, 404),
+        ({"originator": {"entityType": "DEVICE", "id": "x"}}, 400),
+        ({"originator": {"entityType": "ROBOT", "id": NOWHERE}}, 400),
+        ({"originator": {"entityType": "DEVICE", "id": NOWHERE}}, 404),
+        ({"id": {"entityType": "ALARM", "id": "x"}}, 400),
+        ({"id": {"entityType": "ALARM", "id": NOWHERE}}, 404),
+        ({"assigneeId": {"entityType": "USER", "id": NOWHERE}}, 404),
+        ({"severity": "LOUD"}, 400),
+        ({"type": " "}, 400),
+        ({"startTs": "soon"}, 400),
+        ({"startTs": 9, "endTs": 5}, 400),
+        ({"propagate": "yes"}, 400),
+    ],
+)
+async def test_an_alarm_that_cannot_be_is_refused(more: dict[str, Any], status: int) -> None:
+    admin = Client(Site("edge"))
+    device = await admin.new_device()
+    assert (await admin.ask("POST", "/api/alarm", _alarm(device, **more)))[0] == status
+    assert not list(admin.site.state.entities("ALARM"))
+
+
+async def test_a_saved_alarm_keeps_its_type_and_takes_what_was_done_to_it() -> None:
+    admin = Client(Site("edge"))
+    device = await admin.new_device()
+    _, alarm = await admin.ask("POST", "/api/alarm", _alarm(device))
+    done = {"acknowledged": True, "ackTs": 5, "cleared": True, "type": "Other"}
+    given = {**alarm, **done, "assigneeId": {"entityType": "USER", "id": str(USER)}}
+    _, saved = await admin.ask("POST", "/api/alarm", given)
+    assert (saved["type"], saved["status"], saved["ackTs"]) == ("Hot", "CLEARED_ACK", 5)
+    assert saved["clearTs"] == saved["assignTs"] == NOW
+    assert saved["assigneeId"]["id"] == str(USER)
+    actions = [c.action for c in admin.site.commands.changes if c.kind == "ALARM"]
+    assert actions == ["ADDED", "UPDATED", "ALARM_ACK", "ALARM_CLEAR", "ALARM_ASSIGNED"]
+    path = f"/api/alarm/{alarm['id']['id']}"
+    _, page = await admin.ask("GET", f"{path}/comment?pageSize=9&page=0")
+    subtypes = [comment["comment"]["subtype"] for comment in page["data"]]
+    assert subtypes == ["ACK", "CLEAR", "ASSIGN"]
+    assert (await admin.ask("POST", f"{path}/assign/{USER}"))[0] == 400
+    assert (await admin.ask("DELETE", f"{path}/assign"))[0] == 200
+    assert (await admin.ask("DELETE", f"{path}/assign"))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["searchStatus=ACTIVE_ACK", "status=ANY", "statusList=X", "severityList=X", "assigneeId=x"],
+)
+async def test_alarms_are_not_found_by_words_that_mean_nothing(query: str) -> None:
+    path = f"/api/v2/alarms?pageSize=9&page=0&{query}"
+    admin = Client(Site("edge"))
+    await admin.ask("POST", "/api/alarm", _alarm(await admin.new_device()))
+    assert (await admin.ask("GET", path))[0] == 400
+
+
 async def test_alarms_are_found_by_status_and_severity() -> None:
     admin = Client(Site("edge"))
     device = await admin.new_device()
@@ -616,6 +679,33 @@ def _ref(id: str) -> dict[str, str]:
 )
 async def test_a_relation_needs_two_entities(body: Any) -> None:
     assert (await Client(Site("edge")).ask("POST", "/api/relation", body))[0] in (400, 404)
+
+
+async def test_a_relation_is_read_by_ends_type_and_a_group_that_exists() -> None:
+    admin = Client(Site("edge"))
+    ends = await admin.new_device("a"), await admin.new_device("b")
+    body = {"from": _ref(ends[0]), "to": _ref(ends[1]), "type": "Contains"}
+    for wrong in ({"typeGroup": "FRIENDS"}, {"to": _ref("x")}, {"type": []}):
+        assert (await admin.ask("POST", "/api/relation", body | wrong))[0] == 400
+    assert (await admin.ask("POST", "/api/relation", body))[0] == 200
+    path = f"/api/relation?fromType=DEVICE&fromId={ends[0]}&toType=DEVICE&toId={ends[1]}"
+    for more, status in (
+        ("&relationType=Contains", 200),
+        ("&relationType=Contains&relationTypeGroup=FRIENDS", 200),
+        ("&relationType=Contains&relationTypeGroup=EDGE", 404),
+        ("&relationType=Uses", 404),
+    ):
+        assert (await admin.ask("GET", path + more))[0] == status
+    tenant = {"entityType": "TENANT", "id": str(TENANT)}
+    assert (await admin.ask("POST", "/api/relation", body | {"from": tenant}))[0] == 200
+
+
+async def test_what_no_customer_has_cannot_be_taken_back() -> None:
+    admin, _ = customer_site()
+    device = await admin.new_device()
+    assert (await admin.ask("DELETE", f"/api/customer/device/{device}"))[0] == 400
+    await admin.ask("POST", f"/api/customer/{CUSTOMER}/device/{device}")
+    assert (await admin.ask("DELETE", f"/api/customer/device/{device}"))[0] == 200
 
 
 # --- edges -------------------------------------------------------------------------------------
