@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,54 +14,19 @@ from starlette.routing import Route
 
 from appliance.access.tokens import token_pair
 from appliance.model.errors import Permanent, Retryable
-from appliance.model.ids import EntityId, new_uuid
+from appliance.model.ids import new_uuid
 from appliance.web.app import api_routes
 from appliance.web.commands import RpcCommand
-from tests.kit.rest_site import NOW, TENANT, USER, USER_BODY, Site
+from tests.kit.rest_client import (
+    CUSTOMER,
+    NOWHERE,
+    Client,
+    alarm_body,
+    customer_site,
+)
+from tests.kit.rest_site import NOW, TENANT, USER, Site
 
-CUSTOMER = UUID("26ab50e0-e597-11f1-aa1f-f1f52a346aed")
-CUSTOMER_USER = UUID("26efd3b0-e597-11f1-aa1f-f1f52a346aed")
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "traces" / "api"
-NOWHERE = "00000000-0000-0000-0000-000000000001"
-
-
-class Client:
-    """One who has logged in."""
-
-    def __init__(self, site: Site, user: UUID = USER) -> None:
-        self.site = site
-        body = site.state.entity("USER", user)
-        assert body is not None
-        self.token = token_pair(body, site.access.settings(), NOW)["token"]
-
-    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        encoded = body if isinstance(body, bytes) else b"" if body is None else _json(body)
-        status, headers, answer = await self.site.ask(method, path, encoded, self.token)
-        if headers.get("content-type") == "application/json":
-            return status, json.loads(answer)
-        return status, answer.decode()
-
-    async def new_device(self, name: str = "pump", **more: Any) -> str:
-        status, body = await self.ask("POST", "/api/device", {"name": name, **more})
-        assert status == 200
-        return str(body["id"]["id"])
-
-
-def _json(body: Any) -> bytes:
-    return json.dumps(body).encode()
-
-
-def customer_site() -> tuple[Client, Client]:
-    """The tenant's administrator and a customer's user of one site."""
-    site = Site("edge")
-    site.put("CUSTOMER", CUSTOMER, {"title": "Customer A"})
-    reference = EntityId("CUSTOMER", CUSTOMER).to_json()
-    user = {**USER_BODY, "email": "c@x", "authority": "CUSTOMER_USER", "customerId": reference}
-    site.put("USER", CUSTOMER_USER, user)
-    owner = EntityId("USER", CUSTOMER_USER).to_json()
-    credentials = {"userId": owner, "enabled": True, "password": None}
-    site.put("USER_CREDENTIALS", CUSTOMER_USER, credentials)
-    return Client(site), Client(site, CUSTOMER_USER)
 
 
 # --- who may what ------------------------------------------------------------------------------
@@ -110,7 +73,7 @@ async def test_a_customers_user_sees_only_what_is_the_customers() -> None:
         ("POST", f"/api/rpc/twoway/{other}", {"method": "m"}),
         ("GET", f"/api/alarm/DEVICE/{other}?pageSize=1&page=0", None),
         ("GET", f"/api/relations?fromId={other}&fromType=DEVICE", None),
-        ("POST", "/api/alarm", _alarm(other)),
+        ("POST", "/api/alarm", alarm_body(other)),
         ("POST", "/api/device", {"id": {"id": other}, "name": "stolen"}),
         ("GET", "/api/tenant/devices?pageSize=10&page=0", None),
         ("DELETE", f"/api/device/{mine}", None),
@@ -140,16 +103,12 @@ async def test_on_an_edge_of_a_ce_server_only_administrators_make_devices() -> N
     assert await admin.new_device("made")
 
 
-def _alarm(device: str, **more: Any) -> dict[str, Any]:
-    return {"originator": _ref(device), "type": "Hot", "severity": "MAJOR", **more}
-
-
 async def test_a_customers_user_sees_alarms_of_own_devices_only() -> None:
     admin, user = customer_site()
     mine, other = await admin.new_device("mine"), await admin.new_device("other")
     await admin.ask("POST", f"/api/customer/{CUSTOMER}/device/{mine}")
-    _, own = await admin.ask("POST", "/api/alarm", _alarm(mine))
-    _, foreign = await admin.ask("POST", "/api/alarm", _alarm(other))
+    _, own = await admin.ask("POST", "/api/alarm", alarm_body(mine))
+    _, foreign = await admin.ask("POST", "/api/alarm", alarm_body(other))
     assert (await user.ask("GET", f"/api/alarm/{own['id']['id']}"))[0] == 200
     assert (await user.ask("POST", f"/api/alarm/{foreign['id']['id']}/ack"))[0] == 403
 
@@ -280,165 +239,6 @@ async def test_one_is_found_by_its_name(path: str) -> None:
     assert (await admin.ask("GET", path))[0] == 400
 
 
-# --- telemetry ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (b'{"t":null}', "Can't parse value: null"),
-        (b'{"ts":1,"values":{"t":null}}', "Can't parse value: null"),
-        (b"[]", "No time series data"),
-        (b"[1]", "Unable to parse time series payload"),
-        (b"{", "Invalid JSON body!"),
-    ],
-)
-async def test_points_that_cannot_be_taken_are_refused_in_plain_text(
-    body: bytes, message: str
-) -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    path = f"/api/plugins/telemetry/DEVICE/{device}/timeseries/ANY"
-    status, answer = await admin.ask("POST", path, body)
-    assert status == 400
-    assert message in answer
-
-
-async def test_points_are_kept_as_long_as_told() -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    path = f"/api/plugins/telemetry/DEVICE/{device}/timeseries/ANY"
-    assert (await admin.ask("POST", f"{path}/3600", {"t": 1}))[0] == 200
-    for odd in ("-1", "9223372036854775807"):
-        assert (await admin.ask("POST", f"{path}/{odd}", {"t": 1}))[0] == 200
-    for wrong in ("soon", "1.5", "9223372036854775808"):
-        assert (await admin.ask("POST", f"{path}/{wrong}", {"t": 1}))[0] == 400
-    kept = [series for unit in admin.site.storage.disk.units for series in unit.series]
-    assert [series.ttl_s for series in kept] == [3600, 0, 2**31 - 1]
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "keys=t&startTs=2&endTs=1&agg=AVG&interval=1000",
-        "keys=t&startTs=1&endTs=2&limit=-1",
-        "keys=t&startTs=1&endTs=2&limit=0",
-        "keys=t&startTs=1&endTs=2&limit=2147483648",
-        "keys=t&startTs=1&endTs=2&agg=avg",
-        "keys=t&startTs=1&endTs=2&orderBy=UP",
-        "keys=t&startTs=1&endTs=2&agg=AVG&interval=-1",
-        "keys=t&startTs=1&endTs=2&agg=AVG&intervalType=YEAR",
-        "keys=t&startTs=1&endTs=9223372036854775807&agg=AVG&intervalType=MONTH",
-        "keys=t&startTs=1&endTs=9223372036854775808",
-        "keys=t&startTs=1&endTs=2&useStrictDataTypes=perhaps",
-        "keys=t&startTs=0&endTs=1000000&agg=AVG&interval=1",
-        "keys=t&startTs=x&endTs=2",
-    ],
-)
-async def test_a_range_that_makes_no_sense_is_refused(query: str) -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    path = f"/api/plugins/telemetry/DEVICE/{device}/values/timeseries?{query}"
-    assert (await admin.ask("GET", path))[0] == 400
-
-
-T0 = 1_700_000_000_000
-TENTH = f"startTs={T0}&endTs={T0 + 10_000}"
-
-
-@pytest.mark.parametrize(
-    ("query", "times"),
-    [
-        (f"{TENTH}&agg=AVG", [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]),
-        (f"{TENTH}&agg=AVG&interval=0&limit=2&orderBy=asc", [0, 1]),
-        (f"{TENTH}&agg=MAX&interval=5000&limit=1", [2.5, 7.5]),
-        (f"{TENTH}&agg=MAX&interval=10", [n + 0.5 for n in range(10)]),
-        (f"startTs={T0}&endTs={T0}&agg=COUNT&interval=1000", [0]),
-        (f"startTs={T0}&endTs={T0}", []),
-        (f"startTs={T0 + 1}&endTs={T0}", []),
-    ],
-)
-async def test_a_range_is_read_as_the_reference_reads_it(query: str, times: list[float]) -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    admin.site.put_series(UUID(device))
-    path = f"/api/plugins/telemetry/DEVICE/{device}/values/timeseries?keys=t&{query}"
-    status, found = await admin.ask("GET", path)
-    assert status == 200
-    assert [(point["ts"] - T0) / 1000 for point in found.get("t", ())] == times
-
-
-async def test_a_range_without_keys_asks_for_the_newest() -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    admin.site.put_series(UUID(device))
-    path = f"/api/plugins/telemetry/DEVICE/{device}/values/timeseries"
-    _, newest = await admin.ask("GET", path)
-    assert await admin.ask("GET", f"{path}?{TENTH}") == (200, newest)
-    assert await admin.ask("GET", f"{path}?keys=&{TENTH}") == (200, {})
-
-
-@pytest.mark.parametrize(
-    ("type", "zone", "starts"),
-    [
-        # 2023-11-14 is a Tuesday; a week begins on Sunday, an ISO week on Monday.
-        ("WEEK", "UTC", ["2023-11-19T00", "2023-11-26T00"]),
-        ("WEEK_ISO", "UTC", ["2023-11-20T00", "2023-11-27T00"]),
-        ("MONTH", "Europe/Kyiv", ["2023-11-30T22"]),
-        ("QUARTER", "", []),
-    ],
-)
-async def test_calendar_intervals_begin_where_the_range_does(
-    type: str, zone: str, starts: list[str]
-) -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    path = f"/api/plugins/telemetry/DEVICE/{device}"
-    begin, end = _ms("2023-11-14T12"), _ms("2023-12-01T12")
-    edges = [begin, *map(_ms, starts), end]
-    points = [{"ts": ts, "values": {"n": 1}} for ts in edges[:-1]]
-    await admin.ask("POST", f"{path}/timeseries/ANY", points)
-    query = f"keys=n&startTs={begin}&endTs={end}&agg=COUNT&intervalType={type}&timeZone={zone}"
-    _, found = await admin.ask("GET", f"{path}/values/timeseries?{query}")
-    middles = [(a + b) // 2 for a, b in pairwise(edges)]
-    assert found == {"n": [{"ts": ts, "value": "1"} for ts in middles]}
-
-
-def _ms(hour: str) -> int:
-    return int(datetime.fromisoformat(f"{hour}:00+00:00").timestamp() * 1000)
-
-
-async def test_attributes_are_typed_as_a_device_s() -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    path = f"/api/plugins/telemetry/DEVICE/{device}"
-    body = b'{a: \'007\', "b": 1e3, "c": 9223372036854775808, "d": 7.0, "e": "x"}'
-    assert (await admin.ask("POST", f"{path}/SERVER_SCOPE", body))[0] == 200
-    _, found = await admin.ask("GET", f"{path}/values/attributes/SERVER_SCOPE")
-    kept = {one["key"]: one["value"] for one in found}
-    assert kept == {"a": 7, "b": 1000, "c": "9223372036854775808", "d": 7.0, "e": "x"}
-    assert [type(value) for value in kept.values()] == [int, int, str, float, str]
-    for wrong in (b"[]", b"5", b"null", b"{", b"", b'{" ":1}', b'{"a":1,"b":null}'):
-        assert (await admin.ask("POST", f"{path}/SERVER_SCOPE", wrong))[0] == 400
-
-
-async def test_attributes_keep_their_types_and_their_scopes() -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    path = f"/api/plugins/telemetry/DEVICE/{device}"
-    values = {"s": "x7", "i": 7, "d": 7.0, "b": False, "j": {"k": [1]}}
-    assert (await admin.ask("POST", f"{path}/attributes/SHARED_SCOPE", values))[0] == 200
-    _, found = await admin.ask("GET", f"{path}/values/attributes/SHARED_SCOPE")
-    kept = {one["key"]: one["value"] for one in found}
-    assert kept == values
-    assert [type(kept[key]) for key in values] == [type(value) for value in values.values()]
-    assert (await admin.ask("GET", f"{path}/values/attributes/SERVER_SCOPE"))[1] == []
-    assert (await admin.ask("DELETE", f"{path}/SHARED_SCOPE?keys=s,i"))[0] == 200
-    assert (await admin.ask("GET", f"{path}/keys/attributes"))[1] == ["b", "d", "j"]
-    for wrong in ({}, [1], {"": 1}, {"k" * 256: 1}):
-        assert (await admin.ask("POST", f"{path}/SERVER_SCOPE", wrong))[0] == 400
-
-
 # --- rpc ---------------------------------------------------------------------------------------
 
 
@@ -493,219 +293,6 @@ async def test_a_persistent_request_is_kept_and_can_be_withdrawn() -> None:
     assert (await admin.ask("GET", f"{listed}&rpcStatus=SENT"))[1]["totalElements"] == 0
     assert (await admin.ask("DELETE", one))[0] == 200
     assert (await admin.ask("GET", one))[0] == 404
-
-
-# --- alarms ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("more", "status"),
-    [
-        ({"originator": None}, 404),
-        ({"originator": {"entityType": "DEVICE", "id": "x"}}, 400),
-        ({"originator": {"entityType": "ROBOT", "id": NOWHERE}}, 400),
-        ({"originator": {"entityType": "DEVICE", "id": NOWHERE}}, 404),
-        ({"id": {"entityType": "ALARM", "id": "x"}}, 400),
-        ({"id": {"entityType": "ALARM", "id": NOWHERE}}, 404),
-        ({"assigneeId": {"entityType": "USER", "id": NOWHERE}}, 404),
-        ({"severity": "LOUD"}, 400),
-        ({"type": " "}, 400),
-        ({"startTs": "soon"}, 400),
-        ({"startTs": 9, "endTs": 5}, 400),
-        ({"propagate": "yes"}, 400),
-    ],
-)
-async def test_an_alarm_that_cannot_be_is_refused(more: dict[str, Any], status: int) -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    assert (await admin.ask("POST", "/api/alarm", _alarm(device, **more)))[0] == status
-    assert not list(admin.site.state.entities("ALARM"))
-
-
-async def test_a_saved_alarm_keeps_its_type_and_takes_what_was_done_to_it() -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    _, alarm = await admin.ask("POST", "/api/alarm", _alarm(device))
-    done = {"acknowledged": True, "ackTs": 5, "cleared": True, "type": "Other"}
-    given = {**alarm, **done, "assigneeId": {"entityType": "USER", "id": str(USER)}}
-    _, saved = await admin.ask("POST", "/api/alarm", given)
-    assert (saved["type"], saved["status"], saved["ackTs"]) == ("Hot", "CLEARED_ACK", 5)
-    assert saved["clearTs"] == saved["assignTs"] == NOW
-    assert saved["assigneeId"]["id"] == str(USER)
-    actions = [c.action for c in admin.site.commands.changes if c.kind == "ALARM"]
-    assert actions == ["ADDED", "UPDATED", "ALARM_ACK", "ALARM_CLEAR", "ALARM_ASSIGNED"]
-    path = f"/api/alarm/{alarm['id']['id']}"
-    _, page = await admin.ask("GET", f"{path}/comment?pageSize=9&page=0")
-    subtypes = [comment["comment"]["subtype"] for comment in page["data"]]
-    assert subtypes == ["ACK", "CLEAR", "ASSIGN"]
-    assert (await admin.ask("POST", f"{path}/assign/{USER}"))[0] == 400
-    assert (await admin.ask("DELETE", f"{path}/assign"))[0] == 200
-    assert (await admin.ask("DELETE", f"{path}/assign"))[0] == 400
-
-
-@pytest.mark.parametrize(
-    "query",
-    ["searchStatus=ACTIVE_ACK", "status=ANY", "statusList=X", "severityList=X", "assigneeId=x"],
-)
-async def test_alarms_are_not_found_by_words_that_mean_nothing(query: str) -> None:
-    path = f"/api/v2/alarms?pageSize=9&page=0&{query}"
-    admin = Client(Site("edge"))
-    await admin.ask("POST", "/api/alarm", _alarm(await admin.new_device()))
-    assert (await admin.ask("GET", path))[0] == 400
-
-
-async def test_alarms_are_found_by_status_and_severity() -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    _, hot = await admin.ask("POST", "/api/alarm", _alarm(device))
-    await admin.ask("POST", "/api/alarm", _alarm(device, type="Cold", severity="MINOR"))
-    await admin.ask("POST", f"/api/alarm/{hot['id']['id']}/clear")
-    assert (await admin.ask("POST", f"/api/alarm/{hot['id']['id']}/clear"))[0] == 400
-
-    async def types(query: str) -> list[str]:
-        path = f"/api/v2/alarms?pageSize=9&page=0&{query}"
-        return sorted(alarm["type"] for alarm in (await admin.ask("GET", path))[1]["data"])
-
-    assert await types("") == ["Cold", "Hot"]
-    assert await types("statusList=ACTIVE") == ["Cold"]
-    assert await types("statusList=CLEARED_UNACK,ACTIVE_ACK") == ["Hot"]
-    assert await types("severityList=MINOR,CRITICAL") == ["Cold"]
-    assert await types("typeList=Hot") == ["Hot"]
-    wrong = "/api/alarms?pageSize=9&page=0&searchStatus=ANY&status=ACTIVE_ACK"
-    assert (await admin.ask("GET", wrong))[0] == 400
-    unknown = "/api/alarms?pageSize=9&page=0&searchStatus=SOME"
-    assert (await admin.ask("GET", unknown))[0] == 400
-
-
-async def test_an_alarm_after_a_cleared_one_is_a_new_one() -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    _, first = await admin.ask("POST", "/api/alarm", _alarm(device))
-    _, again = await admin.ask("POST", "/api/alarm", _alarm(device))
-    assert again["id"] == first["id"]
-    await admin.ask("POST", f"/api/alarm/{first['id']['id']}/clear")
-    _, second = await admin.ask("POST", "/api/alarm", _alarm(device))
-    assert second["id"] != first["id"]
-
-
-async def test_an_alarm_is_given_to_somebody_and_taken_back() -> None:
-    admin = Client(Site("edge"))
-    device = await admin.new_device()
-    _, alarm = await admin.ask("POST", "/api/alarm", _alarm(device))
-    path = f"/api/alarm/{alarm['id']['id']}"
-    _, given = await admin.ask("POST", f"{path}/assign/{USER}")
-    assert given["assignee"]["email"] == USER_BODY["email"]
-    assert (await admin.ask("POST", f"{path}/assign/{NOWHERE}"))[0] == 404
-    _, taken = await admin.ask("DELETE", f"{path}/assign")
-    assert taken["assignee"] is None
-
-
-async def test_a_comment_is_changed_by_its_author_only() -> None:
-    admin, user = customer_site()
-    device = await admin.new_device()
-    await admin.ask("POST", f"/api/customer/{CUSTOMER}/device/{device}")
-    _, alarm = await admin.ask("POST", "/api/alarm", _alarm(device))
-    path = f"/api/alarm/{alarm['id']['id']}/comment"
-    _, comment = await admin.ask("POST", path, {"comment": {"text": "look"}})
-    changed = {"id": comment["id"], "comment": {"text": "looked"}}
-    assert (await user.ask("POST", path, changed))[0] == 403
-    assert (await user.ask("DELETE", f"{path}/{comment['id']['id']}"))[0] == 403
-    _, edited = await admin.ask("POST", path, changed)
-    assert edited["comment"] == {"text": "looked", "edited": "true"}
-    assert (await admin.ask("DELETE", f"{path}/{comment['id']['id']}"))[0] == 200
-    _, page = await admin.ask("GET", f"{path}?pageSize=9&page=0")
-    assert [one["type"] for one in page["data"]] == ["SYSTEM"]
-
-
-# --- relations ---------------------------------------------------------------------------------
-
-
-async def test_relations_are_followed_to_the_depth_asked_for_and_round_a_circle() -> None:
-    admin = Client(Site("edge"))
-    ids = [await admin.new_device(f"d{number}") for number in range(4)]
-    for one, other in [(0, 1), (1, 2), (2, 3), (3, 0)]:
-        body = {"from": _ref(ids[one]), "to": _ref(ids[other]), "type": "Contains"}
-        assert (await admin.ask("POST", "/api/relation", body)) == (200, "")
-
-    async def ends(direction: str, levels: int, **more: Any) -> list[int]:
-        parameters = {"rootId": ids[0], "rootType": "DEVICE", "direction": direction}
-        parameters |= {"maxLevel": levels, **more}
-        _, found = await admin.ask("POST", "/api/relations", {"parameters": parameters})
-        end = "to" if direction == "FROM" else "from"
-        return [ids.index(relation[end]["id"]) for relation in found]
-
-    assert await ends("FROM", 1) == [1]
-    assert await ends("FROM", 2) == [1, 2]
-    assert await ends("FROM", 0) == [1, 2, 3, 0]
-    assert await ends("TO", 2) == [3, 2]
-    assert await ends("FROM", 2, fetchLastLevelOnly=True) == [2]
-    every = f"/api/relations?entityId={ids[0]}&entityType=DEVICE"
-    assert (await admin.ask("DELETE", every))[0] == 200
-    assert await ends("FROM", 0) == []
-
-
-async def test_relations_are_listed_from_either_end_and_on_either_path() -> None:
-    admin = Client(Site("edge"))
-    one, two = await admin.new_device("one"), await admin.new_device("two")
-    for type in ("Contains", "Manages"):
-        body = {"from": _ref(one), "to": _ref(two), "type": type}
-        assert (await admin.ask("POST", "/api/v2/relation", body))[1]["type"] == type
-
-    async def types(path: str) -> list[str]:
-        return sorted(found["type"] for found in (await admin.ask("GET", f"/api/{path}"))[1])
-
-    both = ["Contains", "Manages"]
-    assert await types(f"relations?fromId={one}&fromType=DEVICE") == both
-    assert await types(f"relations/to/DEVICE/{two}") == both
-    assert await types(f"relations/from/DEVICE/{one}/Manages") == ["Manages"]
-    assert await types(f"relations?toId={two}&toType=DEVICE&relationType=Manages") == ["Manages"]
-    assert await types(f"relations/from/DEVICE/{two}") == []
-    _, infos = await admin.ask("GET", f"/api/relations/info/to/DEVICE/{two}")
-    assert {info["fromName"] for info in infos} == {"one"}
-    assert await admin.ask("GET", f"/api/relations/info?toId={two}&toType=DEVICE") == (200, infos)
-
-
-def _ref(id: str) -> dict[str, str]:
-    return {"entityType": "DEVICE", "id": id}
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {"from": _ref(NOWHERE), "to": _ref(NOWHERE), "type": "Contains"},
-        {"from": {"entityType": "FOO", "id": NOWHERE}, "to": _ref(NOWHERE), "type": "x"},
-    ],
-)
-async def test_a_relation_needs_two_entities(body: Any) -> None:
-    assert (await Client(Site("edge")).ask("POST", "/api/relation", body))[0] in (400, 404)
-
-
-async def test_a_relation_is_read_by_ends_type_and_a_group_that_exists() -> None:
-    admin = Client(Site("edge"))
-    ends = await admin.new_device("a"), await admin.new_device("b")
-    body = {"from": _ref(ends[0]), "to": _ref(ends[1]), "type": "Contains"}
-    for wrong in ({"typeGroup": "FRIENDS"}, {"to": _ref("x")}, {"type": []}):
-        assert (await admin.ask("POST", "/api/relation", body | wrong))[0] == 400
-    assert (await admin.ask("POST", "/api/relation", body))[0] == 200
-    path = f"/api/relation?fromType=DEVICE&fromId={ends[0]}&toType=DEVICE&toId={ends[1]}"
-    for more, status in (
-        ("&relationType=Contains", 200),
-        ("&relationType=Contains&relationTypeGroup=FRIENDS", 200),
-        ("&relationType=Contains&relationTypeGroup=EDGE", 404),
-        ("&relationType=Uses", 404),
-    ):
-        assert (await admin.ask("GET", path + more))[0] == status
-    tenant = {"entityType": "TENANT", "id": str(TENANT)}
-    assert (await admin.ask("POST", "/api/relation", body | {"from": tenant}))[0] == 200
-
-
-async def test_what_no_customer_has_cannot_be_taken_back() -> None:
-    admin, _ = customer_site()
-    device = await admin.new_device()
-    assert (await admin.ask("DELETE", f"/api/customer/device/{device}"))[0] == 400
-    await admin.ask("POST", f"/api/customer/{CUSTOMER}/device/{device}")
-    assert (await admin.ask("DELETE", f"/api/customer/device/{device}"))[0] == 200
 
 
 # --- edges -------------------------------------------------------------------------------------
