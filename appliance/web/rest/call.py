@@ -226,7 +226,7 @@ def routes(entries: Iterable[Entry], services: Services) -> list[Route]:
 def _endpoint(entry: Entry, services: Services) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
-            principal = _principal(request, services.access, entry.roles)
+            principal = authenticated(request, services.access, entry.roles)
             call = Call(request, await request.body(), services, principal)
             result = await entry.handler(call)
         except ApiError as error:
@@ -241,7 +241,8 @@ def _endpoint(entry: Entry, services: Services) -> Callable[[Request], Awaitable
     return answer
 
 
-def _principal(request: Request, access: Access, roles: tuple[str, ...]) -> Principal | None:
+def authenticated(request: Request, access: Access, roles: tuple[str, ...]) -> Principal | None:
+    """Who asks; None where anyone may. Raises ApiError 401, 403."""
     if not roles:
         return None
     header = request.headers.get("x-authorization") or request.headers.get("authorization") or ""

@@ -47,6 +47,43 @@ async def test_every_other_path_needs_a_login() -> None:
         assert status == 401, route.path
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "stranger", "friend"),
+    [
+        ("GET", "/api/nowhere", 401, 404),
+        ("PUT", "/api/tenant/devices", 401, 405),
+        ("GET", "/nowhere", 404, 404),
+        ("GET", "/api/noauth/nowhere", 404, 404),
+    ],
+)
+async def test_a_stranger_does_not_learn_which_paths_there_are(
+    method: str, path: str, stranger: int, friend: int
+) -> None:
+    site = Site("edge")
+    assert (await site.ask(method, path, b"", None))[0] == stranger
+    assert (await Client(site).ask(method, path))[0] == friend
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "message"),
+    [
+        ("POST", "login", {"username": " ", "password": "x"}, "Authentication failed"),
+        ("POST", "login", {"username": "x", "password": ""}, "Authentication failed"),
+        ("POST", "login", [], "Authentication failed"),
+        ("POST", "token", {}, "Authentication failed"),
+        ("POST", "token", {"refreshToken": ""}, "Authentication failed"),
+        ("POST", "token", {"refreshToken": "a.b.c"}, "Invalid username or password"),
+        ("GET", "login", None, "Authentication method not supported"),
+    ],
+)
+async def test_a_login_that_cannot_be_is_refused(
+    method: str, path: str, body: Any, message: str
+) -> None:
+    encoded = b"" if body is None else json.dumps(body).encode()
+    status, _, answer = await Site("edge").ask(method, f"/api/auth/{path}", encoded, None)
+    assert (status, json.loads(answer)["message"]) == (401, message)
+
+
 async def test_a_token_that_ended_is_told_so() -> None:
     site = Site("edge")
     body = site.state.entity("USER", USER)
@@ -437,6 +474,8 @@ async def test_a_changed_password_is_the_one_that_counts() -> None:
     assert status == 200
     assert set(pair) == {"token", "refreshToken"}
     assert (await admin.ask("POST", "/api/auth/changePassword", change))[0] == 400
+    same = {"currentPassword": "better than that", "newPassword": "better than that"}
+    assert (await admin.ask("POST", "/api/auth/changePassword", same))[0] == 400
     short = {"currentPassword": "better than that", "newPassword": "x"}
     assert (await admin.ask("POST", "/api/auth/changePassword", short))[0] == 400
     stored = site.state.entity("USER_CREDENTIALS", USER)
