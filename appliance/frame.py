@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
 
 from appliance.access.audit import AuditLog
 from appliance.access.users import Access
@@ -26,10 +25,9 @@ from appliance.model.errors import ConfigError
 from appliance.rules.debug import DebugEvent
 from appliance.state.view import StateView
 from appliance.sync.outgoing import OutgoingLimits
-from appliance.web.app import api_routes, empty_app
+from appliance.web.app import empty_app, fill
 from appliance.web.commands import Commands
 from appliance.web.door import Door
-from appliance.web.pages import routes
 from appliance.web.rest.call import DebugEvents, Services
 from appliance.web.rest.cloud_events import CloudEvents
 from appliance.web.status import LinkStatus, LiveStatus, PluginStatus, RecentErrors
@@ -87,15 +85,10 @@ class Frame(msgspec.Struct, frozen=True):
             edition=self.settings.cloud_role.type,
             field_debug=field_debug,
         )
-        mounts: list[BaseRoute] = [
-            Mount(prefix, app=spec.build(self.context))
-            for prefix, spec in self.registry.routes.items()
+        mounted = [
+            (prefix, spec.build(self.context)) for prefix, spec in self.registry.routes.items()
         ]
-        self.app.router.routes += [
-            *routes(source, self.kernel.metrics),
-            *api_routes(services),
-            *mounts,
-        ]
+        fill(self.app, services, source, self.kernel.metrics, mounted)
         return Child("access", access, FOUNDATION, True)
 
     def outgoing_limits(self) -> OutgoingLimits:

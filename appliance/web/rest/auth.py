@@ -24,6 +24,8 @@ PASSWORD_LENGTH_MIN = 6
 async def login(call: Call) -> Any:
     """`{"username", "password"}` to a pair of tokens."""
     email, password = _texts(call, "username", "password")
+    if not email.strip() or not password:
+        raise ApiError(401, "Authentication failed")
     failure = ""
     try:
         return await call.services.access.login(email, password)
@@ -51,8 +53,8 @@ async def refresh(call: Call) -> Any:
         return call.services.access.refresh(token)
     except TokenError as error:
         code = Code.TOKEN_EXPIRED if error.expired else None
-        message = "Token has expired" if error.expired else "Authentication failed"
-        raise ApiError(401, message, code) from error
+        message = "Token has expired" if error.expired else "Invalid username or password"
+        raise ApiError(401, message if token.strip() else "Authentication failed", code) from error
 
 
 @table.on("POST", "/api/auth/logout", roles=ALL)
@@ -76,6 +78,8 @@ async def change_password(call: Call) -> Any:
         raise ApiError(400, "Current password doesn't match!")
     if len(new) < PASSWORD_LENGTH_MIN:
         raise ApiError(400, f"Password must be {PASSWORD_LENGTH_MIN} or more characters in length.")
+    if new == current:
+        raise ApiError(400, "New password should be different from existing!")
     stored = call.view.entity("USER_CREDENTIALS", principal.user_id) or {}
     body = {**stored, "password": await passwords.hash_password(new)}
     change = Change("USER_CREDENTIALS", principal.user_id, body, "CREDENTIALS_UPDATED")

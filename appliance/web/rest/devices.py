@@ -10,10 +10,12 @@ from appliance.state.view import StateView
 from appliance.web.commands import Change
 from appliance.web.errors import ApiError, not_found, uuid_of
 from appliance.web.rest.call import NO_PERMISSION, USERS, Call, Table
+from appliance.web.rest.checked import checked
 from appliance.web.rest.shapes import device_credentials, profile_for
 
 table = Table()
 _CREDENTIALS_TYPES = ("ACCESS_TOKEN", "X509_CERTIFICATE", "MQTT_BASIC", "LWM2M_CREDENTIALS")
+_CREDENTIALS = ("credentialsType", "credentialsId", "credentialsValue")
 _NO_TOKEN = "Device credentials are already assigned to another device!"
 
 
@@ -31,7 +33,7 @@ async def save_device_with_credentials(call: Call) -> Any:
     device, credentials = body.get("device"), body.get("credentials")
     if not isinstance(device, dict) or not isinstance(credentials, dict):
         raise ApiError(400, "'device' and 'credentials' must be objects")
-    return await _save(call, device, credentials)
+    return await _save(call, device, checked(credentials, _CREDENTIALS))
 
 
 async def _save(call: Call, given: dict[str, Any], credentials: dict[str, Any] | None) -> Any:
@@ -86,14 +88,13 @@ async def credentials_of(call: Call) -> Any:
 @table.on("POST", "/api/device/credentials", roles=USERS)
 async def save_credentials(call: Call) -> Any:
     """Change a device's credentials; its sessions end."""
-    given = call.json_object()
+    given = checked(call.json_object(), ("deviceId", *_CREDENTIALS))
     reference = given.get("deviceId")
     device = uuid_of(reference.get("id") if isinstance(reference, dict) else None)
     call.entity("DEVICE", device)
     _check_may_create(call)
     stored = call.view.entity("DEVICE_CREDENTIALS", device) or device_credentials(device)
-    names = ("credentialsType", "credentialsId", "credentialsValue")
-    body = {**stored, **{name: given.get(name) for name in names}}
+    body = {**stored, **{name: given.get(name) for name in _CREDENTIALS}}
     _check_credentials(call.view, device, body)
     change = Change("DEVICE_CREDENTIALS", device, body, "CREDENTIALS_UPDATED")
     await call.commands.change([change], call.principal)

@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from appliance.model.telemetry import Value
-
-_LONG_MIN, _LONG_MAX = -(2**63), 2**63 - 1
+from appliance.payload import PayloadError, parse_attributes, parse_json
 
 
 def shown(value: Value, *, strict: bool) -> Any:
@@ -37,15 +36,28 @@ def java_double(value: float) -> str:
     return f"{digits}E{int(tens)}"
 
 
-def attribute_values(body: Any) -> dict[str, Value]:
-    """An attributes payload. Raises ValueError in the reference's words."""
-    if not isinstance(body, dict):
-        raise ValueError("Request is not a JSON object")
-    for key, value in body.items():
-        if value is None:
-            raise ValueError("Can't parse value: null")
-        if isinstance(value, int) and not _LONG_MIN <= value <= _LONG_MAX:
-            raise ValueError(f"Can't parse value: {value}")
-        if not key.strip() or len(key) > 255 or "\0" in key:
-            raise ValueError(f"Not a key: {key[:80]!r}")
-    return body
+def attribute_values(body: bytes) -> dict[str, Value]:
+    """An attributes payload, typed as a device's. Raises PayloadError in the reference's words."""
+    document = parse_json(body)
+    if not isinstance(document, dict):
+        raise PayloadError("Request is not a JSON object")
+    if any(not key.strip() for key in document):
+        raise PayloadError("Key cannot be blank")
+    refuse_nulls(body)
+    return parse_attributes(body)
+
+
+def refuse_nulls(body: bytes) -> None:
+    """A device's null is left out, a person's is a mistake. In strict JSON only.
+
+    Raises PayloadError.
+    """
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return
+    for element in document if isinstance(document, list) else [document]:
+        timed = "ts" in element and "values" in element
+        values = element["values"] if timed else element
+        if isinstance(values, dict) and None in values.values():
+            raise PayloadError("Can't parse value: null")

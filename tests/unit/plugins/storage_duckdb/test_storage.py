@@ -16,7 +16,7 @@ from appliance.kernel.clock import wall_clock_ms
 from appliance.kernel.events import Event, ignore
 from appliance.model.errors import ConfigError, Permanent, Retryable
 from appliance.model.ids import EntityId, new_uuid
-from appliance.model.telemetry import AttributeWrite, Scope
+from appliance.model.telemetry import AttributeWrite, Scope, Series
 from appliance.model.unit import CLOUD, EntityWrite, Lane, StateWrite, StoredEvent, Unit
 from appliance.testing.storage import (
     DEVICE,
@@ -232,6 +232,18 @@ async def test_history_goes_by_age_since_arrival_but_not_what_waits(tmp_path: Pa
         await storage.reclaim()
         found = await storage.query_series(query("t", start_ms=0, end_ms=now[0] + 1))
         assert found == {"t": [(6, 2), (7, 3), (now[0], 4)]}
+
+
+async def test_a_point_at_the_end_of_time_does_not_stop_what_expires(tmp_path: Path) -> None:
+    now = 1_000_000 * 86_400_000
+    async with running(storage_in(tmp_path, clock=lambda: now)) as storage:
+        times = (1, (1 << 63) - 1)
+        series = [Series(DEVICE, ts, {"t": 1}, ttl_s=60) for ts in times]
+        await storage.commit([Unit(series=[point]) for point in series])
+        await storage.reclaim()
+        assert await storage.latest(DEVICE) == {"t": (times[1], 1)}
+        found = await storage.query_series(query("t", start_ms=0, end_ms=times[1]))
+        assert found == {}
 
 
 # --- the journal read from disk ------------------------------------------------------------------
