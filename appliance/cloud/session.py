@@ -271,7 +271,7 @@ class EdgeSession:
 
     def _report(self, taken: Sequence[Applied]) -> None:
         entries = sum(len(points) for applied in taken for _, points in applied.telemetry)
-        ignored = sum(len(applied.ignored) for applied in taken)
+        ignored = sum(len(applied.ignored) + len(applied.passed_over) for applied in taken)
         self._emit(
             UplinkApplied(name=self.name, messages=len(taken), entries=entries, ignored=ignored)
         )

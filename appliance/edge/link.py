@@ -360,7 +360,7 @@ class CloudLink:
             self._sessions.notify_attributes(notice.device.id, notice.updated, notice.deleted)
         for call in applied.calls:
             self._services.call_from_cloud(call)
-        for what in applied.ignored:
+        for what in (*applied.ignored, *applied.passed_over):
             self._emit(DownlinkIgnored(what=what))
         if applied.ignored:  # the server thinks that we have more than we do
             await self._keep(self._full.automatic(self._clock()))

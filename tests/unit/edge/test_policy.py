@@ -128,6 +128,7 @@ def test_a_new_root_chain_takes_the_mark_from_the_old_one() -> None:
 def test_metadata_without_nodes_changes_nothing() -> None:
     state, chain = State(), new_uuid()
     own = EntityId("RULE_CHAIN", chain).to_json()
+    store(state, "RULE_CHAIN", chain, name="Chain")
     for nodes in ([{"name": "n"}], []):
         text = msgspec.json.encode({"ruleChainId": own, "nodes": nodes}).decode()
         item = EntityUpdate("ruleChainMetadataUpdate", 1, None, text)
