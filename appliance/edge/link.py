@@ -302,7 +302,10 @@ class CloudLink:
             frames = await link.receive()
 
     async def _take(self, link: Link, batches: Sequence[Batch]) -> None:
-        """Apply, make durable, acknowledge, then tell rules and devices."""
+        """Apply, make durable, tell rules and devices, acknowledge.
+
+        Told before: should the link break now, what comes again is a repeat that nobody is told of.
+        """
         applied: list[Applied] = []
         ended: list[tuple[UUID, str]] = []
         acks: list[Ack] = []
@@ -329,6 +332,8 @@ class CloudLink:
             await self._run_messages(messages)
         for device, reason in ended:
             self._sessions.close(device, reason)
+        for one in applied:
+            self._tell(one)
         await link.send(acks)
         for one in applied:
             await self._after(one)
@@ -354,12 +359,14 @@ class CloudLink:
             except Retryable as error:
                 await trio.sleep(error.retry_after_s)
 
-    async def _after(self, applied: Applied) -> None:
-        self._sync_messages += 1
+    def _tell(self, applied: Applied) -> None:
         for notice in applied.notices:
             self._sessions.notify_attributes(notice.device.id, notice.updated, notice.deleted)
         for call in applied.calls:
             self._services.call_from_cloud(call)
+
+    async def _after(self, applied: Applied) -> None:
+        self._sync_messages += 1
         for what in (*applied.ignored, *applied.passed_over):
             self._emit(DownlinkIgnored(what=what))
         if applied.ignored:  # the server thinks that we have more than we do

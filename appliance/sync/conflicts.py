@@ -74,6 +74,14 @@ def merged_alarm(known: dict[str, Any] | None, body: dict[str, Any]) -> dict[str
     return out
 
 
+def is_deletion_mark(kind: str, body: dict[str, Any] | None) -> bool:
+    """Whether this is what stays of a comment that was taken back: a word of the system.
+
+    The reference says such a deletion with the mark, and takes the mark from an update only (§6.2).
+    """
+    return kind == "ALARM_COMMENT" and (body or {}).get("type") == "SYSTEM"
+
+
 # --- what goes with an entity ------------------------------------------------------------------
 
 

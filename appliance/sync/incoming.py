@@ -24,7 +24,7 @@ from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Va
 from appliance.model.unit import EntityWrite, Unit
 from appliance.state.kinds import BY_FIELD, Kind, check, entity_id_of
 from appliance.state.store import State
-from appliance.sync.conflicts import COMPANIONS, alarm_here, merged_alarm
+from appliance.sync.conflicts import COMPANIONS, alarm_here, is_deletion_mark, merged_alarm
 from appliance.sync.messages import (
     Attributes,
     AttributesDeleted,
@@ -163,7 +163,7 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
         applied.kept.append(item.field)
         return
     body = _parse(item)
-    if item.kind == UpdateKind.DELETED:
+    if item.kind == UpdateKind.DELETED and not is_deletion_mark(kind.name, body):
         id = item.id or (kind.key(body) if body else None)
         if id is not None:
             id = alarm_here(state, id, body) if kind.name == "ALARM" else id

@@ -13,7 +13,7 @@ import trio
 
 from appliance.edge.assembly import Edge
 from appliance.edge.link import DownlinkRefused, VersionLowered
-from appliance.extension.ports import Link
+from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Event
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope
@@ -320,6 +320,30 @@ async def test_a_message_is_durable_before_it_is_acknowledged() -> None:
         assert (await made.server.say(device(pump), credentials(pump, "T"))).success
         assert ("DEVICE", pump) in disk.entities
         assert made.edge.gate.authenticate_token("T") is not None
+
+
+async def test_the_device_hears_of_a_change_even_if_the_link_breaks_before_it_is_acknowledged() -> (
+    None
+):
+    async with world() as made:
+        await made.connected()
+        pump = new_uuid()
+        await made.server.say(device(pump), credentials(pump, "T"))
+        phone, session = Phone(), made.edge.gate.authenticate_token("T")
+        assert session is not None
+        made.edge.gate.subscribe(session, phone, attributes=True, rpc=True)
+
+        async def broken(_frames: Sequence[Frame]) -> None:
+            raise LinkClosed("cut", "UNAVAILABLE")
+
+        made.edge.link._link.send = broken  # type: ignore[union-attr, method-assign] # a cut wire
+        shared = Attributes(
+            EntityId("DEVICE", pump), "SHARED_SCOPE", encode_attributes({"k": 1}), 5
+        )
+        assert made.server.link is not None
+        await made.server.link.send([Batch(77, (shared,))])
+        await made.away()
+        assert phone.attributes_seen == [({"k": 1}, [])]
 
 
 async def test_what_cannot_be_applied_is_refused_with_words_and_the_rest_goes_on() -> None:
