@@ -287,7 +287,7 @@ class EdgeSession:
 
     def _report(self, taken: Sequence[Applied]) -> None:
         entries = sum(len(points) for applied in taken for _, points in applied.telemetry)
-        ignored = sum(len(applied.ignored) for applied in taken)
+        ignored = sum(len(applied.ignored) + len(applied.passed_over) for applied in taken)
         kept = [name for applied in taken for name in applied.kept]
         self._kept.update(kept)
         self._emit(

@@ -30,7 +30,7 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.rules.ports import CalculationInput, RpcOutcome
-from appliance.state.kinds import BY_NAME, entity_id_of
+from appliance.state.kinds import BY_NAME, entity_id_of, told_of
 from appliance.state.store import State
 from appliance.sync.incoming import Applied, source_metadata
 from appliance.sync.messages import RpcCall
@@ -112,15 +112,14 @@ class EdgeCommands:
         if change.body is None and change.kind in _NEVER_DELETED:
             return None
         entity = EntityId(owner or change.kind, change.id)
-        lane = Lane.PRIORITY if change.kind == "ALARM" else Lane.ENTITY
+        lane = Lane.PRIORITY if change.kind in ("ALARM", "ALARM_COMMENT") else Lane.ENTITY
         body = b""
         if change.kind in ("RELATION", "ALARM_COMMENT") or (
             change.kind == "ALARM" and change.body is None
         ):
             stored = change.body or self._state.entity(change.kind, change.id)
             body = msgspec.json.encode(stored)
-            ends = entity_id_of((stored or {}).get("from"))
-            entity = ends or entity
+            entity = told_of(change.kind, stored) or entity
         return OutboxEvent(CLOUD, lane, owner or change.kind, change.action, entity, body)
 
     def _messages(self, change: Change, actor: Principal) -> Iterable[Message]:

@@ -247,6 +247,7 @@ class EdgeServices:
             oneway=request.oneway,
             expires_ms=request.expires_ms,
             uuid=request.request_uuid,
+            persistent=request.persistent,
         )
         end = await self._desk.call(asked)
         outcome = RpcOutcome(reply=end.response, error=end.error)

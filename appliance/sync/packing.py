@@ -25,6 +25,7 @@ from appliance.state.kinds import relation_key
 About = tuple[str, UUID]
 """Kind and id of a stored entity (state/kinds.py)."""
 REQUESTS = frozenset({"ATTRIBUTES_REQUEST", "RELATION_REQUEST", "CALCULATED_FIELD_REQUEST"})
+ABOUT_ALARMS = frozenset({"ALARM", "ALARM_COMMENT"})
 BEFORE_ALL = (0, -1)
 """A position before every event's: sequences start at 1."""
 _EVENT_OVERHEAD_BYTES = 64
@@ -250,7 +251,7 @@ class Existence:
     def blocks(self, event: StoredEvent) -> bool:
         """Whether this event must wait. An alarm may be about any entity, so it waits for all."""
         lane = event.event.lane
-        if lane is Lane.ENTITY or (lane is Lane.PRIORITY and event.event.type != "ALARM"):
+        if lane is Lane.ENTITY or (lane is Lane.PRIORITY and event.event.type not in ABOUT_ALARMS):
             return False
         if not self._complete and event.position > self._read_to:
             first = self._waits_from

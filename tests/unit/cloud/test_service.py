@@ -291,7 +291,7 @@ async def test_a_message_is_taken_whole_or_refused_whole_and_the_session_goes_on
         device = await made.add_device("Pump")
         async with edge(made) as played:
             good = Telemetry(device, (encode_entry(5, {"a": 1}),))
-            bad = Telemetry(device, (b"\x12\x7f",))
+            bad = EntityUpdate("deviceUpdate", 0, device.id, "{")
             answer = await played.say(good, bad)
             assert not answer.success and answer.error
             assert device not in made.store.disk.points
