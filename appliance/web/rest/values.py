@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from appliance.model.telemetry import Value
+from appliance.rules.tbel.text import double_text
 
 _LONG_MIN, _LONG_MAX = -(2**63), 2**63 - 1
 
@@ -19,22 +20,7 @@ def shown(value: Value, *, strict: bool) -> Any:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    return java_double(value) if isinstance(value, float) else msgspec.json.encode(value).decode()
-
-
-def java_double(value: float) -> str:
-    """`Double.toString`: plain from 1e-3 to 1e7, else digits with `E`.
-
-    >>> java_double(29.0), java_double(1e7), java_double(0.00012)
-    ('29.0', '1.0E7', '1.2E-4')
-    """
-    if value == 0 or 1e-3 <= abs(value) < 1e7 or value != value or abs(value) == float("inf"):
-        return repr(value)
-    for count in range(1, 18):  # the fewest digits that give the value back
-        digits, _, tens = f"{value:.{count}e}".partition("e")
-        if float(f"{digits}e{tens}") == value:
-            break
-    return f"{digits}E{int(tens)}"
+    return double_text(value) if isinstance(value, float) else msgspec.json.encode(value).decode()
 
 
 def attribute_values(body: Any) -> dict[str, Value]:
