@@ -8,6 +8,7 @@ import msgspec
 
 from appliance.model.telemetry import Value
 from appliance.payload import PayloadError, parse_attributes, parse_json
+from appliance.rules.tbel.text import double_text
 
 
 def shown(value: Value, *, strict: bool) -> Any:
@@ -18,22 +19,7 @@ def shown(value: Value, *, strict: bool) -> Any:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    return java_double(value) if isinstance(value, float) else msgspec.json.encode(value).decode()
-
-
-def java_double(value: float) -> str:
-    """`Double.toString`: plain from 1e-3 to 1e7, else digits with `E`.
-
-    >>> java_double(29.0), java_double(1e7), java_double(0.00012)
-    ('29.0', '1.0E7', '1.2E-4')
-    """
-    if value == 0 or 1e-3 <= abs(value) < 1e7 or value != value or abs(value) == float("inf"):
-        return repr(value)
-    for count in range(1, 18):  # the fewest digits that give the value back
-        digits, _, tens = f"{value:.{count}e}".partition("e")
-        if float(f"{digits}e{tens}") == value:
-            break
-    return f"{digits}E{int(tens)}"
+    return double_text(value) if isinstance(value, float) else msgspec.json.encode(value).decode()
 
 
 def attribute_values(body: bytes) -> dict[str, Value]:
