@@ -79,6 +79,7 @@ class Said:
                 "ALARM": "originator",
                 "ALARM_COMMENT": "alarmId",
                 "ENTITY_VIEW": "entityId",
+                "USER": "customerId",
                 "CALCULATED_FIELD": "entityId",
             }.get(other)  # fmt: skip - a small table
             ends = [body.get(owner)] if owner else [body.get("from"), body.get("to")]
