@@ -22,6 +22,7 @@ from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Value
 from appliance.model.unit import EntityWrite, Unit
+from appliance.state.deleted import remembered
 from appliance.state.kinds import BY_FIELD, Kind, check
 from appliance.state.store import State
 from appliance.sync.conflicts import alarm_here, merged_alarm
@@ -258,7 +259,9 @@ def _attributes_deleted(
     keys = tuple(key for key in item.keys if key not in stored or stored[key].ts <= ts)
     if not keys:
         return
-    applied.unit.attributes.append(AttributeDelete(item.entity, scope, keys, ts))
+    delete = AttributeDelete(item.entity, scope, keys, ts)
+    applied.unit.attributes.append(delete)
+    applied.unit.states.extend(remembered(delete))
     if scope is Scope.SHARED and item.entity.type == "DEVICE":
         applied.notices.append(AttributeNotice(item.entity, {}, keys))
 

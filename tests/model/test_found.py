@@ -39,6 +39,15 @@ FOUND: dict[str, list[Step]] = {
         ("rpc", 3, "kept"),
         ("wait", 2.0),
     ],
+    "a deletion is remembered through a restart, so that no older value undoes it": [
+        ("attribute", CLOUD_SIDE, 0, Scope.SERVER, "a"),
+        ("wait", 2.0),
+        ("away", 30.0),
+        ("attribute", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("wait", 0.05),
+        ("forget", CLOUD_SIDE, 0, Scope.SERVER, "a"),
+        ("restart", CLOUD_SIDE, 0.0),
+    ],
     "attributes that a device posts within one millisecond all arrive": [
         ("post", 0, True),
         ("post", 0, True),
