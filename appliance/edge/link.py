@@ -35,7 +35,7 @@ from appliance.edge.link_events import (
     SyncFinished,
     VersionLowered,
 )
-from appliance.edge.policy import ORDER, EdgePolicy, answers, request
+from appliance.edge.policy import ORDER, EdgePolicy, answers, request, retold
 from appliance.edge.processor import Processor
 from appliance.edge.reconnect import UNRECOGNIZED, Backoff, older_version
 from appliance.edge.services import EdgeServices
@@ -319,6 +319,7 @@ class CloudLink:
                 acks.append(Ack(batch.id, False, str(error)))
                 continue
             one.unit.events.extend(answers(one.requests))
+            one.unit.events.extend(retold(one, self._state))
             self._note_version(batch.items)
             ended += revoked(one.unit, self._state)
             self._processor.origin.came_down(one.unit)

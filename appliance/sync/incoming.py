@@ -169,7 +169,9 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
     id = _key(kind, item, body)
     check(kind, body)
     if kind.name == "ALARM":
-        theirs, id = id, alarm_here(state, id, body)
+        theirs = id
+        if not (item.kind == UpdateKind.CREATED and body.get("cleared")):  # over before it came
+            id = alarm_here(state, id, body)
         if theirs != id:
             applied.merged.append(EntityId("ALARM", id))
         body = merged_alarm(state.entity("ALARM", id), body)

@@ -48,6 +48,19 @@ FOUND: dict[str, list[Step]] = {
         ("forget", CLOUD_SIDE, 0, Scope.SERVER, "a"),
         ("restart", CLOUD_SIDE, 0.0),
     ],
+    "a view made of a device that is being taken away goes with it": [
+        ("unassign", 0),
+        ("make", EDGE_SIDE, "ENTITY_VIEW", 2),
+    ],
+    "an alarm that is over before the other side hears of it ends no other one": [
+        ("alarm", EDGE_SIDE, 1),
+        ("alarm", CLOUD_SIDE, 1),
+        ("clear", CLOUD_SIDE, 1),
+    ],
+    "a device with a view is not taken back before the view": [
+        ("make", CLOUD_SIDE, "ENTITY_VIEW", 0),
+        ("unassign", 0),
+    ],
     "attributes that a device posts within one millisecond all arrive": [
         ("post", 0, True),
         ("post", 0, True),
