@@ -61,6 +61,11 @@ FOUND: dict[str, list[Step]] = {
         ("make", CLOUD_SIDE, "ENTITY_VIEW", 0),
         ("unassign", 0),
     ],
+    "a relation made and taken back on both sides at once is the same on both": [
+        ("relate", CLOUD_SIDE, 3, 3),
+        ("relate", EDGE_SIDE, 3, 3),
+        ("relate", EDGE_SIDE, 3, 3),
+    ],
     "attributes that a device posts within one millisecond all arrive": [
         ("post", 0, True),
         ("post", 0, True),

@@ -114,6 +114,8 @@ class World:
         """Labels of changes that were never acknowledged."""
         self.comments: dict[str, EntityId] = {}
         """What was said about an alarm of which entity."""
+        self.raised: dict[EntityId, set[str]] = defaultdict(set)
+        """Which sides raised alarms about what: two alarms may be one, with two names."""
         self.dismissed = False
         """Whether any alarm was deleted."""
         self.heard: Counter[int] = Counter()
@@ -403,6 +405,7 @@ class World:
             return
         if active is None:
             id, action = new_uuid(), "ADDED"
+            self.raised[entity].add(name)
             active = body_of(
                 side.state,
                 "ALARM",
