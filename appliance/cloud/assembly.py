@@ -32,6 +32,7 @@ class TenantKeeper:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Load or make, say started, wait to be cancelled."""
         await self._state.load(self._storage)
+        await self._state.recall_deleted(self._storage)
         if not self._state.count("TENANT"):
             unit = await trio.to_thread.run_sync(new_tenant)
             await self._storage.commit([unit])

@@ -29,6 +29,7 @@ from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
 from appliance.model.unit import EntityWrite, Lane, OutboxEvent, Unit
+from appliance.state.deleted import remembered
 from appliance.state.kinds import entity_id_of, id_of, relation_key, told_of
 from appliance.state.store import State
 from appliance.sync.conflicts import cascade
@@ -157,7 +158,8 @@ class CloudCommands:
     ) -> None:
         """See Commands."""
         now_ms = self._state.next_ms(entity, scope, keys, self._clock())
-        unit = Unit(attributes=[AttributeDelete(entity, scope, tuple(keys), now_ms)])
+        delete = AttributeDelete(entity, scope, tuple(keys), now_ms)
+        unit = Unit(attributes=[delete], states=list(remembered(delete)))
         for edge in self._edges.edges_with(entity):
             unit.events.append(attributes_deleted(edge, entity, scope, now_ms, list(keys)))
         await self._commit(unit)
@@ -222,7 +224,13 @@ class CloudCommands:
         await self._commit(self._edges.assign(edge, entity))
 
     async def unassign(self, edge: UUID, entity: EntityId, actor: Principal) -> None:
-        """See Commands."""
+        """See Commands. Refused as a server does while the edge has a view of it."""
+        views = (EntityId("ENTITY_VIEW", v) for v in self._state.owned("ENTITY_VIEW", entity.id))
+        if any(self._edges.has(edge, view) for view in views):
+            raise Permanent(
+                "Can't unassign device/asset from edge that is related to entity view and entity"
+                " view is assigned to edge!"
+            )
         await self._commit(self._edges.unassign(edge, entity))
 
     async def sync_edge(self, edge: UUID) -> None:

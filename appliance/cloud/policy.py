@@ -12,7 +12,7 @@ from appliance.cloud.registry import ASSIGNABLE, Edges, contains, event_for
 from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId
 from appliance.model.unit import EntityWrite
-from appliance.state.kinds import Kind, id_of, relation_key
+from appliance.state.kinds import Kind, entity_id_of, id_of, relation_key
 from appliance.state.store import State
 from appliance.sync.conflicts import cascade, namesake, other_name
 from appliance.sync.incoming import Applied
@@ -88,6 +88,8 @@ class CloudPolicy:
             self._own(entity, applied)
             if self._edges.cloud_type == "PE":
                 into_group(self._state, self._edge, entity, applied.unit)
+            if self._shows_what_left(body, applied):
+                self._unassign(entity, applied)
         return body
 
     def remove(self, kind: Kind, id: UUID, body: dict[str, Any] | None, applied: Applied) -> None:
@@ -96,15 +98,28 @@ class CloudPolicy:
             raise Permanent("Unsupported msg type ENTITY_DELETED_RPC_MESSAGE")
         entity = EntityId(kind.name, id)
         if kind.name in ASSIGNABLE:
-            relation = relation_key(contains(self._edge, entity))
-            applied.unit.entities.append(EntityWrite("RELATION", relation, None))
-            out_of_groups(self._state, entity, applied.unit)
-            # What was on its way down, or is said again after a cut, must not bring it back there.
-            applied.unit.events.append(event_for(self._edge, entity, "UNASSIGNED_FROM_EDGE"))
+            for view in self._state.owned("ENTITY_VIEW", id):  # gone there with what they show
+                self._unassign(EntityId("ENTITY_VIEW", view), applied)
+            self._unassign(entity, applied)
             return
         applied.unit.entities.append(EntityWrite(kind.name, id, None))
         cascade(entity, self._state, applied.unit)
         self._edges.fan_out(applied.unit, entity, "DELETED", besides=self._edge)
+
+    def _shows_what_left(self, body: dict[str, Any], applied: Applied) -> bool:
+        """Whether it is a view of something that the edge was to give up meanwhile."""
+        shown = entity_id_of(body.get("entityId"))
+        if shown is None or shown.type not in ASSIGNABLE or self._edges.has(self._edge, shown):
+            return False
+        relation = relation_key(contains(self._edge, shown))
+        return all(write.id != relation for write in applied.unit.entities)
+
+    def _unassign(self, entity: EntityId, applied: Applied) -> None:
+        relation = relation_key(contains(self._edge, entity))
+        applied.unit.entities.append(EntityWrite("RELATION", relation, None))
+        out_of_groups(self._state, entity, applied.unit)
+        # What was on its way down, or is said again after a cut, must not bring it back there.
+        applied.unit.events.append(event_for(self._edge, entity, "UNASSIGNED_FROM_EDGE"))
 
     def _own(self, entity: EntityId, applied: Applied) -> None:
         """New here: belongs to the edge that made it."""

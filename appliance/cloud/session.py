@@ -14,12 +14,13 @@ from itertools import islice
 from typing import ClassVar
 from uuid import UUID
 
+import msgspec
 import trio
 
 from appliance.cloud.calls import Calls
 from appliance.cloud.latest import LatestValues
 from appliance.cloud.policy import ORDER, CloudPolicy
-from appliance.cloud.registry import SENT_BY_EDGES, Edges, event_for
+from appliance.cloud.registry import SENT_BY_EDGES, Edges, event_for, relation_event
 from appliance.cloud.sync import SyncPlan
 from appliance.extension.ports import Link, LinkClosed, Storage
 from appliance.kernel.clock import Clock
@@ -28,8 +29,8 @@ from appliance.model.errors import Permanent, Retryable
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Series, Value
-from appliance.model.unit import Lane, Unit
-from appliance.state.kinds import id_of
+from appliance.model.unit import EntityWrite, Lane, Unit
+from appliance.state.kinds import entity_id_of, id_of
 from appliance.state.store import State
 from appliance.sync.incoming import Applied, digest
 from appliance.sync.mapping import edge_configuration
@@ -268,6 +269,9 @@ class EdgeSession:
         read when it is sent.
         """
         for write in list(unit.entities):
+            if write.kind == "RELATION":
+                self._last_relation(write, unit)
+                continue
             owner = _OWNERS.get(write.kind)
             entity = EntityId(owner or write.kind, write.id)
             spoken = entity.type in SENT_BY_EDGES and self._sender.is_flying(entity)
@@ -277,6 +281,16 @@ class EdgeSession:
                 if owner:
                     action = "CREDENTIALS_UPDATED"
                 unit.events.append(event_for(self.edge, entity, action, lane=lane))
+
+    def _last_relation(self, write: EntityWrite, unit: Unit) -> None:
+        body = write.body or self._state.body("RELATION", write.id)
+        relation = msgspec.json.decode(body) if body else {}
+        source = entity_id_of(relation.get("from"))
+        if body is None or source is None or relation.get("typeGroup", "COMMON") != "COMMON":
+            return
+        if self._sender.is_flying(source):
+            action = "RELATION_DELETED" if write.body is None else "RELATION_ADD_OR_UPDATE"
+            unit.events.append(relation_event(self.edge, source, action, body))
 
     def _store_posted(self, message: Message, unit: Unit) -> None:
         if message.type == "POST_ATTRIBUTES_REQUEST":

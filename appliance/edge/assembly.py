@@ -42,6 +42,7 @@ class StateLoader:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Load, say started, wait to be cancelled."""
         await self._state.load(self._storage)
+        await self._state.recall_deleted(self._storage)
         task_status.started()
         await trio.sleep_forever()
 

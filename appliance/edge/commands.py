@@ -30,6 +30,7 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.rules.ports import CalculationInput, RpcOutcome
+from appliance.state.deleted import remembered
 from appliance.state.kinds import BY_NAME, entity_id_of, told_of
 from appliance.state.store import State
 from appliance.sync.incoming import Applied, source_metadata
@@ -152,7 +153,8 @@ class EdgeCommands:
     ) -> None:
         """See Commands."""
         now_ms = self._state.next_ms(entity, scope, keys, self._clock())
-        unit = Unit(attributes=[AttributeDelete(entity, scope, tuple(keys), now_ms)])
+        delete = AttributeDelete(entity, scope, tuple(keys), now_ms)
+        unit = Unit(attributes=[delete], states=list(remembered(delete)))
         message = self._message(
             "ATTRIBUTES_DELETED", entity, {"attributes": list(keys)}, actor, scope, now_ms
         )

@@ -35,7 +35,7 @@ from appliance.edge.link_events import (
     SyncFinished,
     VersionLowered,
 )
-from appliance.edge.policy import ORDER, EdgePolicy, answers, request
+from appliance.edge.policy import ORDER, EdgePolicy, answers, request, retold
 from appliance.edge.processor import Processor
 from appliance.edge.reconnect import UNRECOGNIZED, V_3_9_0, Backoff, older_version
 from appliance.edge.repeats import news
@@ -332,6 +332,7 @@ class CloudLink:
                 acks.append(Ack(batch.id, False, str(error)))
                 continue
             one.unit.events.extend(answers(one.requests))
+            one.unit.events.extend(retold(one, self._state))
             self._note_version(batch.items)
             ended += revoked(one.unit, self._state)
             self._processor.origin.came_down(one.unit)

@@ -84,6 +84,9 @@ _MOVED_BY_NAME = {
 """Profiles: what used the older one of the same name moves to the new one (§7.5)."""
 
 
+_STEPS = ("acknowledged", "cleared")
+
+
 def request(entity: EntityId, action: str) -> OutboxEvent:
     """A follow-up request as an outbox event."""
     return OutboxEvent(CLOUD, Lane.ENTITY, entity.type, action, entity)
@@ -94,6 +97,20 @@ def answers(requests: Iterable[Request]) -> Iterator[OutboxEvent]:
     for asked in requests:
         if asked.field == "deviceCredentialsRequest":
             yield request(asked.entity, "CREDENTIALS_UPDATED")
+
+
+def retold(applied: Applied, state: State) -> Iterator[OutboxEvent]:
+    """What a peer's word about its own alarm ended or acknowledged here, under our id.
+
+    The peer may know ours, too, as another alarm; steps have no way back, so this comes to an end.
+    """
+    for alarm in applied.merged:
+        known = state.entity(alarm.type, alarm.id) or {}
+        for write in applied.unit.entities:
+            if write.id == alarm.id and write.body is not None:
+                body = msgspec.json.decode(write.body)
+                if any(body.get(step) and not known.get(step) for step in _STEPS):
+                    yield OutboxEvent(CLOUD, Lane.PRIORITY, alarm.type, "UPDATED", alarm)
 
 
 class EdgePolicy:

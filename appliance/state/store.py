@@ -18,17 +18,15 @@ from uuid import UUID
 
 import msgspec
 
-from appliance.extension.ports import AttributeValue
+from appliance.extension.ports import AttributeValue, Storage
 from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope
 from appliance.model.unit import EntityWrite, Unit
+from appliance.state.deleted import DELETED_MAX, OWNER, outdated, recalled
 from appliance.state.kinds import BY_NAME, OWNERS, entity_id_of, id_of
 from appliance.state.view import Relation
 
 PARSED_MAX = 1024
-DELETED_MAX = 10_000
-"""Deleted attributes whose time is remembered, so that an older value still on its way does not
-bring one back; in memory only: what is on its way longer than that many deletions is rare."""
 _NOTHING: Mapping[str, AttributeValue] = MappingProxyType({})
 
 Watcher = Callable[[str, UUID, dict[str, Any] | None], None]
@@ -75,6 +73,16 @@ class State:
         async for attributes in storage.load_attributes():
             for entity, scope, key, value in attributes:
                 self._scope(entity, scope)[key] = value
+
+    async def recall_deleted(self, storage: Storage) -> None:
+        """After `load`: the moments of deletions of what is not there again."""
+        states = await storage.load_states(OWNER)
+        for place, ms in recalled(states).items():
+            entity, scope, key = place
+            if key not in self.attributes(entity, scope):
+                self._deleted[place] = ms
+        if forgotten := outdated(states):
+            await storage.commit([Unit(states=forgotten)])
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher` after every entity change from now on. It must not wait or raise."""

@@ -22,6 +22,7 @@ from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Value
 from appliance.model.unit import EntityWrite, Unit
+from appliance.state.deleted import remembered
 from appliance.state.kinds import BY_FIELD, Kind, check, entity_id_of
 from appliance.state.store import State
 from appliance.sync.conflicts import COMPANIONS, alarm_here, is_deletion_mark, merged_alarm
@@ -180,7 +181,9 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
         applied.passed_over.append(f"{item.field}: {lacking[0]} is not here")
         return
     if kind.name == "ALARM":
-        theirs, id = id, alarm_here(state, id, body)
+        theirs = id
+        if not (item.kind == UpdateKind.CREATED and body.get("cleared")):  # over before it came
+            id = alarm_here(state, id, body)
         if theirs != id:
             applied.merged.append(EntityId("ALARM", id))
         body = merged_alarm(state.entity("ALARM", id), body)
@@ -303,7 +306,9 @@ def _attributes_deleted(item: AttributesDeleted, applied: Applied, state: State)
 def _delete_attributes(
     item: AttributesDeleted, applied: Applied, scope: Scope, keys: tuple[str, ...], ts: int
 ) -> None:
-    applied.unit.attributes.append(AttributeDelete(item.entity, scope, keys, ts))
+    delete = AttributeDelete(item.entity, scope, keys, ts)
+    applied.unit.attributes.append(delete)
+    applied.unit.states.extend(remembered(delete))
     if scope is Scope.SHARED and item.entity.type == "DEVICE":
         applied.notices.append(AttributeNotice(item.entity, {}, keys))
 

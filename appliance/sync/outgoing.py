@@ -169,18 +169,25 @@ class Outgoing:
         return parcel
 
     def _next_again(self, now_s: float) -> Parcel | None:
-        """The first parcel that is due and follows nothing of the same entity still unanswered."""
+        """The first parcel that is due and follows nothing of the same entity still unanswered.
+
+        In the ENTITY lane it follows nothing at all: what is refused holds up what is behind it.
+        """
         if not self._again:
             return None
         busy = {key for flight in self.flights.values() for key in flight.parcel.order_keys()}
+        entity_waits = False
         for parcel in sorted(self._again, key=lambda parcel: parcel.events[0].position):
             keys = parcel.order_keys()
             alone = parcel.lane is Lane.ENTITY and not self._in_flight[Lane.ENTITY]
             has_room = alone or self._in_flight[parcel.lane] < self._window(parcel.lane)
-            if parcel.due_s <= now_s and has_room and not keys & busy:
+            entity = parcel.lane is Lane.ENTITY
+            free = has_room and not keys & busy and not (entity and entity_waits)
+            if parcel.due_s <= now_s and free:
                 self._again.remove(parcel)
                 return parcel
             busy |= keys
+            entity_waits = entity_waits or entity
         return None
 
     def _ripe(self, lane: Lane, now_s: float) -> bool:

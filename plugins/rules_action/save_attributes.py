@@ -14,6 +14,7 @@ from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, No
 from appliance.rules.patterns import Pattern
 from appliance.rules.ports import CalculationInput
 from appliance.rules.values import typed_values
+from appliance.state.deleted import remembered
 from plugins.rules_action.processing import ProcessingSettings, always
 
 
@@ -115,7 +116,9 @@ class DeleteAttributes:
             return
         scope = scope_of(message.metadata.get("scope") or self._config.scope)
         originator = message.originator
-        ctx.unit.attributes.append(AttributeDelete(originator, scope, keys, ctx.now()))
+        delete = AttributeDelete(originator, scope, keys, ctx.now())
+        ctx.unit.attributes.append(delete)
+        ctx.unit.states.extend(remembered(delete))
         ctx.services.calculate(
             CalculationInput(originator, scope, ctx.now(), {}, message, keys), ctx.work
         )

@@ -39,6 +39,33 @@ FOUND: dict[str, list[Step]] = {
         ("rpc", 3, "kept"),
         ("wait", 2.0),
     ],
+    "a deletion is remembered through a restart, so that no older value undoes it": [
+        ("attribute", CLOUD_SIDE, 0, Scope.SERVER, "a"),
+        ("wait", 2.0),
+        ("away", 30.0),
+        ("attribute", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("wait", 0.05),
+        ("forget", CLOUD_SIDE, 0, Scope.SERVER, "a"),
+        ("restart", CLOUD_SIDE, 0.0),
+    ],
+    "a view made of a device that is being taken away goes with it": [
+        ("unassign", 0),
+        ("make", EDGE_SIDE, "ENTITY_VIEW", 2),
+    ],
+    "an alarm that is over before the other side hears of it ends no other one": [
+        ("alarm", EDGE_SIDE, 1),
+        ("alarm", CLOUD_SIDE, 1),
+        ("clear", CLOUD_SIDE, 1),
+    ],
+    "a device with a view is not taken back before the view": [
+        ("make", CLOUD_SIDE, "ENTITY_VIEW", 0),
+        ("unassign", 0),
+    ],
+    "a relation made and taken back on both sides at once is the same on both": [
+        ("relate", CLOUD_SIDE, 3, 3),
+        ("relate", EDGE_SIDE, 3, 3),
+        ("relate", EDGE_SIDE, 3, 3),
+    ],
     "attributes that a device posts within one millisecond all arrive": [
         ("post", 0, True),
         ("post", 0, True),

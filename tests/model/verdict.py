@@ -22,6 +22,7 @@ _NOTHING = (0, 0, None)
 
 async def judge(world: World) -> None:
     """Wait for quiet, then look at everything."""
+    world.removed |= {view for view, shown in world.shown.items() if shown in world.removed}
     await world.settle()
     await _quiet(world)
     for side in world.sides.values():
@@ -147,22 +148,28 @@ def _newest(world: World) -> dict[tuple[EntityId, Scope], dict[str, tuple[int, i
 
 def _alarms(world: World) -> None:
     """The same alarms about everything shared, whatever their ids, with the same comments."""
-    for entity in _shared(world):
+    for entity in (each for each in _shared(world) if each not in world.removed):
         mine, theirs = (_alarms_of(side.state, entity) for side in world.sides.values())
         assert mine == theirs, entity
-        if not world.dismissed and entity not in world.removed:
+        texts = [_comments_on(side.state, entity) for side in world.sides.values()]
+        if not world.dismissed and len(world.raised[entity]) < 2:
             said = {text for text, about in world.comments.items() if about == entity}
-            assert said <= {text for *_, texts in mine for text in texts}, "comments were lost"
+            assert said <= texts[0] & texts[1], "comments were lost"
 
 
-def _alarms_of(state: State, entity: EntityId) -> list[tuple[Any, ...]]:
-    out = []
-    for id in state.owned("ALARM", entity.id):
-        body = state.entity("ALARM", id) or {}
-        comments = (state.entity("ALARM_COMMENT", c) for c in state.owned("ALARM_COMMENT", id))
-        texts = sorted(comment["comment"]["text"] for comment in comments if comment)
-        out.append((body["severity"], body["acknowledged"], body["cleared"], texts))
-    return sorted(out)
+def _alarms_of(state: State, entity: EntityId) -> set[tuple[str, bool, bool]]:
+    """What they look like; that one of ours is two of theirs is possible (§6.2)."""
+    bodies = (state.entity("ALARM", id) or {} for id in state.owned("ALARM", entity.id))
+    return {(body["severity"], body["acknowledged"], body["cleared"]) for body in bodies}
+
+
+def _comments_on(state: State, entity: EntityId) -> set[str]:
+    comments = [
+        state.entity("ALARM_COMMENT", comment)
+        for alarm in state.owned("ALARM", entity.id)
+        for comment in state.owned("ALARM_COMMENT", alarm)
+    ]
+    return {comment["comment"]["text"] for comment in comments if comment}
 
 
 # --- requests and history ------------------------------------------------------------------------

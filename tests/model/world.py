@@ -101,6 +101,8 @@ class World:
         self.entities: list[EntityId] = []
         self.removed: set[EntityId] = set()
         """What was deleted or unassigned at some time, wherever."""
+        self.shown: dict[EntityId, EntityId] = {}
+        """By view: what it shows, and goes with."""
         self.posted: dict[UUID, list[int]] = defaultdict(list)
         self.bodies: dict[EntityId, set[str]] = defaultdict(set)
         """Labels of the changes that were acknowledged."""
@@ -112,6 +114,8 @@ class World:
         """Labels of changes that were never acknowledged."""
         self.comments: dict[str, EntityId] = {}
         """What was said about an alarm of which entity."""
+        self.raised: dict[EntityId, set[str]] = defaultdict(set)
+        """Which sides raised alarms about what: two alarms may be one, with two names."""
         self.dismissed = False
         """Whether any alarm was deleted."""
         self.heard: Counter[int] = Counter()
@@ -265,19 +269,21 @@ class World:
             body = common.device(side.state, id, f"{kind} {title}")
             more = [Change("DEVICE_CREDENTIALS", id, common.token(id, f"T{id}"), "ADDED")]
         else:
-            refers = self._reference(side, kind, title)
+            refers = self._reference(side, entity, title)
             body = body_of(side.state, kind, id, name=f"{kind} {title}", type="default", **refers)
         self.entities.append(entity)
         await self.save(side, entity, "ADDED", *more, **body)
         if side.name == CLOUD_SIDE:
             await self._assign(entity)
 
-    def _reference(self, side: Side, kind: str, number: int) -> dict[str, Any]:
+    def _reference(self, side: Side, view: EntityId, number: int) -> dict[str, Any]:
         """What an entity of that kind refers to."""
-        if kind == "ASSET":
+        if view.type == "ASSET":
             profile = side.state.by_name("ASSET_PROFILE", "default") or {}
             return {"assetProfileId": profile.get("id")}
         device = self.entity(side, number, "DEVICE")
+        if device is not None:
+            self.shown[view] = device
         return {"entityId": device.to_json() if device else None}
 
     async def do_label(self, name: str, number: int) -> None:
@@ -399,6 +405,7 @@ class World:
             return
         if active is None:
             id, action = new_uuid(), "ADDED"
+            self.raised[entity].add(name)
             active = body_of(
                 side.state,
                 "ALARM",

@@ -7,7 +7,7 @@ from itertools import count
 from appliance.model.unit import Lane, StoredEvent
 from appliance.sync.messages import Ack
 from appliance.sync.outgoing import SICK_AFTER, Answer, Outgoing, OutgoingLimits
-from tests.unit.sync.events import added, alarm, data, rpc
+from tests.unit.sync.events import added, alarm, asked, data, rpc
 
 LIMITS = OutgoingLimits(batch_size=8, retries_max=2, retry_interval_s=3.0, answer_timeout_s=60.0)
 NO = "Failed to process"
@@ -149,6 +149,24 @@ def test_a_value_alone_is_tried_as_often_as_configured_and_at_the_interval() -> 
         assert bench.send() == {}
         bench.now += LIMITS.retry_interval_s
     assert bench.send() == {}
+
+
+def test_requests_that_were_refused_together_are_tried_again_in_order() -> None:
+    bench = Bench()
+    bench.offer(asked(1), asked(2))
+    (pack,) = bench.send()
+    bench.refuse(pack)
+    ((first, sent),) = bench.send().items()
+    assert sent == [1]
+
+    bench.refuse(first)
+
+    assert bench.send() == {}
+    bench.now += LIMITS.retry_interval_s
+    ((first, sent),) = bench.send().items()
+    assert sent == [1]
+    bench.accept(first)
+    assert list(bench.send().values()) == [[2]]
 
 
 def test_other_devices_go_on_while_one_is_being_retried() -> None:
