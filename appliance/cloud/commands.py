@@ -95,15 +95,16 @@ class CloudCommands:
             return
         edge = EntityId("EDGE", change.id)
         before, after = (id_of(body.get("customerId")) for body in (known, change.body))
-        if before is not None and before != after:
-            unit.events.append(event_for(change.id, EntityId("CUSTOMER", before), "DELETED"))
         if after is not None and before != after:
             unit.events.append(event_for(change.id, EntityId("CUSTOMER", after), "ADDED"))
+        unit.events.append(event_for(change.id, edge, "UPDATED"))
+        if after is not None and before != after:
             for user in self._state.entities("USER"):
                 own = id_of(user["id"])
                 if own is not None and id_of(user.get("customerId")) == after:
                     unit.events.append(event_for(change.id, EntityId("USER", own), "ADDED"))
-        unit.events.append(event_for(change.id, edge, "UPDATED"))
+        if before is not None and before != after:
+            unit.events.append(event_for(change.id, EntityId("CUSTOMER", before), "DELETED"))
 
     def _tell_edges(self, change: Change, unit: Unit) -> None:
         if change.kind in _ABOUT_ORIGINATOR:

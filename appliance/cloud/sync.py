@@ -80,6 +80,10 @@ class SyncPlan:
     def _customer(self, edge: UUID) -> Iterator[OutboxEvent]:
         body = self._state.entity("EDGE", edge) or {}
         customer = id_of(body.get("customerId"))
+        for other in self._state.entities("CUSTOMER"):
+            own = id_of(other["id"])
+            if own is not None and own != customer and is_public(other):
+                yield event_for(edge, EntityId("CUSTOMER", own), "ADDED")
         if customer is not None:
             yield event_for(edge, EntityId("CUSTOMER", customer), "ADDED")
             yield from self._users(edge, customer)
@@ -116,6 +120,12 @@ class SyncPlan:
             body = self._state.body("RELATION", relation.id)
             if relation.group == "COMMON" and "EDGE" not in ends and body is not None:
                 yield relation_event(edge, entity, "RELATION_ADD_OR_UPDATE", body)
+
+
+def is_public(customer: dict[str, Any]) -> bool:
+    """Whether this is the customer to whom public things are assigned; every edge has it (§4.2)."""
+    info = customer.get("additionalInfo")
+    return isinstance(info, dict) and info.get("isPublic") is True
 
 
 def attribute_events(

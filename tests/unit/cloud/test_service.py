@@ -18,7 +18,7 @@ from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Event
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope
-from appliance.model.unit import Lane
+from appliance.model.unit import EntityWrite, Lane, Unit
 from appliance.sync.messages import (
     Ack,
     Attributes,
@@ -244,6 +244,40 @@ async def test_other_events_that_wait_are_no_sync() -> None:
         for number in range(60):
             await made.add_device(f"D{number}")
         assert await made.cloud.service.sessions[made.edge].sync(full=False)
+
+
+async def test_a_sync_request_without_a_body_asks_for_nothing() -> None:
+    async with house() as made, edge(made) as played:
+        await played.link.send([SyncRequest(None)])
+        await trio.sleep(10)
+        assert played.count(SyncCompleted) == 0
+
+
+async def test_the_public_customer_is_in_every_sync() -> None:
+    async with house() as made:
+        for title, public in (("Public", True), ("Plant", False)):
+            customer = new_uuid()
+            body = {"id": EntityId("CUSTOMER", customer).to_json(), "title": title}
+            body["additionalInfo"] = {"isPublic": public}
+            unit = Unit(entities=[EntityWrite("CUSTOMER", customer, msgspec.json.encode(body))])
+            await commit(made.cloud, made.store, unit)
+        async with edge(made) as played:
+            await played.sync(full=False)
+            told = [i for i in played.down if isinstance(i, EntityUpdate)]
+            bodies = [i.body for i in told if i.field == "customerUpdate"]
+            assert len(bodies) == 1 and '"Public"' in bodies[0]
+
+
+async def test_the_chain_that_an_edge_runs_as_its_root_stays_its_root() -> None:
+    async with house() as made, edge(made) as played:
+        chain = new_uuid()
+        body = {"id": EntityId("RULE_CHAIN", chain).to_json(), "name": "Own", "root": True}
+        new = EntityUpdate("ruleChainUpdate", 0, chain, msgspec.json.encode(body).decode())
+        assert (await played.say(new)).success
+        await played.sync(full=True)
+        told = [i for i in played.down if isinstance(i, EntityUpdate)]
+        roots = {i.id: '"root":true' in i.body for i in told if i.field == "ruleChainUpdate"}
+        assert roots[chain] and sum(roots.values()) == 1
 
 
 async def test_what_was_assigned_while_the_edge_was_away_comes_when_it_is_back() -> None:
