@@ -23,6 +23,7 @@ import trio
 from appliance.edge.adopt import everything_gone, put_away_outbox
 from appliance.edge.configuration import edge_body, refusal, settings_text
 from appliance.edge.credentials import revoked
+from appliance.edge.echo import without_echoes
 from appliance.edge.fullsync import OWNER, FullSync, Origin, Unassigned, marked
 from appliance.edge.link_events import (
     CloudConnected,
@@ -336,7 +337,7 @@ class CloudLink:
         units = [one.unit for one in applied if one.unit]
         if units:
             await self._processor.commit_received(units)
-        messages = [message for one in applied for message in self._messages(one)]
+        messages = [message for one in applied for message in await self._messages(one)]
         if messages:
             await self._run_messages(messages)
         for device, reason in ended:
@@ -354,10 +355,11 @@ class CloudLink:
             self.status.kept[name] = self.status.kept.get(name, 0) + 1
         return len(names)
 
-    def _messages(self, applied: Applied) -> list[Message]:
+    async def _messages(self, applied: Applied) -> list[Message]:
         messages = list(applied.messages)
         for entity, points in applied.telemetry:
-            messages.extend(telemetry_messages(entity, points, self._state, "cloud"))
+            news = await without_echoes(self._storage, entity, points)
+            messages.extend(telemetry_messages(entity, news, self._state, "cloud"))
         return messages
 
     async def _run_messages(self, messages: Sequence[Message]) -> None:
