@@ -7,7 +7,7 @@ reference, because an edge would send them for ever; they are counted and shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import ClassVar
 from uuid import UUID
@@ -17,7 +17,7 @@ import trio
 from appliance.cloud.calls import Calls
 from appliance.cloud.policy import ORDER, CloudPolicy
 from appliance.cloud.registry import SENT_BY_EDGES, Edges, event_for
-from appliance.cloud.sync import SyncPlan
+from appliance.cloud.sync import SyncPlan, latest_events
 from appliance.cloud.versions import EDGE_VERSIONS, UNRECOGNIZED
 from appliance.extension.ports import Link, LinkClosed, Storage
 from appliance.kernel.clock import Clock
@@ -38,11 +38,15 @@ from appliance.sync.messages import (
     Connected,
     EdgeConfiguration,
     Frame,
+    Item,
+    Request,
     SyncRequest,
 )
 from appliance.sync.sender import Sender
 
 MAX_INBOUND_BYTES = 4_194_304
+_LATEST_S = 2.0
+"""How long the history may take for the newest values of a portion of requests."""
 _LOOK_EVENTS = 1000
 _LOOK_BYTES = 1_000_000
 """How much of the outbox to read at once when looking for a sync that still waits."""
@@ -197,6 +201,7 @@ class EdgeSession:
         """Make the batches durable, each whole or not at all; the acknowledgements in order."""
         acks: list[Ack] = []
         taken: list[Applied] = []
+        latest = await self._latest_asked_for(batches)
         now_ms = self._clock()
         for batch in batches:
             try:
@@ -205,6 +210,9 @@ class EdgeSession:
                 acks.append(Ack(batch.id, False, str(error)))
                 continue
             self._complete(applied)
+            for entity in _asked_about(applied.requests):
+                events = latest_events(self.edge, entity, latest.get(entity, {}))
+                applied.unit.events.extend(events)
             self._state.apply(applied.unit)
             taken.append(applied)
             acks.append(Ack(batch.id, True))
@@ -214,6 +222,17 @@ class EdgeSession:
                 await self._calls.from_edge(self.edge, call)
         self._report(taken)
         return acks
+
+    async def _latest_asked_for(
+        self, batches: Sequence[Batch]
+    ) -> dict[EntityId, dict[str, tuple[int, Value]]]:
+        """The newest values of what the edge asks about; history that does not answer in time is
+        left out rather than waited for."""
+        latest: dict[EntityId, dict[str, tuple[int, Value]]] = {}
+        with trio.move_on_after(_LATEST_S):
+            for entity in _asked_about([item for batch in batches for item in batch.items]):
+                latest[entity] = await self._storage.latest(entity)
+        return latest
 
     async def _commit(self, units: Sequence[Unit]) -> None:
         while True:
@@ -299,6 +318,15 @@ class EdgeSession:
             await self._storage.commit([unit])
         except Retryable:
             pass  # a courtesy to the pages; the link itself must go on
+
+
+def _asked_about(items: Iterable[Item]) -> Iterator[EntityId]:
+    """Entities whose attributes are asked for; of a device's two requests one counts."""
+    for item in items:
+        if not isinstance(item, Request) or item.field != "attributesRequest":
+            continue
+        if item.scope in (None, Scope.SERVER):
+            yield item.entity
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -14,11 +14,12 @@ from uuid import UUID
 from appliance.cloud.registry import Edges, attributes_updated, event_for, relation_event
 from appliance.extension.ports import AttributeValue
 from appliance.model.ids import NULL_UUID, EntityId
-from appliance.model.telemetry import Scope
-from appliance.model.unit import OutboxEvent
+from appliance.model.telemetry import Scope, Value
+from appliance.model.unit import Lane, OutboxEvent
 from appliance.state.kinds import id_of
 from appliance.state.store import State
 from appliance.sync.messages import Request
+from appliance.sync.wire import encode_entry
 
 ACTIVITY_KEYS = frozenset(
     {"active", "lastConnectTime", "lastDisconnectTime", "lastActivityTime", "inactivityAlarmTime"}
@@ -120,6 +121,19 @@ class SyncPlan:
             body = self._state.body("RELATION", relation.id)
             if relation.group == "COMMON" and "EDGE" not in ends and body is not None:
                 yield relation_event(edge, entity, "RELATION_ADD_OR_UPDATE", body)
+
+
+def latest_events(
+    edge: UUID, entity: EntityId, latest: Mapping[str, tuple[int, Value]]
+) -> Iterator[OutboxEvent]:
+    """One TIMESERIES_UPDATED per moment, so that a new device shows its values at once (§4.4)."""
+    by_ts: dict[int, dict[str, Value]] = {}
+    for key, (ts, value) in latest.items():
+        if key not in ACTIVITY_KEYS and key != "inactivityTimeout":
+            by_ts.setdefault(ts, {})[key] = value
+    for ts in sorted(by_ts):
+        entry = encode_entry(ts, by_ts[ts])
+        yield event_for(edge, entity, "TIMESERIES_UPDATED", entry, Lane.DATA)
 
 
 def is_public(customer: dict[str, Any]) -> bool:

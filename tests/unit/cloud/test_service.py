@@ -17,7 +17,7 @@ from appliance.cloud.session import EdgeDisconnected, EdgeRefused
 from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Event
 from appliance.model.ids import EntityId, new_uuid
-from appliance.model.telemetry import Scope
+from appliance.model.telemetry import Scope, Series
 from appliance.model.unit import EntityWrite, Lane, Unit
 from appliance.sync.messages import (
     Ack,
@@ -341,6 +341,20 @@ async def test_attributes_that_are_asked_for_come_with_their_times() -> None:
             await until(lambda: played.count(Attributes) == 1)
             (item,) = [item for item in played.down if isinstance(item, Attributes)]
             assert (item.ts, item.scope) == (77, "SHARED_SCOPE")
+
+
+async def test_who_asks_for_attributes_gets_the_latest_values_too() -> None:
+    async with house() as made:
+        device = await made.add_device("Pump")
+        points = [(5, {"a": 1}), (6, {"a": 2, "b": True}), (6, {"inactivityTimeout": 9})]
+        series = [Series(device, ts, dict(values)) for ts, values in points]
+        await made.store.commit([Unit(series=series)])
+        async with edge(made) as played:
+            both = [Request("attributesRequest", device, s) for s in (Scope.SERVER, Scope.SHARED)]
+            await played.say(*both)
+            await until(lambda: played.count(Telemetry) == 1)
+            (item,) = [item for item in played.down if isinstance(item, Telemetry)]
+            assert (item.entity, item.entries) == (device, (encode_entry(6, {"a": 2, "b": True}),))
 
 
 async def test_a_new_device_belongs_to_its_edge_and_a_deleted_one_is_only_unassigned() -> None:
