@@ -168,6 +168,7 @@ async def test_a_kept_call_ends_with_the_devices_answer_not_with_the_edges_recei
     storage, edge, device, uuid = MemoryStorage(), new_uuid(), new_uuid(), new_uuid()
     calls = Calls(storage, state, lambda: 1000)
     await calls.keep(edge, RpcCall(device, uuid, 0, expires_ms=2000, method="x", params="{}"))
-    for response, status in (('{"rpcId":"%s"}' % uuid, "QUEUED"), ('{"v":7}', "SUCCESSFUL")):
+    receipt = f'{{"rpcId":"{uuid}"}}'
+    for response, status in ((receipt, "QUEUED"), ('{"v":7}', "SUCCESSFUL")):
         await calls.from_edge(edge, RpcCall(device, uuid, 0, response=response))
         assert (state.entity("RPC", uuid) or {})["status"] == status
