@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
-from appliance.cloud.registry import Edges, attributes_updated, event_for, relation_event
+from appliance.cloud.registry import (
+    Edges,
+    attributes_updated,
+    event_for,
+    is_public,
+    relation_event,
+)
 from appliance.extension.ports import AttributeValue
 from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.telemetry import Scope, Value
@@ -134,12 +140,6 @@ def latest_events(
     for ts in sorted(by_ts):
         entry = encode_entry(ts, by_ts[ts])
         yield event_for(edge, entity, "TIMESERIES_UPDATED", entry, Lane.DATA)
-
-
-def is_public(customer: dict[str, Any]) -> bool:
-    """Whether this is the customer to whom public things are assigned; every edge has it (§4.2)."""
-    info = customer.get("additionalInfo")
-    return isinstance(info, dict) and info.get("isPublic") is True
 
 
 def attribute_events(

@@ -38,8 +38,10 @@ from appliance.sync.messages import (
 from appliance.sync.wire import encode_attributes, encode_entry
 from appliance.testing.fake_transport import FakeTransport
 from appliance.testing.memory_storage import MemoryStorage
+from appliance.web.commands import Change
 from tests.kit.devices import device_unit
 from tests.kit.pair import KEY, SECRET, commit, running_cloud, until
+from tests.kit.sync_rows import ACTOR
 
 pytestmark = pytest.mark.mock_clock
 
@@ -266,6 +268,15 @@ async def test_the_public_customer_is_in_every_sync() -> None:
             told = [i for i in played.down if isinstance(i, EntityUpdate)]
             bodies = [i.body for i in told if i.field == "customerUpdate"]
             assert len(bodies) == 1 and '"Public"' in bodies[0]
+
+
+async def test_an_edge_that_is_deleted_is_sent_away_politely() -> None:
+    async with house() as made, edge(made) as played:
+        gone = Change("EDGE", made.edge, None, "DELETED")
+        await made.cloud.commands.change([gone], ACTOR)
+        await until(lambda: played.end is not None)
+        assert played.end is not None and played.end.status == "OK"
+        assert made.cloud.service.sessions == {}
 
 
 async def test_the_chain_that_an_edge_runs_as_its_root_stays_its_root() -> None:
