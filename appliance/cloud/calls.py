@@ -100,6 +100,8 @@ class Calls:
         kept = self._state.entity("RPC", call.request_uuid)
         if kept is not None and kept["status"] == "QUEUED":
             response = _json_or_text(call.response) if call.response else None
+            if _only_taken(response):
+                return
             await self._change(kept, _ENDS.get(call.error, "FAILED"), response)
 
     async def _answer_device(self, edge: UUID, call: RpcCall) -> None:
@@ -128,6 +130,14 @@ class Calls:
         device = EntityId("DEVICE", call.device_id)
         body = rpc_to_json(call)
         return Unit(events=[event_for(edge, device, "RPC_CALL", body, Lane.PRIORITY)])
+
+
+def _only_taken(response: Any) -> bool:
+    """Whether the edge says no more than that it keeps the request itself (trace 05).
+
+    What the device answers stays on such an edge; the request here ends when its time does.
+    """
+    return isinstance(response, dict) and list(response) == ["rpcId"]
 
 
 def _json_or_text(text: str) -> Any:

@@ -66,6 +66,10 @@ class CloudCommands:
             self._tell_edges(change, unit)
             self._write(change, unit)
         await self._commit(unit)
+        for change in changes:
+            session = self._service.sessions.get(change.id)
+            if change.kind == "EDGE" and change.body is None and session is not None:
+                await session.replace()  # a polite end keeps a real edge away (§3.7)
 
     def _write(self, change: Change, unit: Unit) -> None:
         body = None if change.body is None else msgspec.json.encode(change.body)
@@ -74,7 +78,11 @@ class CloudCommands:
             self._root_chain(change, unit)
             self._configure(change, unit)
         if change.body is None:
+            written = len(unit.entities)
             cascade(EntityId(change.kind, change.id), self._state, unit)
+            for gone in unit.entities[written:]:
+                if gone.kind == "USER":
+                    self._edges.fan_out(unit, EntityId("USER", gone.id), "DELETED")
 
     def _root_chain(self, change: Change, unit: Unit) -> None:
         """An edge's root chain is assigned to it, and it learns which one it is (§8.4)."""
@@ -96,15 +104,16 @@ class CloudCommands:
             return
         edge = EntityId("EDGE", change.id)
         before, after = (id_of(body.get("customerId")) for body in (known, change.body))
-        if before is not None and before != after:
-            unit.events.append(event_for(change.id, EntityId("CUSTOMER", before), "DELETED"))
         if after is not None and before != after:
             unit.events.append(event_for(change.id, EntityId("CUSTOMER", after), "ADDED"))
+        unit.events.append(event_for(change.id, edge, "UPDATED"))
+        if after is not None and before != after:
             for user in self._state.entities("USER"):
                 own = id_of(user["id"])
                 if own is not None and id_of(user.get("customerId")) == after:
                     unit.events.append(event_for(change.id, EntityId("USER", own), "ADDED"))
-        unit.events.append(event_for(change.id, edge, "UPDATED"))
+        if before is not None and before != after:
+            unit.events.append(event_for(change.id, EntityId("CUSTOMER", before), "DELETED"))
 
     def _tell_edges(self, change: Change, unit: Unit) -> None:
         if change.kind in _ABOUT_ORIGINATOR:

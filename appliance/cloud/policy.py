@@ -78,6 +78,8 @@ class CloudPolicy:
             case "DEVICE_PROFILE" | "ASSET_PROFILE":
                 body = _cloud_profile(body, known)
             case "RULE_CHAIN":
+                if body.get("root"):
+                    self._root_chain(entity, applied)
                 root = known.get("root", False) if known else False
                 body = {**body, "type": "EDGE", "root": root}
             case "DASHBOARD":
@@ -133,6 +135,13 @@ class CloudPolicy:
         for relation in (contains(self._edge, entity), managed):
             encoded = msgspec.json.encode(relation)
             applied.unit.entities.append(EntityWrite("RELATION", relation_key(relation), encoded))
+
+    def _root_chain(self, chain: EntityId, applied: Applied) -> None:
+        """The edge runs this chain as its root; unsaid here, a sync would take the mark away."""
+        edge = self._state.entity("EDGE", self._edge)
+        if edge is not None and id_of(edge.get("rootRuleChainId")) != chain.id:
+            encoded = msgspec.json.encode({**edge, "rootRuleChainId": chain.to_json()})
+            applied.unit.entities.append(EntityWrite("EDGE", self._edge, encoded))
 
     def _own_name(
         self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied

@@ -127,6 +127,8 @@ class Edges:
         if entity.type in TENANT_WIDE:
             return self._state.ids("EDGE")
         if entity.type == "CUSTOMER":
+            if is_public(self._state.entity("CUSTOMER", entity.id) or {}):
+                return self._state.ids("EDGE")
             edges = self._state.entities("EDGE")
             owned = [edge for edge in edges if id_of(edge.get("customerId")) == entity.id]
             return [UUID(edge["id"]["id"]) for edge in owned]
@@ -153,6 +155,12 @@ class Edges:
         for edge in self.edges_with(entity):
             if edge != besides:
                 unit.events.append(event_for(edge, entity, action))
+
+
+def is_public(customer: dict[str, Any]) -> bool:
+    """Whether this is the customer to whom public things are assigned; every edge has it (§4.2)."""
+    info = customer.get("additionalInfo")
+    return isinstance(info, dict) and info.get("isPublic") is True
 
 
 def contains(edge: UUID, entity: EntityId) -> dict[str, Any]:

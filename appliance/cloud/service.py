@@ -13,10 +13,12 @@ from appliance.cloud.latest import LatestValues
 from appliance.cloud.registry import ASSIGNABLE, Edges
 from appliance.cloud.session import EdgeRefused, EdgeSession, refusal
 from appliance.cloud.sync import SyncPlan
+from appliance.cloud.versions import NEWEST, fitting, version_of
 from appliance.extension.ports import Link, LinkClosed, Storage, Transport
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
 from appliance.model.ids import EntityId
+from appliance.model.telemetry import Scope
 from appliance.state.store import State
 from appliance.sync.mapping import Mapper
 from appliance.sync.messages import Connect, Frame
@@ -53,7 +55,12 @@ class ShownToEdge:
             edge = self._state.entity("EDGE", self._edge) or {}
             root = edge.get("rootRuleChainId") or {}
             return {**body, "root": root.get("id") == str(id)}
-        return body
+        return None if body is None else fitting(kind, body, self._version())
+
+    def _version(self) -> tuple[int, ...]:
+        """The edge's, as it said itself when it connected last."""
+        told = self._state.attributes(EntityId("EDGE", self._edge), Scope.SERVER)
+        return version_of(told["edgeVersion"].value) if "edgeVersion" in told else NEWEST
 
 
 class EdgeService:

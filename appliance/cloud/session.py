@@ -22,6 +22,7 @@ from appliance.cloud.latest import LatestValues
 from appliance.cloud.policy import ORDER, CloudPolicy
 from appliance.cloud.registry import SENT_BY_EDGES, Edges, event_for, relation_event
 from appliance.cloud.sync import SyncPlan
+from appliance.cloud.versions import EDGE_VERSIONS, UNRECOGNIZED
 from appliance.extension.ports import Link, LinkClosed, Storage
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit, Event
@@ -52,21 +53,6 @@ _LOOK_BYTES = 1_000_000
 """How much of the outbox to read at once when looking for a sync that still waits."""
 SYNC_PIECE = 500
 """Events of a sync that are made durable together: a third of a megabyte in memory."""
-EDGE_VERSIONS = {
-    9: "V_3_9_0",
-    10: "V_4_0_0",
-    11: "V_4_1_0",
-    12: "V_4_2_0",
-    13: "V_4_3_0",
-    14: "V_4_2_1_2",
-    15: "V_4_3_0_1",
-    4220: "V_4_2_2",
-    4310: "V_4_3_1",
-    4311: "V_4_3_1_1",
-    4312: "V_4_3_1_2",
-    4313: "V_4_3_1_3",
-    4400: "V_4_4_0",
-}  # fmt: skip - a table
 
 
 class EdgeConnected(Event, frozen=True):
@@ -190,7 +176,7 @@ class EdgeSession:
 
     async def _accept(self, link: Link, hello: Connect) -> None:
         await link.send([Connected(0, "", self.configuration(), MAX_INBOUND_BYTES)])
-        version = EDGE_VERSIONS.get(hello.version, "UNRECOGNIZED")
+        version = EDGE_VERSIONS.get(hello.version, UNRECOGNIZED)
         now_ms = self._clock()
         await self._note({"active": True, "lastConnectTime": now_ms, "edgeVersion": version})
         self._emit(EdgeConnected(name=self.name, peer=link.peer))
@@ -212,8 +198,8 @@ class EdgeSession:
                         self._sender.on_ack(frame)
                     case Batch():
                         batches.append(frame)
-                    case SyncRequest():
-                        await self.sync(full=bool(frame.full))
+                    case SyncRequest(full=bool(full)):  # without a body it asks for nothing (§4.1)
+                        await self.sync(full=full)
             if batches:
                 await link.send(await self._take(batches))
             frames = await link.receive()

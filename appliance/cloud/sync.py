@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
-from appliance.cloud.registry import Edges, attributes_updated, event_for, relation_event
+from appliance.cloud.registry import (
+    Edges,
+    attributes_updated,
+    event_for,
+    is_public,
+    relation_event,
+)
 from appliance.extension.ports import AttributeValue
 from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.telemetry import Scope
@@ -80,6 +86,10 @@ class SyncPlan:
     def _customer(self, edge: UUID) -> Iterator[OutboxEvent]:
         body = self._state.entity("EDGE", edge) or {}
         customer = id_of(body.get("customerId"))
+        for other in self._state.entities("CUSTOMER"):
+            own = id_of(other["id"])
+            if own is not None and own != customer and is_public(other):
+                yield event_for(edge, EntityId("CUSTOMER", own), "ADDED")
         if customer is not None:
             yield event_for(edge, EntityId("CUSTOMER", customer), "ADDED")
             yield from self._users(edge, customer)

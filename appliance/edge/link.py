@@ -23,6 +23,7 @@ import trio
 from appliance.edge.adopt import everything_gone, put_away_outbox
 from appliance.edge.configuration import edge_body, refusal, settings_text
 from appliance.edge.credentials import revoked
+from appliance.edge.echo import without_echoes
 from appliance.edge.fullsync import OWNER, FullSync, Origin, Unassigned, marked
 from appliance.edge.link_events import (
     CloudConnected,
@@ -38,7 +39,6 @@ from appliance.edge.link_events import (
 from appliance.edge.policy import ORDER, EdgePolicy, answers, request, retold
 from appliance.edge.processor import Processor
 from appliance.edge.reconnect import UNRECOGNIZED, V_3_9_0, Backoff, older_version
-from appliance.edge.repeats import news
 from appliance.edge.services import EdgeServices
 from appliance.edge.sessions import Sessions
 from appliance.extension.ports import Link, LinkClosed, Storage, Transport
@@ -363,8 +363,8 @@ class CloudLink:
     async def _messages(self, applied: Applied) -> list[Message]:
         messages = list(applied.messages)
         for entity, points in applied.telemetry:
-            fresh = await news(self._storage, entity, points)
-            messages.extend(telemetry_messages(entity, fresh, self._state, "cloud"))
+            news = await without_echoes(self._storage, entity, points)
+            messages.extend(telemetry_messages(entity, news, self._state, "cloud"))
         return messages
 
     async def _run_messages(self, messages: Sequence[Message]) -> None:

@@ -160,3 +160,15 @@ async def test_a_call_goes_down_in_the_priority_lane_and_its_answer_ends_it(stat
     assert ends[0].response == "7"
     await ask()
     assert ends[1].error == "TIMEOUT"
+
+
+async def test_a_kept_call_ends_with_the_devices_answer_not_with_the_edges_receipt(
+    state: State,
+) -> None:
+    storage, edge, device, uuid = MemoryStorage(), new_uuid(), new_uuid(), new_uuid()
+    calls = Calls(storage, state, lambda: 1000)
+    await calls.keep(edge, RpcCall(device, uuid, 0, expires_ms=2000, method="x", params="{}"))
+    receipt = f'{{"rpcId":"{uuid}"}}'
+    for response, status in ((receipt, "QUEUED"), ('{"v":7}', "SUCCESSFUL")):
+        await calls.from_edge(edge, RpcCall(device, uuid, 0, response=response))
+        assert (state.entity("RPC", uuid) or {})["status"] == status

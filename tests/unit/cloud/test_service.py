@@ -19,7 +19,7 @@ from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Event
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope, Series
-from appliance.model.unit import Lane, Unit
+from appliance.model.unit import EntityWrite, Lane, Unit
 from appliance.sync.messages import (
     Ack,
     Attributes,
@@ -39,8 +39,10 @@ from appliance.sync.messages import (
 from appliance.sync.wire import decode_entry, encode_attributes, encode_entry
 from appliance.testing.fake_transport import FakeTransport
 from appliance.testing.memory_storage import MemoryStorage
+from appliance.web.commands import Change
 from tests.kit.devices import device_unit
 from tests.kit.pair import KEY, SECRET, commit, running_cloud, until
+from tests.kit.sync_rows import ACTOR
 
 pytestmark = pytest.mark.mock_clock
 
@@ -247,6 +249,49 @@ async def test_other_events_that_wait_are_no_sync() -> None:
         assert await made.cloud.service.sessions[made.edge].sync(full=False)
 
 
+async def test_a_sync_request_without_a_body_asks_for_nothing() -> None:
+    async with house() as made, edge(made) as played:
+        await played.link.send([SyncRequest(None)])
+        await trio.sleep(10)
+        assert played.count(SyncCompleted) == 0
+
+
+async def test_the_public_customer_is_in_every_sync() -> None:
+    async with house() as made:
+        for title, public in (("Public", True), ("Plant", False)):
+            customer = new_uuid()
+            body = {"id": EntityId("CUSTOMER", customer).to_json(), "title": title}
+            body["additionalInfo"] = {"isPublic": public}
+            unit = Unit(entities=[EntityWrite("CUSTOMER", customer, msgspec.json.encode(body))])
+            await commit(made.cloud, made.store, unit)
+        async with edge(made) as played:
+            await played.sync(full=False)
+            told = [i for i in played.down if isinstance(i, EntityUpdate)]
+            bodies = [i.body for i in told if i.field == "customerUpdate"]
+            assert len(bodies) == 1 and '"Public"' in bodies[0]
+
+
+async def test_an_edge_that_is_deleted_is_sent_away_politely() -> None:
+    async with house() as made, edge(made) as played:
+        gone = Change("EDGE", made.edge, None, "DELETED")
+        await made.cloud.commands.change([gone], ACTOR)
+        await until(lambda: played.end is not None)
+        assert played.end is not None and played.end.status == "OK"
+        assert made.cloud.service.sessions == {}
+
+
+async def test_the_chain_that_an_edge_runs_as_its_root_stays_its_root() -> None:
+    async with house() as made, edge(made) as played:
+        chain = new_uuid()
+        body = {"id": EntityId("RULE_CHAIN", chain).to_json(), "name": "Own", "root": True}
+        new = EntityUpdate("ruleChainUpdate", 0, chain, msgspec.json.encode(body).decode())
+        assert (await played.say(new)).success
+        await played.sync(full=True)
+        told = [i for i in played.down if isinstance(i, EntityUpdate)]
+        roots = {i.id: '"root":true' in i.body for i in told if i.field == "ruleChainUpdate"}
+        assert roots[chain] and sum(roots.values()) == 1
+
+
 async def test_what_was_assigned_while_the_edge_was_away_comes_when_it_is_back() -> None:
     async with house() as made:
         async with edge(made) as played:
@@ -308,6 +353,20 @@ async def test_attributes_that_are_asked_for_come_with_their_times() -> None:
             await until(lambda: played.count(Attributes) == 1)
             (item,) = [item for item in played.down if isinstance(item, Attributes)]
             assert (item.ts, item.scope) == (77, "SHARED_SCOPE")
+
+
+async def test_who_asks_for_attributes_gets_the_latest_values_too() -> None:
+    async with house() as made:
+        device = await made.add_device("Pump")
+        points = [(5, {"a": 1}), (6, {"a": 2, "b": True}), (6, {"inactivityTimeout": 9})]
+        series = [Series(device, ts, dict(values)) for ts, values in points]
+        await made.store.commit([Unit(series=series)])
+        async with edge(made) as played:
+            both = [Request("attributesRequest", device, s) for s in (Scope.SERVER, Scope.SHARED)]
+            await played.say(*both)
+            await until(lambda: played.count(Telemetry) == 1)
+            (item,) = [item for item in played.down if isinstance(item, Telemetry)]
+            assert (item.entity, item.entries) == (device, (encode_entry(6, {"a": 2, "b": True}),))
 
 
 async def test_a_new_device_belongs_to_its_edge_and_a_deleted_one_is_only_unassigned() -> None:

@@ -13,6 +13,7 @@ import trio
 
 from appliance.edge.assembly import Edge
 from appliance.edge.link import CONNECTED_EVERY_S, DownlinkRefused, VersionLowered
+from appliance.edge.processor import MessagesProcessed
 from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Event
 from appliance.model.ids import EntityId, new_uuid
@@ -33,9 +34,10 @@ from appliance.sync.messages import (
     RpcCall,
     SyncCompleted,
     SyncRequest,
+    Telemetry,
     UpdateKind,
 )
-from appliance.sync.wire import encode_attributes
+from appliance.sync.wire import encode_attributes, encode_entry
 from appliance.testing.fake_transport import FakeTransport
 from appliance.testing.memory_storage import MemoryDisk, MemoryStorage
 from tests.kit.pair import SETTINGS, running_edge, until
@@ -394,6 +396,21 @@ async def test_the_device_hears_of_a_change_even_if_the_link_breaks_before_it_is
         await made.server.link.send([Batch(77, (shared,))])
         await made.away()
         assert phone.attributes_seen == [({"k": 1}, [])]
+
+
+async def test_a_value_that_comes_back_does_not_run_through_the_chain_again() -> None:
+    async with world() as made:
+        await made.connected()
+        pump = new_uuid()
+        await made.server.say(device(pump), credentials(pump, "T"))
+        session = made.edge.gate.authenticate_token("T")
+        assert session is not None
+        await made.edge.gate.post_telemetry([(session, [(5, {"t": 1.5})])])
+        for ts, runs in ((5, 0), (6, 1)):
+            before = len(made.of(MessagesProcessed))
+            entry = encode_entry(ts, {"t": 1.5})
+            assert (await made.server.say(Telemetry(EntityId("DEVICE", pump), (entry,)))).success
+            assert len(made.of(MessagesProcessed)) - before == runs
 
 
 async def test_what_cannot_be_applied_is_refused_with_words_and_the_rest_goes_on() -> None:
