@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from appliance.payload import PayloadError, parse_attributes, parse_json, parse_telemetry
+from appliance.payload import (
+    PayloadError,
+    parse_attributes,
+    parse_json,
+    parse_telemetry,
+    read_call,
+    read_claim,
+)
 from plugins.ingest_mqtt import actions
 from plugins.ingest_mqtt.actions import Action, Receipt
-from plugins.ingest_mqtt.gateway_requests import parse, read_claim
+from plugins.ingest_mqtt.gateway_requests import parse
 from plugins.ingest_mqtt.packets import MalformedPacket, Publish, Reason
 from plugins.ingest_mqtt.topics import GATEWAY, Kind, Route
 
@@ -52,12 +59,8 @@ def _keys(body: dict[str, Any], name: str) -> list[str] | None:
 
 
 def _rpc_request(payload: bytes, where: Route, receipt: Receipt) -> Action:
-    body = _object(payload)
-    method = body.get("method")
-    if not isinstance(method, str):
-        raise PayloadError("'method' is missing", hint='send {"method": …, "params": …}')
     reply = f"{where.reply}{where.number}"
-    return actions.CallServer(receipt, method, body.get("params"), reply)
+    return actions.CallServer(receipt, *read_call(parse_json(payload)), reply)
 
 
 def _rpc_reply(payload: bytes, where: Route, receipt: Receipt) -> Action:
