@@ -29,7 +29,8 @@ _NUMBERED = {Kind.ATTRIBUTE_REQUEST, Kind.RPC_REQUEST, Kind.RPC_REPLY}
 def action_of(publish: Publish, where: Route, receipt: Receipt, *, type_cast: bool) -> Action:
     """What to do about a publish to a known topic other than an OTA request."""
     if where.kind in _NUMBERED and where.number is None:
-        raise MalformedPacket(f"no request id in topic {publish.topic!r}", Reason.TOPIC_INVALID)
+        reason = Reason.SERVER_STOPPING  # what the reference says of every failure it foresaw not
+        raise MalformedPacket(f"no request id in topic {publish.topic!r}", reason)
     payload = publish.payload
     if where.kind is Kind.TELEMETRY:
         posts = parse_telemetry(payload, type_cast=type_cast)
