@@ -23,6 +23,7 @@ from appliance.web.rest import (
     devices,
     edges,
     entities,
+    lookups,
     relations,
     rpc,
     rule_chains,
@@ -47,6 +48,7 @@ TABLES = (
     rule_scripts,
     audit_logs,
     calculated_fields,
+    lookups,
 )
 
 _OPEN = ("/api/auth/", "/api/noauth/", "/api/v1/", "/api/ws")
