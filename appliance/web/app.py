@@ -23,6 +23,7 @@ from appliance.web.rest import (
     devices,
     edges,
     entities,
+    entity_query,
     lookups,
     relations,
     rpc,
@@ -49,6 +50,7 @@ TABLES = (
     audit_logs,
     calculated_fields,
     lookups,
+    entity_query,
 )
 
 _OPEN = ("/api/auth/", "/api/noauth/", "/api/v1/", "/api/ws")
