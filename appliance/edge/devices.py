@@ -20,6 +20,7 @@ from appliance.state.kinds import id_of, relation_key
 from appliance.state.view import StateView
 
 TOKEN_LENGTH = 20
+NAME_CHARS_MAX = 255
 _NO_CUSTOMER = EntityId("CUSTOMER", NULL_UUID).to_json()
 
 
@@ -41,10 +42,15 @@ def make_device(
         credentials: credentialsType, credentialsId, credentialsValue; None = a random token.
 
     Raises:
-        Permanent: the name is taken, the credentials are, or there is no default profile yet.
+        Permanent: the name is taken or none, the credentials are taken, or there is no default
+            profile yet.
     """
+    if not name.strip() or len(name) > NAME_CHARS_MAX or "\0" in name:
+        raise Permanent(f"not a name for a device: {name[:80]!r}")
     if state.by_name("DEVICE", name) is not None:
         raise Permanent(f"Device with such name already exists: {name!r}")
+    if credentials and state.device_of_credentials(credentials["credentialsId"]) is not None:
+        raise Permanent("Device credentials are already assigned to another device!")
     unit = Unit()
     profile_body = profile_by_name(state, profile, unit)
     device = new_uuid()

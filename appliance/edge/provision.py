@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import msgspec
 
+from appliance.access.device_credentials import complete
 from appliance.edge.devices import credentials_body, entity_event, make_device, random_token, store
 from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId
@@ -16,6 +16,18 @@ from appliance.state.kinds import id_of
 from appliance.state.view import StateView
 
 NOT_FOUND = {"status": "NOT_FOUND", "errorMsg": "Provision data was not found!"}
+_MEMBERS = (
+    "provisionDeviceKey",
+    "provisionDeviceSecret",
+    "deviceName",
+    "gateway",
+    "credentialsType",
+    "token",
+    "clientId",
+    "username",
+    "password",
+    "hash",
+)
 FAILURE = {"status": "FAILURE", "errorMsg": "Failed to provision device!"}
 
 
@@ -27,6 +39,7 @@ def provision(
     Raises:
         Permanent: the request lacks its key or secret.
     """
+    request = {name: _text(name, request.get(name)) for name in _MEMBERS}
     key, secret = request.get("provisionDeviceKey"), request.get("provisionDeviceSecret")
     if not key or not secret:
         raise Permanent("provisionDeviceKey and provisionDeviceSecret are both needed")
@@ -41,14 +54,28 @@ def provision(
     match profile.get("provisionType"):
         case "ALLOW_CREATE_NEW_DEVICES" if known is None:
             name = request.get("deviceName") or random_token()
-            info = {"gateway": True} if request.get("gateway") is True else None
-            _, unit = make_device(
-                state, name, profile["name"], credentials=credentials, additional_info=info
-            )
+            info = {"gateway": True} if request.get("gateway") == "true" else None
+            try:
+                _, unit = make_device(
+                    state, name, profile["name"], credentials=credentials, additional_info=info
+                )
+            except Permanent:
+                return Unit(), FAILURE
             return unit, _success(credentials)
         case "CHECK_PRE_PROVISIONED_DEVICES" if known is not None:
             return _pre_provisioned(state, known, credentials, now_ms)
     return Unit(), FAILURE
+
+
+def _text(name: str, value: Any) -> str | None:
+    """Numbers and flags as the text they stand for. Raises Permanent."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    raise Permanent(f"{name} must be a text")
 
 
 def _profile(state: StateView, key: str, secret: str) -> dict[str, Any] | None:
@@ -66,7 +93,8 @@ def _pre_provisioned(
     device = id_of(known["id"])
     assert device is not None
     entity = EntityId("DEVICE", device)
-    if "provisionState" in state.attributes(entity, Scope.SERVER):
+    taken = state.device_of_credentials(credentials["credentialsId"]) not in (None, device)
+    if taken or "provisionState" in state.attributes(entity, Scope.SERVER):
         return Unit(), FAILURE
     unit = Unit()
     mark = AttributeWrite(entity, Scope.SERVER, now_ms, {"provisionState": "provisioned"})
@@ -77,42 +105,26 @@ def _pre_provisioned(
 
 
 def _credentials(request: dict[str, Any]) -> dict[str, Any]:
-    kind = request.get("credentialsType") or "ACCESS_TOKEN"
+    """What the device asked to be known by, else a random token. Raises Permanent."""
+    kind, value = request.get("credentialsType") or "ACCESS_TOKEN", None
     match kind:
-        case "ACCESS_TOKEN":
-            return {
-                "credentialsType": kind,
-                "credentialsId": request.get("token") or random_token(),
-            }
         case "MQTT_BASIC":
-            value = {
-                "clientId": request.get("clientId"),
-                "userName": request.get("username"),
-                "password": request.get("password"),
-            }
-            return {
-                "credentialsType": kind,
-                "credentialsId": basic_id(value["clientId"], value["userName"]),
-                "credentialsValue": msgspec.json.encode(value).decode(),
-            }
-        case "X509_CERTIFICATE" if request.get("hash"):
-            pem = request["hash"]
-            digest = hashlib.sha3_256(_bare_pem(pem).encode()).hexdigest()
-            return {"credentialsType": kind, "credentialsId": digest, "credentialsValue": pem}
-    raise Permanent(f"credentials of type {kind} cannot be provisioned")
-
-
-def basic_id(client_id: str | None, username: str | None) -> str:
-    """The credentials id of MQTT_BASIC: a hash of what identifies the client (§2.2)."""
-    if client_id and username:
-        return hashlib.sha3_256(f"{client_id}|{username}".encode()).hexdigest()
-    if username:
-        return username
-    return hashlib.sha3_256((client_id or "").encode()).hexdigest()
-
-
-def _bare_pem(pem: str) -> str:
-    return "".join(line for line in pem.splitlines() if not line.startswith("-----"))
+            names = ("clientId", "userName", "password")
+            asked = (request.get(name.lower() if name == "userName" else name) for name in names)
+            value = msgspec.json.encode(dict(zip(names, asked, strict=True))).decode()
+        case "X509_CERTIFICATE":
+            value = request.get("hash")
+        case "ACCESS_TOKEN":
+            pass
+        case _:
+            raise Permanent(f"credentials of type {kind} cannot be provisioned")
+    return complete(
+        {
+            "credentialsType": kind,
+            "credentialsId": request.get("token") or random_token(),
+            "credentialsValue": value,
+        }
+    )
 
 
 def _success(credentials: dict[str, Any]) -> dict[str, Any]:

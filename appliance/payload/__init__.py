@@ -14,6 +14,7 @@ from appliance.payload.forms import (
     parse_telemetry,
     parse_telemetry_by_device,
 )
+from appliance.payload.requests import read_call, read_claim, read_text, read_whole
 
 __all__ = [
     "PayloadError",
@@ -23,4 +24,8 @@ __all__ = [
     "parse_json",
     "parse_telemetry",
     "parse_telemetry_by_device",
+    "read_call",
+    "read_claim",
+    "read_text",
+    "read_whole",
 ]

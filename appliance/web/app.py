@@ -23,6 +23,8 @@ from appliance.web.rest import (
     devices,
     edges,
     entities,
+    entity_query,
+    lookups,
     relations,
     rpc,
     rule_chains,
@@ -47,6 +49,8 @@ TABLES = (
     rule_scripts,
     audit_logs,
     calculated_fields,
+    lookups,
+    entity_query,
 )
 
 _OPEN = ("/api/auth/", "/api/noauth/", "/api/v1/", "/api/ws")

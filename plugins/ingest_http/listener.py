@@ -17,7 +17,14 @@ import trio
 from appliance.extension.hookspecs import Context
 from appliance.extension.ports import DeviceSession, Gate, HttpRequest, HttpResponse
 from appliance.model.errors import ConfigError, Permanent, Retryable
-from appliance.payload import PayloadError, parse_attributes, parse_json, parse_telemetry
+from appliance.payload import (
+    PayloadError,
+    parse_attributes,
+    parse_json,
+    parse_telemetry,
+    read_call,
+    read_claim,
+)
 from plugins.ingest_http import answers
 from plugins.ingest_http.answers import OK, Documents, come_back, json_answer
 from plugins.ingest_http.config import HttpIngestConfig
@@ -157,17 +164,14 @@ class HttpIngest:
         return await self._poll(session, request, "rpc")
 
     async def _poll(self, session: DeviceSession, request: HttpRequest, what: str) -> HttpResponse:
-        asked_ms = _integer(_query(request).get("timeout", "0"), _LONG_MAX, "timeout")
+        asked_ms = _integer(_query(request).get("timeout") or "0", _LONG_MAX, "timeout")
         timeout_ms = min(
             asked_ms if asked_ms > 0 else self._config.poll_ms_default, self._config.poll_ms_max
         )
         return await self._polls.answer(session, request, what, timeout_ms / 1000)
 
     async def _call_server(self, session: DeviceSession, request: HttpRequest) -> HttpResponse:
-        call = parse_json(_body(request))
-        if not isinstance(call, dict) or not isinstance(call.get("method"), str):
-            raise PayloadError("An RPC needs a 'method'", hint='{"method": "name", "params": {}}')
-        method, params = call["method"], call.get("params")
+        method, params = read_call(parse_json(_body(request)))
         timeout_s = self._config.rpc_s_max
         try:
             reply = await self._gate.rpc_to_server(session, method, params, timeout_s)
@@ -186,13 +190,8 @@ class HttpIngest:
         return OK
 
     async def _claim(self, session: DeviceSession, request: HttpRequest) -> HttpResponse:
-        body = parse_json(request.body) if request.body.strip() else {}
-        if not isinstance(body, dict):
-            raise PayloadError("A claim is an object", hint='{"secretKey": "…", "durationMs": 1}')
-        duration_ms = body.get("durationMs")
-        if duration_ms is not None and type(duration_ms) is not int:
-            raise PayloadError("'durationMs' must be a whole number")
-        await self._gate.claim(session, str(body.get("secretKey", "")), duration_ms)
+        secret_key, duration_ms = read_claim(parse_json(request.body) if request.body else {})
+        await self._gate.claim(session, secret_key, duration_ms)
         return OK
 
     async def _get_package(self, session: DeviceSession, request: HttpRequest) -> HttpResponse:
@@ -200,6 +199,8 @@ class HttpIngest:
         for name in ("title", "version"):
             if name not in query:
                 raise PayloadError(f"Required request parameter '{name}' is not present")
+        for name in ("size", "chunk"):
+            _integer(query.get(name) or "0", _INT_MAX, name)
         return answers.NOTHING_ASSIGNED
 
 
@@ -210,12 +211,15 @@ def _body(request: HttpRequest) -> bytes:
 
 
 def _query(request: HttpRequest) -> dict[str, str]:
-    """The query; of a name given twice the first counts."""
+    """The query; values of a name given twice are a list separated by commas, as keys are."""
     try:
         pairs = parse_qsl(request.query, keep_blank_values=True, max_num_fields=100)
     except ValueError as error:
         raise PayloadError("Too many query parameters") from error
-    return dict(reversed(pairs))
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
 
 
 def _keys(text: str | None) -> list[str] | None:

@@ -129,3 +129,13 @@ class MqttDeviceTooSlow(Event, frozen=True, kw_only=True):
     counters: ClassVar[dict[str, str]] = {"mqtt_slow_devices": ""}
     device: str
     reason: str
+
+
+class MqttConnectionFailed(Event, frozen=True):
+    """A connection ended by an error of ours; the others go on."""
+
+    level: ClassVar[str] = "error"
+    text: ClassVar[str] = "the connection of {peer} ended by an internal error: {error}"
+    counters: ClassVar[dict[str, str]] = {"mqtt_connections_failed": ""}
+    peer: str
+    error: str

@@ -136,7 +136,7 @@ class Gateway:
         client, shared = (request.keys, None) if request.is_client else (None, request.keys)
         found = self._gate.read_attributes(child, client, shared)[0 if request.is_client else 1]
         body: dict[str, Any] = {"id": request.id, "device": request.device}
-        if not request.is_single:
+        if found and not request.is_single:
             body["values"] = found
         elif found:
             body["value"] = found[request.keys[0]]

@@ -17,6 +17,9 @@ from appliance.payload import (
     parse_attributes_by_device,
     parse_json,
     parse_telemetry_by_device,
+    read_claim,
+    read_text,
+    read_whole,
 )
 
 
@@ -50,7 +53,7 @@ class Attributes(msgspec.Struct, frozen=True):
 class AttributeRequest(msgspec.Struct, frozen=True):
     """is_client: client attributes, else shared. is_single: answered as `value`."""
 
-    id: Any
+    id: int
     device: str
     is_client: bool
     keys: list[str]
@@ -92,50 +95,36 @@ def _some(taken: dict[str, Any], refused: dict[str, str]) -> tuple[dict[str, Any
     return taken, refused
 
 
-def _text(body: dict[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise PayloadError(f"'{name}' is missing")
-    return value
+def _device(body: dict[str, Any]) -> str:
+    name = read_text(body, "device")
+    if not name.strip():
+        raise PayloadError("a device without a name")
+    return name
 
 
 def _join(body: dict[str, Any]) -> GatewayRequest:
-    profile = body.get("type")
-    return Join(_text(body, "device"), profile if isinstance(profile, str) and profile else None)
+    return Join(_device(body), read_text(body, "type", "") or None)
 
 
 def _leave(body: dict[str, Any]) -> GatewayRequest:
-    return Leave(_text(body, "device"))
+    return Leave(_device(body))
 
 
 def _attribute_request(body: dict[str, Any]) -> GatewayRequest:
     keys = body.get("keys")
     if keys is not None and not (isinstance(keys, list) and all(isinstance(k, str) for k in keys)):
         raise PayloadError("'keys' must be an array of keys")
-    wanted = [_text(body, "key")] if keys is None else keys
-    is_client = body.get("client") is True
-    return AttributeRequest(body.get("id"), _text(body, "device"), is_client, wanted, keys is None)
+    wanted = [read_text(body, "key")] if keys is None else keys
+    is_client = read_text(body, "client", "false").lower() == "true"
+    return AttributeRequest(read_whole(body, "id"), _device(body), is_client, wanted, keys is None)
 
 
 def _reply(body: dict[str, Any]) -> GatewayRequest:
-    request_id = body.get("id")
-    if type(request_id) is not int:
-        raise PayloadError("'id' must be the number of the request")
-    return Reply(_text(body, "device"), request_id, body.get("data"))
+    return Reply(_device(body), read_whole(body, "id"), body.get("data"))
 
 
 def _claims(body: dict[str, Any]) -> GatewayRequest:
     return Claims({device: read_claim(claim) for device, claim in body.items()})
-
-
-def read_claim(body: Any) -> tuple[str, int | None]:
-    """(secret key, duration in ms or None) of a claim. Raises PayloadError."""
-    if not isinstance(body, dict):
-        raise PayloadError("an object was expected")
-    secret_key, duration_ms = body.get("secretKey", ""), body.get("durationMs")
-    if not isinstance(secret_key, str) or not isinstance(duration_ms, int | None):
-        raise PayloadError("'secretKey' must be text and 'durationMs' a whole number")
-    return secret_key, duration_ms
 
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], GatewayRequest]] = {

@@ -113,6 +113,8 @@ class MqttListener:
         self._open += 1
         try:
             await Connection(stream, peer, self._shared).run()
+        except Exception as error:  # noqa: BLE001 - one connection must not end the others
+            self._context.emit(events.MqttConnectionFailed(peer=peer, error=_told(error)))
         finally:
             self._open -= 1
 
@@ -127,6 +129,13 @@ class MqttListener:
         device = connection.device
         if device is not None and self._sessions.get(device.device) is connection:
             del self._sessions[device.device]
+
+
+def _told(error: Exception) -> str:
+    """The error, or the first of a group."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 def _peer(stream: trio.SocketStream) -> str:

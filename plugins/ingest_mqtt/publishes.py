@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from appliance.payload import PayloadError, parse_attributes, parse_json, parse_telemetry
+from appliance.payload import (
+    PayloadError,
+    parse_attributes,
+    parse_json,
+    parse_telemetry,
+    read_call,
+    read_claim,
+)
 from plugins.ingest_mqtt import actions
 from plugins.ingest_mqtt.actions import Action, Receipt
-from plugins.ingest_mqtt.gateway_requests import parse, read_claim
+from plugins.ingest_mqtt.gateway_requests import parse
 from plugins.ingest_mqtt.packets import MalformedPacket, Publish, Reason
 from plugins.ingest_mqtt.topics import GATEWAY, Kind, Route
 
@@ -22,7 +29,8 @@ _NUMBERED = {Kind.ATTRIBUTE_REQUEST, Kind.RPC_REQUEST, Kind.RPC_REPLY}
 def action_of(publish: Publish, where: Route, receipt: Receipt, *, type_cast: bool) -> Action:
     """What to do about a publish to a known topic other than an OTA request."""
     if where.kind in _NUMBERED and where.number is None:
-        raise MalformedPacket(f"no request id in topic {publish.topic!r}", Reason.TOPIC_INVALID)
+        reason = Reason.SERVER_STOPPING  # what the reference says of every failure it foresaw not
+        raise MalformedPacket(f"no request id in topic {publish.topic!r}", reason)
     payload = publish.payload
     if where.kind is Kind.TELEMETRY:
         posts = parse_telemetry(payload, type_cast=type_cast)
@@ -52,12 +60,8 @@ def _keys(body: dict[str, Any], name: str) -> list[str] | None:
 
 
 def _rpc_request(payload: bytes, where: Route, receipt: Receipt) -> Action:
-    body = _object(payload)
-    method = body.get("method")
-    if not isinstance(method, str):
-        raise PayloadError("'method' is missing", hint='send {"method": …, "params": …}')
     reply = f"{where.reply}{where.number}"
-    return actions.CallServer(receipt, method, body.get("params"), reply)
+    return actions.CallServer(receipt, *read_call(parse_json(payload)), reply)
 
 
 def _rpc_reply(payload: bytes, where: Route, receipt: Receipt) -> Action:

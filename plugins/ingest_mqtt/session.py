@@ -340,7 +340,7 @@ class Session:
         return Reason.NO_SUBSCRIPTION if name in FILTERS else Reason.FILTER_INVALID
 
     def _subscribed(self, touched: set[str]) -> list[Action]:
-        if not touched & (ATTRIBUTE_FILTERS | RPC_FILTERS):
+        if self.provisioning or not touched & (ATTRIBUTE_FILTERS | RPC_FILTERS):
             return []
         granted = self._granted.keys()
         return [actions.Subscribed(bool(granted & ATTRIBUTE_FILTERS), bool(granted & RPC_FILTERS))]

@@ -27,7 +27,8 @@ class Kind(Enum):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Where a publish goes. number: the id at the end of the topic, None if it is no number.
+    """Where a publish goes. number: the id at the end of the topic, None if it is no number of
+    32 bits.
 
     reply: the topic to answer on, up to the id.
     """
@@ -95,5 +96,6 @@ def route(topic: str) -> Route | None:
     numbered = _NUMBERED.get(head + slash)
     if numbered is not None:
         number = int(tail) if _NUMBER.fullmatch(tail) else None
-        return Route(numbered[0], number, numbered[1])
+        inside = number is not None and -(1 << 31) <= number < 1 << 31
+        return Route(numbered[0], number if inside else None, numbered[1])
     return Route(Kind.OTA_CHUNK) if _OTA.fullmatch(topic) else None

@@ -64,6 +64,7 @@ CATCHES_EVERYTHING = {
     "appliance/fields/engine.py": "a field's fault is its own failure, as a node's is",
     "appliance/rules/run.py": "a node's fault is its Failure (rule-engine.md §2.4)",
     "appliance/web/connection.py": "one request must not end the listener",
+    "plugins/ingest_mqtt/listener.py": "one connection must not end the others",
     "appliance/cli/selftest.py": "a check that fails is the answer, not the end",
 }
 USES_ASYNCIO = {

@@ -151,6 +151,11 @@ class Call:
         text = self.query(name)
         return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
+    def need_names(self, name: str) -> list[str]:
+        """A list that must have something in it. Raises ApiError 400."""
+        self.need(name)
+        return self.names(name) or []
+
     def json(self) -> Any:
         """The body. Raises ApiError 400 for what is not JSON."""
         try:

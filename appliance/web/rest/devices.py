@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from appliance.access.device_credentials import complete
 from appliance.access.users import TENANT_ADMIN
 from appliance.state.view import StateView
 from appliance.web.commands import Change
@@ -14,7 +15,6 @@ from appliance.web.rest.checked import checked
 from appliance.web.rest.shapes import device_credentials, profile_for
 
 table = Table()
-_CREDENTIALS_TYPES = ("ACCESS_TOKEN", "X509_CERTIFICATE", "MQTT_BASIC", "LWM2M_CREDENTIALS")
 _CREDENTIALS = ("credentialsType", "credentialsId", "credentialsValue")
 _NO_TOKEN = "Device credentials are already assigned to another device!"
 
@@ -50,7 +50,7 @@ async def _save(call: Call, given: dict[str, Any], credentials: dict[str, Any] |
         if not new:  # a device keeps the identity of its credentials
             stored = call.view.entity("DEVICE_CREDENTIALS", id) or secret
             secret |= {"id": stored["id"], "createdTime": stored["createdTime"]}
-        _check_credentials(call.view, id, secret)
+        secret = _complete(call.view, id, secret)
         action = "ADDED" if new else "CREDENTIALS_UPDATED"
         changes.append(Change("DEVICE_CREDENTIALS", id, secret, action))
     await call.commands.change(changes, call.principal)
@@ -95,7 +95,7 @@ async def save_credentials(call: Call) -> Any:
     _check_may_create(call)
     stored = call.view.entity("DEVICE_CREDENTIALS", device) or device_credentials(device)
     body = {**stored, **{name: given.get(name) for name in _CREDENTIALS}}
-    _check_credentials(call.view, device, body)
+    body = _complete(call.view, device, body)
     change = Change("DEVICE_CREDENTIALS", device, body, "CREDENTIALS_UPDATED")
     await call.commands.change([change], call.principal)
     return body
@@ -104,15 +104,13 @@ async def save_credentials(call: Call) -> Any:
 @table.on("GET", "/api/devices", roles=USERS)
 async def devices_by_id(call: Call) -> Any:
     """`deviceIds=a,b`: those that the caller may see."""
-    found = [call.view.entity("DEVICE", uuid_of(text)) for text in call.names("deviceIds") or ()]
+    found = [call.view.entity("DEVICE", uuid_of(text)) for text in call.need_names("deviceIds")]
     return [body for body in found if body is not None and call.sees("DEVICE", body)]
 
 
-def _check_credentials(view: StateView, device: UUID, body: dict[str, Any]) -> None:
-    if body["credentialsType"] not in _CREDENTIALS_TYPES:
-        raise ApiError(400, f"No credentials type {body['credentialsType']}")
-    token = body.get("credentialsId")
-    if body["credentialsType"] == "ACCESS_TOKEN" and not (isinstance(token, str) and token.strip()):
-        raise ApiError(400, "Device credentials id should be specified!")
-    if token and view.device_of_credentials(token) not in (None, device):
+def _complete(view: StateView, device: UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """The credentials as they are kept. Raises Permanent; ApiError where another device's are."""
+    body = complete(body)
+    if view.device_of_credentials(body["credentialsId"]) not in (None, device):
         raise ApiError(400, _NO_TOKEN)
+    return body

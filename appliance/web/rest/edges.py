@@ -18,7 +18,7 @@ from appliance.state.kinds import id_of
 from appliance.web.commands import Change, EdgeNotReady
 from appliance.web.errors import ApiError
 from appliance.web.rest.call import ADMIN, ALL, USERS, Call, Handler, Table
-from appliance.web.rest.entities import info
+from appliance.web.rest.entities import dashboard_info, info
 from appliance.web.rest.paging import page_link, page_of
 from appliance.web.rest.shapes import random_token
 
@@ -148,6 +148,31 @@ async def missing_chains(call: Call) -> Any:
     return answer
 
 
+@table.on("GET", "/api/edge/instructions/install/{id}/{method}", roles=ADMIN)
+async def install_instructions(call: Call) -> Any:
+    """How to start an appliance as this edge, as Markdown."""
+    _cloud_only(call)
+    edge, method = call.entity("EDGE", call.path_id()), call.path("method").lower()
+    if method not in ("docker", "ubuntu", "centos"):
+        raise ApiError(400, f"Unsupported installation method for Edge: {method}")
+    key, secret = edge.get("routingKey"), edge.get("secret")
+    lines = [
+        "Start the appliance with the name of this server and what it is known by:",
+        "```bash",
+        f"CLOUD_ROUTING_KEY={key} CLOUD_ROUTING_SECRET={secret} CLOUD_RPC_HOST=… appliance run",
+        "```",
+    ]
+    return {"instructions": "\n".join(lines)}
+
+
+@table.on("GET", "/api/edge/{id}/upgrade/available", roles=ADMIN)
+async def upgrade_available(call: Call) -> Any:
+    """An appliance is upgraded by its own means."""
+    _cloud_only(call)
+    call.entity("EDGE", call.path_id())
+    return False
+
+
 # --- what edges get ----------------------------------------------------------------------------
 
 
@@ -179,9 +204,16 @@ def _pair(call: Call, kind: str) -> tuple[UUID, EntityId, dict[str, Any]]:
 def _lister(kind: str) -> Handler:
     async def show(call: Call) -> Any:
         found = _assigned(call, call.path_id("edge"), kind)
-        return page_of((info(call.view, kind, body) for body in found), page_link(call))
+        return page_of((_shown(call, kind, body) for body in found), page_link(call))
 
     return show
+
+
+def _shown(call: Call, kind: str, body: dict[str, Any]) -> dict[str, Any]:
+    """DeviceInfo, DashboardInfo; the others whole."""
+    if kind == "DEVICE":
+        return info(call.view, kind, body)
+    return dashboard_info(body) if kind == "DASHBOARD" else body
 
 
 def _assigned(call: Call, edge: UUID, kind: str) -> Iterator[dict[str, Any]]:

@@ -11,10 +11,10 @@ from appliance.model.telemetry import Scope
 from appliance.state.kinds import id_of
 from appliance.state.view import StateView
 from appliance.web.commands import Change
-from appliance.web.errors import ApiError
+from appliance.web.errors import ApiError, uuid_of
 from appliance.web.rest.call import ADMIN, USERS, Call, Handler, Table
 from appliance.web.rest.paging import page_link, page_of
-from appliance.web.rest.shapes import NO_CUSTOMER, profile_for
+from appliance.web.rest.shapes import NO_CUSTOMER, RULE_CHAIN_TYPES, profile_for
 
 table = Table()
 
@@ -101,6 +101,21 @@ def _entity(view: StateView, kind: str, reference: Any) -> dict[str, Any]:
     return (id and view.entity(kind, id)) or {}
 
 
+def dashboard_info(body: dict[str, Any]) -> dict[str, Any]:
+    """DashboardInfo: the dashboard without what it draws."""
+    return {name: value for name, value in body.items() if name not in _DRAWN}
+
+
+_DRAWN = ("configuration", "externalId", "resources")
+_PROFILE_INFO = ("id", "tenantId", "name", "image", "defaultDashboardId")
+_PROFILE_MORE = {"DEVICE_PROFILE": ("type", "transportType"), "ASSET_PROFILE": ()}
+
+
+def profile_info(kind: str, body: dict[str, Any]) -> dict[str, Any]:
+    """DeviceProfileInfo, AssetProfileInfo."""
+    return {name: body.get(name) for name in (*_PROFILE_INFO, *_PROFILE_MORE[kind])}
+
+
 # --- one ---------------------------------------------------------------------------------------
 
 
@@ -151,7 +166,10 @@ def _lister(path: str, kind: str, *, with_info: bool) -> Handler:
     async def show(call: Call) -> Any:
         if call.query(_BY_NAME.get(path, "")) is not None:
             return await _by_name(path, kind)(call)
-        return page_of(_filtered(call, kind, call.view.entities(kind), with_info), page_link(call))
+        if kind == "EDGE" and call.query("edgeIds") is not None:
+            return [call.entity(kind, uuid_of(text)) for text in call.need_names("edgeIds")]
+        link = page_link(call)
+        return page_of(_filtered(call, kind, call.view.entities(kind), with_info), link)
 
     return show
 
@@ -171,24 +189,38 @@ def _filtered(
 ) -> Iterable[dict[str, Any]]:
     """The entities with the given type, profile and activity."""
     type, active = call.query("type"), call.query("active")
+    if kind == "RULE_CHAIN":
+        type = type or "CORE"
+        if type not in RULE_CHAIN_TYPES:
+            raise ApiError(400, f"No rule chain type {type}")
     profile = call.query(f"{kind.lower()}ProfileId")
+    profile = profile and str(uuid_of(profile))
+    transport = call.query("transportType") if kind == "DEVICE_PROFILE" else None
     for body in found:
+        if transport and body.get("transportType") != transport:
+            continue
         if type and body.get("type") != type:
             continue
         if profile and (body.get(f"{kind.lower()}ProfileId") or {}).get("id") != profile:
             continue
         shown = info(call.view, kind, body) if with_info else body
+        if kind == "DASHBOARD":
+            shown = dashboard_info(body)
         if with_info and active and shown.get("active") is not (active.lower() == "true"):
             continue
         yield shown
 
 
+def of_customer(call: Call, kind: str) -> Iterable[dict[str, Any]]:
+    """What of a kind is the customer's whom the path names. Raises ApiError."""
+    customer = call.path_id("customer")
+    call.entity("CUSTOMER", customer)
+    return (b for b in call.view.entities(kind) if id_of(b.get("customerId")) == customer)
+
+
 def _of_customer(kind: str, *, with_info: bool) -> Handler:
     async def show(call: Call) -> Any:
-        customer = call.path_id("customer")
-        call.entity("CUSTOMER", customer)
-        found = (b for b in call.view.entities(kind) if id_of(b.get("customerId")) == customer)
-        return page_of(_filtered(call, kind, found, with_info), page_link(call))
+        return page_of(_filtered(call, kind, of_customer(call, kind), with_info), page_link(call))
 
     return show
 
@@ -202,12 +234,10 @@ def _types(kind: str) -> Handler:
     return show
 
 
-def _profile_infos(kind: str, *more: str) -> Handler:
-    names = ("id", "tenantId", "name", "image", "defaultDashboardId", *more)
-
+def _profile_infos(kind: str) -> Handler:
     async def show(call: Call) -> Any:
-        shown = ({name: body.get(name) for name in names} for body in call.view.entities(kind))
-        return page_of(shown, page_link(call))
+        found = _filtered(call, kind, call.view.entities(kind), with_info=False)
+        return page_of((profile_info(kind, body) for body in found), page_link(call))
 
     return show
 
@@ -260,8 +290,7 @@ def _enter() -> None:
         table.on("GET", path, roles=ADMIN)(_lister(path, kind, with_info=False))
     for path, kind in _INFO_LISTS.items():
         table.on("GET", path, roles=ADMIN)(_lister(path, kind, with_info=True))
-    infos = _profile_infos("DEVICE_PROFILE", "type", "transportType")
-    table.on("GET", "/api/deviceProfileInfos", roles=USERS)(infos)
+    table.on("GET", "/api/deviceProfileInfos", roles=USERS)(_profile_infos("DEVICE_PROFILE"))
     table.on("GET", "/api/assetProfileInfos", roles=USERS)(_profile_infos("ASSET_PROFILE"))
 
 

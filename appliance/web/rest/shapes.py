@@ -215,7 +215,8 @@ def _check_name(view: StateView, kind: str, id: UUID, body: dict[str, Any]) -> N
         body["name"] = name
 
 
-_TYPES = {"RULE_CHAIN": ("CORE", "EDGE"), "DEVICE_PROFILE": ("DEFAULT",)}
+RULE_CHAIN_TYPES = ("CORE", "EDGE")
+_TYPES = {"RULE_CHAIN": RULE_CHAIN_TYPES, "DEVICE_PROFILE": ("DEFAULT",)}
 
 
 def _check_links(view: StateView, kind: str, body: dict[str, Any], stored: dict[str, Any]) -> None:

@@ -118,6 +118,10 @@ def provisioning_state(kind: str) -> State:
         ({**KEY, "deviceName": "taken"}, FAILURE),
         ({**KEY, "credentialsType": "X509_CERTIFICATE"}, FAILURE),
         ({**KEY, "credentialsType": "LWM2M"}, FAILURE),
+        ({**KEY, "token": "T"}, FAILURE),
+        ({**KEY, "credentialsType": "MQTT_BASIC", "password": "p"}, FAILURE),
+        ({**KEY, "deviceName": "x" * 256}, FAILURE),
+        ({**KEY, "deviceName": " "}, FAILURE),
     ],
 )
 def test_refusals_change_nothing(request_body: dict[str, Any], answer: dict[str, Any]) -> None:
@@ -126,6 +130,16 @@ def test_refusals_change_nothing(request_body: dict[str, Any], answer: dict[str,
     unit, said = provision(state, request_body, 5)
     assert said == answer
     assert not unit
+
+
+def test_a_number_is_as_good_a_name_and_an_object_is_none() -> None:
+    state = provisioning_state("ALLOW_CREATE_NEW_DEVICES")
+    unit, _ = provision(state, {**KEY, "deviceName": 42, "gateway": "true", "other": {}}, 5)
+    state.apply(unit)
+    made = state.by_name("DEVICE", "42")
+    assert made is not None and made["additionalInfo"] == {"gateway": True}
+    with pytest.raises(Permanent):
+        provision(state, {**KEY, "deviceName": {}}, 5)
 
 
 @pytest.mark.parametrize("missing", KEY)

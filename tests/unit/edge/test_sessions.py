@@ -7,9 +7,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from appliance.access.device_credentials import basic_id
 from appliance.edge.credentials import Credentials, revoked
 from appliance.edge.devices import credentials_body
-from appliance.edge.provision import basic_id
 from appliance.edge.rpc import RpcDesk
 from appliance.edge.sessions import Sessions
 from appliance.model.unit import EntityWrite, Unit

@@ -274,3 +274,25 @@ async def test_without_an_http_port_the_listener_says_what_is_missing() -> None:
     context = Context("edge", Path(), lambda: NOW, lambda event: None)
     with pytest.raises(ConfigError, match=r"\[web\] port"):
         await build(HttpIngestConfig(), context, FakeGate()).run()
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [
+        ("firmware", "title=a&version=1", 404),
+        ("firmware", "title=a&version=1&size=&chunk=0", 404),
+        ("firmware", "title=a&version=1&chunk=x", 400),
+        ("software", "title=a&version=1&size=2147483648", 400),
+    ],
+)
+async def test_the_numbers_of_a_package_are_looked_at(path: str, query: str, status: int) -> None:
+    rig = Rig()
+    assert (await rig.ask("GET", f"/api/v1/T/{path}", query=query)).status == status
+
+
+async def test_a_name_given_twice_is_a_list_and_an_empty_timeout_the_default() -> None:
+    rig = Rig(poll_ms_default=1)
+    rig.gate.shared["pump"] = {"a": 1, "b": 2, "c": 3}
+    answer = await rig.ask("GET", "/api/v1/T/attributes", query="sharedKeys=a&sharedKeys=b")
+    assert json.loads(answer.body) == {"shared": {"a": 1, "b": 2}}
+    assert (await rig.ask("GET", "/api/v1/T/rpc", query="timeout=")).status == 408

@@ -94,7 +94,8 @@ def test_a_device_refused_by_the_core_does_not_keep_the_others_back(run: Run) ->
         ("attributes/request", {"device": "A"}),
         ("attributes/request", {"device": "A", "keys": "a"}),
         ("rpc", {"device": "A", "id": "x"}),
-        ("claim", {"A": {"secretKey": 5}}),
+        ("claim", {"A": {"secretKey": {}}}),
+        ("attributes/request", {"device": "A", "key": "a"}),
     ],
 )
 def test_a_message_of_which_nothing_can_be_taken_is_refused(run: Run, name: str, body: Any) -> None:
@@ -142,6 +143,7 @@ def test_attributes_are_answered_singly_or_together(run: Run) -> None:
             ({"key": "s"}, {"value": 2}),
             ({"key": "none"}, {}),
             ({"client": False, "keys": ["s", "t", "none"]}, {"values": {"s": 2, "t": 3}}),
+            ({"client": "true", "keys": ["none"]}, {}),
         ]
         for question, answer in asked:
             request = {"id": 9, "device": "A", **question}

@@ -17,6 +17,7 @@ from plugins.ingest_mqtt import actions
 from plugins.ingest_mqtt import packets as p
 from plugins.ingest_mqtt.codec import encode
 from plugins.ingest_mqtt.events import (
+    MqttConnectionFailed,
     MqttConnectionsFull,
     MqttConnectRefused,
     MqttDeviceConnected,
@@ -521,3 +522,46 @@ def test_any_split_of_the_stream_has_the_same_effect(cuts: list[int]) -> None:
 def test_no_bytes_do_more_than_end_the_session(portions: list[bytes], connected: bool) -> None:
     start = [encode(p.Connect("c", "T", version=Version.V5), Version.V5)] if connected else []
     _play(start + portions)
+
+
+@BOTH
+def test_a_stranger_who_asks_for_a_device_s_topics_ends_nobody(run: Run, version: Version) -> None:
+    async def scenario(bench: Any) -> None:
+        other = await bench.connect()
+        client = bench.dial(version)
+        await client.send(p.Connect("c", "provision", version=version))
+        wanted = (("/provision/response", 1), (f"{ME}/attributes", 1))
+        refused = Reason.FILTER_INVALID if version == Version.V5 else 0x80
+        assert await client.send(p.Subscribe(1, wanted)) == [p.SubAck(1, (1, refused))]
+        assert await client.send(p.PingReq()) == [p.PingResp()]
+        assert await other.send(p.PingReq()) == [p.PingResp()]
+
+    run(scenario)
+
+
+def test_an_error_of_ours_ends_one_connection(run: Run) -> None:
+    async def scenario(bench: Any) -> None:
+        other = await bench.connect("A")
+        client = await bench.connect("B")
+
+        def broken(*_: Any) -> Any:
+            raise LookupError("oops")
+
+        bench.gate.read_attributes = broken
+        request = p.Publish(f"{ME}/attributes/request/1", b"{}", 1, 1)
+        assert await client.send(request) == []
+        assert await other.send(p.PingReq()) == [p.PingResp()]
+        (told,) = bench.told(MqttConnectionFailed)
+        assert told.error == "LookupError: oops"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("id", ["x", "", "2147483648", "1.0"])
+def test_a_request_without_a_number_ends_the_connection(run: Run, id: str) -> None:
+    async def scenario(bench: Any) -> None:
+        client = await bench.connect(version=Version.V5)
+        request = p.Publish(f"{ME}/attributes/request/{id}", b"{}", 1, 1)
+        assert await client.send(request) == [p.Disconnect(Reason.SERVER_STOPPING)]
+
+    run(scenario)
