@@ -138,6 +138,7 @@ class CloudRules:
         Returns what is to be called once the unit is durable.
         """
         after: list[Callable[[], None]] = []
+        stored = {(series.entity, series.ts): series.values for series in unit.series}
         for message in messages:
             work = Work()
             rest = self.engine.process(message, work)
@@ -145,7 +146,7 @@ class CloudRules:
                 await self._finish_later(rest, message, work)
                 continue
             self._ended(message, work)
-            _merge(unit, work.unit)
+            _merge(unit, work.unit, stored)
             after += work.after
         return after
 
@@ -285,9 +286,9 @@ def _name(message: Message) -> str:
     return f"{message.type} of {message.originator}"
 
 
-def _merge(unit: Unit, more: Unit) -> None:
+def _merge(unit: Unit, more: Unit, stored: Mapping[tuple[EntityId, int], dict[str, Value]]) -> None:
     """Add effects, but rows and events that are there already."""
-    unit.series += [series for series in more.series if series not in unit.series]
+    unit.series += [s for s in more.series if stored.get((s.entity, s.ts)) != s.values]
     unit.attributes += more.attributes
     unit.entities += more.entities
     unit.states += more.states
@@ -308,6 +309,4 @@ def _meaning(event: OutboxEvent) -> Hashable:
         parsed = msgspec.json.decode(event.body)
         said = [parsed.get(name) for name in ("scope", "kv", "keys")]
         body = msgspec.json.encode(said, order="deterministic")
-    elif event.action != "TIMESERIES_UPDATED":
-        body = b""
-    return event.outbox, event.action, event.entity, body
+    return event.outbox, event.type, event.action, event.entity, body

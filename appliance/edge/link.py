@@ -38,7 +38,7 @@ from appliance.edge.link_events import (
 from appliance.edge.policy import ORDER, EdgePolicy, answers, request, retold
 from appliance.edge.processor import Processor
 from appliance.edge.reconnect import UNRECOGNIZED, V_3_9_0, Backoff, older_version
-from appliance.edge.repeats import news
+from appliance.edge.repeats import told
 from appliance.edge.services import EdgeServices
 from appliance.edge.sessions import Sessions
 from appliance.extension.ports import Link, LinkClosed, Storage, Transport
@@ -51,7 +51,7 @@ from appliance.model.telemetry import AttributeWrite, Scope, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, StateWrite, Unit
 from appliance.state.kinds import BY_NAME
 from appliance.state.store import State
-from appliance.sync.incoming import Applied, digest, telemetry_messages
+from appliance.sync.incoming import Applied, digest
 from appliance.sync.messages import (
     Ack,
     Attributes,
@@ -342,7 +342,7 @@ class CloudLink:
         units = [one.unit for one in applied if one.unit]
         if units:
             await self._processor.commit_received(units)
-        messages = [message for one in applied for message in await self._messages(one)]
+        messages = [m for one in applied for m in await told(one, self._state, self._storage)]
         if messages:
             await self._run_messages(messages)
         for device, reason in ended:
@@ -359,13 +359,6 @@ class CloudLink:
         for name in names:
             self.status.kept[name] = self.status.kept.get(name, 0) + 1
         return len(names)
-
-    async def _messages(self, applied: Applied) -> list[Message]:
-        messages = list(applied.messages)
-        for entity, points in applied.telemetry:
-            fresh = await news(self._storage, entity, points)
-            messages.extend(telemetry_messages(entity, fresh, self._state, "cloud"))
-        return messages
 
     async def _run_messages(self, messages: Sequence[Message]) -> None:
         while True:

@@ -9,9 +9,21 @@ from __future__ import annotations
 from appliance.extension.ports import SeriesQuery, Storage
 from appliance.model.errors import Retryable
 from appliance.model.ids import EntityId
+from appliance.model.message import Message
 from appliance.model.telemetry import Value
+from appliance.state.store import State
+from appliance.sync.incoming import Applied, telemetry_messages
 
 Points = list[tuple[int, dict[str, Value]]]
+
+
+async def told(applied: Applied, state: State, storage: Storage) -> list[Message]:
+    """What the rules hear of a batch from the cloud."""
+    messages = list(applied.messages)
+    for entity, points in applied.telemetry:
+        fresh = await news(storage, entity, points)
+        messages.extend(telemetry_messages(entity, fresh, state, "cloud"))
+    return messages
 
 
 async def news(storage: Storage, entity: EntityId, points: Points) -> Points:
