@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 import msgspec
 import trio
 
 from appliance.cloud.calls import Calls
 from appliance.cloud.commands import CloudCommands
 from appliance.cloud.registry import CloudType, Edges
+from appliance.cloud.rules import CloudRules
 from appliance.cloud.service import EdgeService
 from appliance.cloud.tenant import new_tenant
 from appliance.extension.ports import Storage, Transport
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
+from appliance.rules.node import NodeFactory
 from appliance.state.store import State
 from appliance.sync.outgoing import OutgoingLimits
 
@@ -48,6 +54,7 @@ class Cloud(msgspec.Struct, frozen=True):
     keeper: TenantKeeper
     edges: Edges
     calls: Calls
+    rules: CloudRules
     service: EdgeService
     commands: CloudCommands
 
@@ -59,12 +66,14 @@ def assemble_cloud(
     clock: Clock,
     emit: Emit,
     cloud_type: CloudType = "CE",
+    factories: Mapping[str, NodeFactory[Any]] = MappingProxyType({}),
 ) -> Cloud:
-    """Build a cloud over a storage and a transport."""
+    """Build a cloud over a storage and a transport. factories: the nodes of its rule chains."""
     state = State()
     edges = Edges(state, cloud_type)
     calls = Calls(storage, state, clock)
     limits = msgspec.structs.replace(limits, entity_window=ENTITY_WINDOW, waiting_max=WAITING_MAX)
-    service = EdgeService(transport, storage, state, edges, calls, limits, clock, emit)
-    commands = CloudCommands(state, storage, edges, service, calls, clock)
-    return Cloud(state, TenantKeeper(state, storage), edges, calls, service, commands)
+    rules = CloudRules(state, storage, edges, calls, factories, clock, emit)
+    service = EdgeService(transport, storage, state, edges, calls, rules, limits, clock, emit)
+    commands = CloudCommands(state, storage, edges, service, calls, rules, clock)
+    return Cloud(state, TenantKeeper(state, storage), edges, calls, rules, service, commands)

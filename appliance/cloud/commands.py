@@ -5,7 +5,7 @@ One unit per call: the change and an event for every edge that has the entity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,24 +20,27 @@ from appliance.cloud.registry import (
     attributes_updated,
     contains,
     event_for,
-    relation_event,
 )
+from appliance.cloud.rules import CloudRules
 from appliance.cloud.service import EdgeService
+from appliance.cloud.telling import Telling
 from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
 from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId, new_uuid
+from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
-from appliance.model.unit import EntityWrite, Lane, OutboxEvent, Unit
+from appliance.model.unit import EntityWrite, Unit
 from appliance.state.deleted import remembered
-from appliance.state.kinds import entity_id_of, id_of, relation_key, told_of
+from appliance.state.kinds import entity_id_of, id_of, relation_key
 from appliance.state.store import State
 from appliance.sync.conflicts import cascade
+from appliance.sync.incoming import source_metadata
 from appliance.web.commands import Change, EdgeNotReady, NotConnected, RpcCommand
 from appliance.web.rpc_forms import rpc_call
 
-_OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
-_ABOUT_ORIGINATOR = {"ALARM": "originator", "ALARM_COMMENT": "alarmId"}
+_CREATED = {"ADDED": "ENTITY_CREATED", "UPDATED": "ENTITY_UPDATED", "DELETED": "ENTITY_DELETED"}
+_ALARM_MESSAGES = frozenset({"ALARM_ACK", "ALARM_CLEAR"})
 
 
 class CloudCommands:
@@ -50,6 +53,7 @@ class CloudCommands:
         edges: Edges,
         service: EdgeService,
         calls: Calls,
+        rules: CloudRules,
         clock: Clock,
     ) -> None:
         self._state = state
@@ -57,15 +61,18 @@ class CloudCommands:
         self._edges = edges
         self._service = service
         self._calls = calls
+        self._rules = rules
+        self._telling = Telling(state, edges)
         self._clock = clock
 
     async def change(self, changes: Sequence[Change], actor: Principal) -> None:
         """See Commands."""
         unit = Unit()
         for change in changes:
-            self._tell_edges(change, unit)
+            self._telling.tell(change, unit)
             self._write(change, unit)
-        await self._commit(unit)
+        messages = [m for change in changes for m in self._messages(change, actor)]
+        await self._commit(unit, messages)
         for change in changes:
             session = self._service.sessions.get(change.id)
             if change.kind == "EDGE" and change.body is None and session is not None:
@@ -115,41 +122,6 @@ class CloudCommands:
         if before is not None and before != after:
             unit.events.append(event_for(change.id, EntityId("CUSTOMER", before), "DELETED"))
 
-    def _tell_edges(self, change: Change, unit: Unit) -> None:
-        if change.kind in _ABOUT_ORIGINATOR:
-            self._tell_about_alarm(change, unit)
-        elif change.kind == "RELATION":
-            self._tell_about_relation(change, unit)
-        elif change.kind != "EDGE" and change.action != "ADDED":
-            entity = EntityId(_OWNERS.get(change.kind, change.kind), change.id)
-            self._edges.fan_out(unit, entity, change.action)
-        elif change.action == "ADDED" and change.kind not in _OWNERS:
-            self._edges.fan_out(unit, EntityId(change.kind, change.id), "ADDED")
-
-    def _tell_about_alarm(self, change: Change, unit: Unit) -> None:
-        stored = change.body or self._state.entity(change.kind, change.id) or {}
-        alarm = stored
-        if change.kind == "ALARM_COMMENT":
-            alarm = self._state.entity("ALARM", id_of(stored.get("alarmId")) or change.id) or {}
-        originator = entity_id_of(alarm.get("originator"))
-        gone = change.body is None or change.kind == "ALARM_COMMENT"
-        body = msgspec.json.encode(stored) if gone else b""
-        entity = told_of(change.kind, stored) or EntityId(change.kind, change.id)
-        for edge in self._edges.edges_with(originator) if originator else ():
-            event = OutboxEvent(str(edge), Lane.PRIORITY, change.kind, change.action, entity, body)
-            unit.events.append(event)
-
-    def _tell_about_relation(self, change: Change, unit: Unit) -> None:
-        stored = change.body or self._state.entity("RELATION", change.id) or {}
-        if (stored.get("typeGroup") or "COMMON") != "COMMON":
-            return
-        ends = [entity_id_of(stored.get(end)) for end in ("from", "to")]
-        edges = {edge for end in ends if end for edge in self._edges.edges_with(end)}
-        body = msgspec.json.encode(stored)
-        for edge in sorted(edges):
-            assert ends[0] is not None
-            unit.events.append(relation_event(edge, ends[0], change.action, body))
-
     # --- data ---------------------------------------------------------------------------------
 
     async def save_attributes(
@@ -160,7 +132,8 @@ class CloudCommands:
         unit = Unit(attributes=[AttributeWrite(entity, scope, now_ms, values)])
         for edge in self._edges.edges_with(entity):
             unit.events.append(attributes_updated(edge, entity, scope, now_ms, values))
-        await self._commit(unit)
+        message = self._message("ATTRIBUTES_UPDATED", entity, values, actor, scope, now_ms)
+        await self._commit(unit, [message])
 
     async def delete_attributes(
         self, entity: EntityId, scope: Scope, keys: Sequence[str], actor: Principal
@@ -171,7 +144,9 @@ class CloudCommands:
         unit = Unit(attributes=[delete], states=list(remembered(delete)))
         for edge in self._edges.edges_with(entity):
             unit.events.append(attributes_deleted(edge, entity, scope, now_ms, list(keys)))
-        await self._commit(unit)
+        data = {"attributes": list(keys)}
+        message = self._message("ATTRIBUTES_DELETED", entity, data, actor, scope, now_ms)
+        await self._commit(unit, [message])
 
     async def save_telemetry(
         self,
@@ -180,12 +155,14 @@ class CloudCommands:
         ttl_s: int,
         actor: Principal,
     ) -> None:
-        """See Commands. Stays here, as on the reference without a push-to-edge node."""
+        """See Commands. Stays here unless a rule chain with a push-to-edge node says otherwise."""
         now_ms = self._clock()
         series = [
             Series(entity, now_ms if ts is None else ts, values, ttl_s) for ts, values in posts
         ]
-        await self._commit(Unit(series=series))
+        told = [{"ts": one.ts, "values": one.values} for one in series]
+        message = self._message("TIMESERIES_UPDATED", entity, {"timeseries": told}, actor)
+        await self._commit(Unit(series=series), [message])
 
     async def delete_series(
         self, entity: EntityId, keys: Sequence[str], start_ms: int, end_ms: int, actor: Principal
@@ -250,8 +227,37 @@ class CloudCommands:
         if not await session.sync(full=True):
             raise EdgeNotReady("Sync process is active at the moment")
 
-    async def _commit(self, unit: Unit) -> None:
-        """The state follows the disk here: nobody reads it between the two."""
+    async def _commit(self, unit: Unit, messages: Sequence[Message] = ()) -> None:
+        """The state follows the disk here: nobody reads it between the two; then come the rules."""
         with trio.CancelScope(shield=True):
             await self._storage.commit([unit])
             self._state.apply(unit)
+        self._rules.follow(messages, unit.events)
+
+    def _messages(self, change: Change, actor: Principal) -> Iterator[Message]:
+        """What the rule chain hears of a change (rule-engine §2.3)."""
+        stored = change.body or self._state.entity(change.kind, change.id)
+        if change.kind in ("DEVICE", "ASSET") and change.action in _CREATED:
+            entity = EntityId(change.kind, change.id)
+            yield self._message(_CREATED[change.action], entity, stored, actor)
+        elif change.kind == "ALARM" and change.action in _ALARM_MESSAGES and stored:
+            originator = entity_id_of(stored.get("originator"))
+            if originator is not None:
+                yield self._message(change.action, originator, stored, actor)
+
+    def _message(
+        self,
+        type: str,
+        entity: EntityId,
+        data: Any,
+        actor: Principal,
+        scope: Scope | None = None,
+        ts: int | None = None,
+    ) -> Message:
+        metadata = source_metadata(entity, self._state, "rest")
+        del metadata["source"]
+        metadata |= {"userId": str(actor.user_id), "userName": actor.email}
+        if scope is not None:
+            metadata["scope"] = scope.value
+        moment = self._clock() if ts is None else ts
+        return Message(new_uuid(), moment, type, entity, data, metadata)

@@ -25,14 +25,23 @@ async def run_cloud(
         kernel.clock,
         kernel.emit,
         settings.cloud_role.type,
+        registry.rule_nodes,
     )
     access = frame.show(
-        cloud.state, cloud.commands, name=lambda: "cloud", links=lambda: link_statuses(cloud)
+        cloud.state,
+        cloud.commands,
+        name=lambda: "cloud",
+        links=lambda: link_statuses(cloud),
+        debug=cloud.rules.engine,
     )
     await frame.live(
         Levels(
             foundation=[Child("tenant", cloud.keeper, FOUNDATION, True), access],
-            uplink=[Child("edges", cloud.service, UPLINK), Child("calls", cloud.calls, UPLINK)],
+            uplink=[
+                Child("rules", cloud.rules, UPLINK),
+                Child("edges", cloud.service, UPLINK),
+                Child("calls", cloud.calls, UPLINK),
+            ],
         ),
         stop,
     )

@@ -11,6 +11,7 @@ import trio
 from appliance.cloud.calls import Calls
 from appliance.cloud.latest import LatestValues
 from appliance.cloud.registry import ASSIGNABLE, Edges
+from appliance.cloud.rules import CloudRules
 from appliance.cloud.session import EdgeRefused, EdgeSession, refusal
 from appliance.cloud.sync import SyncPlan
 from appliance.cloud.versions import NEWEST, fitting, version_of
@@ -73,6 +74,7 @@ class EdgeService:
         state: State,
         edges: Edges,
         calls: Calls,
+        rules: CloudRules,
         limits: OutgoingLimits,
         clock: Clock,
         emit: Emit,
@@ -82,6 +84,7 @@ class EdgeService:
         self._state = state
         self._edges = edges
         self._calls = calls
+        self._rules = rules
         self._limits = limits
         self._clock = clock
         self._emit = emit
@@ -148,6 +151,7 @@ class EdgeService:
             self._edges,
             self._plan,
             self._latest,
+            self._rules,
             self._calls,
             self._sender(edge),
             self.kept.setdefault(edge, Counter()),

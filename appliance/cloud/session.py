@@ -9,7 +9,7 @@ what is kept here without being used.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import ClassVar
 from uuid import UUID
@@ -21,6 +21,7 @@ from appliance.cloud.calls import Calls
 from appliance.cloud.latest import LatestValues
 from appliance.cloud.policy import ORDER, CloudPolicy
 from appliance.cloud.registry import SENT_BY_EDGES, Edges, event_for, relation_event
+from appliance.cloud.rules import CloudRules
 from appliance.cloud.sync import SyncPlan
 from appliance.cloud.versions import EDGE_VERSIONS, UNRECOGNIZED
 from appliance.extension.ports import Link, LinkClosed, Storage
@@ -33,7 +34,7 @@ from appliance.model.telemetry import AttributeWrite, Scope, Series, Value
 from appliance.model.unit import EntityWrite, Lane, Unit
 from appliance.state.kinds import entity_id_of, id_of
 from appliance.state.store import State
-from appliance.sync.incoming import Applied, digest
+from appliance.sync.incoming import Applied, digest, telemetry_messages
 from appliance.sync.mapping import edge_configuration
 from appliance.sync.messages import (
     Ack,
@@ -112,6 +113,7 @@ class EdgeSession:
         edges: Edges,
         plan: SyncPlan,
         latest: LatestValues,
+        rules: CloudRules,
         calls: Calls,
         sender: Sender,
         kept: Counter[str],
@@ -126,6 +128,7 @@ class EdgeSession:
         self._edges = edges
         self._plan = plan
         self._latest = latest
+        self._rules = rules
         self._calls = calls
         self._sender = sender
         self._clock = clock
@@ -208,6 +211,7 @@ class EdgeSession:
         """Make the batches durable, each whole or not at all; the acknowledgements in order."""
         acks: list[Ack] = []
         taken: list[Applied] = []
+        after: list[Callable[[], None]] = []
         now_ms = self._clock()
         for batch in batches:
             try:
@@ -217,9 +221,13 @@ class EdgeSession:
                 continue
             self._complete(applied)
             self._state.apply(applied.unit)
+            if self._rules.active:
+                after += await self._rules.through(self._messages(applied), applied.unit)
             taken.append(applied)
             acks.append(Ack(batch.id, True))
         await self._commit([applied.unit for applied in taken])
+        for call_after in after:
+            call_after()
         for applied in taken:
             for call in applied.calls:
                 await self._calls.from_edge(self.edge, call)
@@ -247,6 +255,11 @@ class EdgeSession:
         self._last_word(applied.unit, applied.merged)
         for request in applied.requests:
             applied.unit.events.extend(self._plan.answer(self.edge, request))
+
+    def _messages(self, applied: Applied) -> Iterator[Message]:
+        yield from applied.messages
+        for entity, points in applied.telemetry:
+            yield from telemetry_messages(entity, points, self._state, "edge")
 
     def _last_word(self, unit: Unit, merged: Sequence[EntityId]) -> None:
         """Where both sides spoke of an entity at once, say how it is now.

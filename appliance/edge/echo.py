@@ -17,11 +17,22 @@ import trio
 from appliance.extension.ports import SeriesQuery, Storage
 from appliance.model.errors import Retryable
 from appliance.model.ids import EntityId
+from appliance.model.message import Message
 from appliance.model.telemetry import Value
-from appliance.sync.incoming import Points
+from appliance.state.store import State
+from appliance.sync.incoming import Applied, Points, telemetry_messages
 
 MOMENTS_MAX = 4
 LOOK_S = 2.0
+
+
+async def told(applied: Applied, state: State, storage: Storage) -> list[Message]:
+    """What the rules hear of a batch from the cloud."""
+    messages = list(applied.messages)
+    for entity, points in applied.telemetry:
+        news = await without_echoes(storage, entity, points)
+        messages.extend(telemetry_messages(entity, news, state, "cloud"))
+    return messages
 
 
 async def without_echoes(storage: Storage, entity: EntityId, points: Points) -> Points:

@@ -23,7 +23,7 @@ import trio
 from appliance.edge.adopt import everything_gone, put_away_outbox
 from appliance.edge.configuration import edge_body, refusal, settings_text
 from appliance.edge.credentials import revoked
-from appliance.edge.echo import without_echoes
+from appliance.edge.echo import told
 from appliance.edge.fullsync import OWNER, FullSync, Origin, Unassigned, marked
 from appliance.edge.link_events import (
     CloudConnected,
@@ -51,7 +51,7 @@ from appliance.model.telemetry import AttributeWrite, Scope, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, StateWrite, Unit
 from appliance.state.kinds import BY_NAME
 from appliance.state.store import State
-from appliance.sync.incoming import Applied, digest, telemetry_messages
+from appliance.sync.incoming import Applied, digest
 from appliance.sync.messages import (
     Ack,
     Attributes,
@@ -342,7 +342,7 @@ class CloudLink:
         units = [one.unit for one in applied if one.unit]
         if units:
             await self._processor.commit_received(units)
-        messages = [message for one in applied for message in await self._messages(one)]
+        messages = [m for one in applied for m in await told(one, self._state, self._storage)]
         if messages:
             await self._run_messages(messages)
         for device, reason in ended:
@@ -359,13 +359,6 @@ class CloudLink:
         for name in names:
             self.status.kept[name] = self.status.kept.get(name, 0) + 1
         return len(names)
-
-    async def _messages(self, applied: Applied) -> list[Message]:
-        messages = list(applied.messages)
-        for entity, points in applied.telemetry:
-            news = await without_echoes(self._storage, entity, points)
-            messages.extend(telemetry_messages(entity, news, self._state, "cloud"))
-        return messages
 
     async def _run_messages(self, messages: Sequence[Message]) -> None:
         while True:

@@ -105,12 +105,13 @@ async def running_cloud(
     clock: Clock = wall_clock_ms,
 ) -> AsyncIterator[Cloud]:
     """A cloud with one edge registered, from start to stop."""
-    cloud = assemble_cloud(storage, transport, limits, clock, emit, cloud_type)
+    cloud = assemble_cloud(storage, transport, limits, clock, emit, cloud_type, factories())
     async with trio.open_nursery() as nursery:
         await nursery.start(cloud.keeper.run)
         if cloud.edges.by_routing_key(KEY) is None:
             await commit(cloud, storage, cloud.edges.create("Edge 1", KEY, SECRET))
         await nursery.start(cloud.calls.run)
+        await nursery.start(cloud.rules.run)
         await nursery.start(cloud.service.run)
         yield cloud
         nursery.cancel_scope.cancel()
