@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
 
+from appliance.access.audit import AuditLog
 from appliance.access.users import Access
 from appliance.config.loader import Settings
 from appliance.control import ControlSocket, Doing
@@ -24,10 +24,10 @@ from appliance.kernel.supervisor import Child
 from appliance.model.errors import ConfigError
 from appliance.rules.debug import DebugEvent
 from appliance.state.view import StateView
-from appliance.web.app import api_routes, empty_app
+from appliance.sync.outgoing import OutgoingLimits
+from appliance.web.app import empty_app, fill
 from appliance.web.commands import Commands
 from appliance.web.door import Door
-from appliance.web.pages import routes
 from appliance.web.rest.call import DebugEvents, Services
 from appliance.web.rest.cloud_events import CloudEvents
 from appliance.web.status import LinkStatus, LiveStatus, PluginStatus, RecentErrors
@@ -81,18 +81,27 @@ class Frame(msgspec.Struct, frozen=True):
             events=CloudEvents(self.storage),
             clock=self.kernel.clock,
             debug=debug,
+            audit=AuditLog(self.storage, self.kernel.emit, self.settings.web.audit_entries_max),
+            edition=self.settings.cloud_role.type,
             field_debug=field_debug,
         )
-        mounts: list[BaseRoute] = [
-            Mount(prefix, app=spec.build(self.context))
-            for prefix, spec in self.registry.routes.items()
+        mounted = [
+            (prefix, spec.build(self.context)) for prefix, spec in self.registry.routes.items()
         ]
-        self.app.router.routes += [
-            *routes(source, self.kernel.metrics),
-            *api_routes(services),
-            *mounts,
-        ]
+        fill(self.app, services, source, self.kernel.metrics, mounted)
         return Child("access", access, FOUNDATION, True)
+
+    def outgoing_limits(self) -> OutgoingLimits:
+        """Section [uplink] in the sender's units."""
+        config = self.settings.uplink
+        return OutgoingLimits(
+            batch_size=config.batch_size,
+            batch_timeout_s=config.batch_timeout_ms / 1000,
+            window_max=config.window,
+            retry_interval_s=config.retry_interval_ms / 1000,
+            retries_max=config.max_retries,
+            answer_timeout_s=config.ack_timeout_ms / 1000,
+        )
 
     async def live(
         self,

@@ -71,13 +71,17 @@ class Access:
 
     async def login(self, email: str, password: str) -> dict[str, str]:
         """`{"token", "refreshToken"}`. Raises LoginFailed."""
-        user = self._view.by_name("USER", email) or self._view.by_name("USER", email.lower())
+        user = self.user(email)
         credentials = self._credentials(user)
         if not await passwords.matches(password, credentials.get("password")) or user is None:
             raise LoginFailed("Invalid username or password")
         if not credentials.get("enabled"):
             raise LoginFailed("User account is not active")
         return token_pair(user, self.settings(), self._clock())
+
+    def user(self, email: str) -> dict[str, Any] | None:
+        """The user who logs in with that address."""
+        return self._view.by_name("USER", email) or self._view.by_name("USER", email.lower())
 
     def refresh(self, token: str) -> dict[str, str]:
         """A new pair for a refresh token. Raises TokenError."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from appliance.cli import exits
 from appliance.cli.house import BuiltIn, House
+from appliance.kernel.memory import loading
 
 VERBS = {
     "demo": "show it: a cloud, an edge and twenty devices on this machine",
@@ -46,7 +47,8 @@ def enter(argv: Sequence[str], built_in: BuiltIn, environ: Mapping[str, str]) ->
     summaries = VERBS | {name: command.summary for name, command in added.items()}
     parser = make_parser(summaries)
     if verb in VERBS:
-        module = importlib.import_module(f"appliance.cli.{verb}")
+        with loading():
+            module = importlib.import_module(f"appliance.cli.{verb}")
         add_verb(parser, verb, module)
         arguments = parser.parse_args(argv)
         return guarded(lambda: int(module.run(arguments, house)))

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from appliance.kernel.memory import loading
+
 if TYPE_CHECKING:
     from appliance.config.loader import Asked, Settings
     from appliance.extension.registry import Registry
@@ -52,7 +54,8 @@ class House:
         from appliance.extension.registry import Registry
 
         registry = Registry()
-        registry.add_built_in(self._built_in())
+        with loading():
+            registry.add_built_in(self._built_in())
         return registry
 
     def _asked(self, arguments: argparse.Namespace) -> Asked:

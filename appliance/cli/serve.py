@@ -17,6 +17,8 @@ from appliance.extension.registry import Registry
 from appliance.kernel.core import Kernel, make_kernel
 from appliance.kernel.data_dir import held
 from appliance.kernel.events import Event
+from appliance.kernel.lifecycle import ApplianceReady
+from appliance.kernel.memory import give_memory_back, settled
 
 Role = Callable[[Settings, Registry, Kernel], Awaitable[None]]
 
@@ -49,6 +51,7 @@ class PluginLeftOut(Event, frozen=True):
 
 def serve(name: str, role: Role, arguments: argparse.Namespace, house: House) -> int:
     """Run a role until a signal; the exit code."""
+    give_memory_back()
     settings, registry = house.load(arguments)
     with held(settings.data_dir):
         log = settings.log
@@ -56,8 +59,15 @@ def serve(name: str, role: Role, arguments: argparse.Namespace, house: House) ->
         data_dir = str(settings.data_dir.resolve())
         kernel.emit(ApplianceStarted(version=__version__, role=name, data_dir=data_dir))
         tell_remarks(settings, registry, kernel)
+        kernel.listen(settle_when_ready)
         trio.run(role, settings, registry, kernel)
     return exits.DONE
+
+
+def settle_when_ready(event: Event) -> None:
+    """What is there now stays."""
+    if isinstance(event, ApplianceReady):
+        settled()
 
 
 def tell_remarks(settings: Settings, registry: Registry, kernel: Kernel) -> None:

@@ -18,6 +18,8 @@ from appliance.sync.outgoing import OutgoingLimits
 
 ENTITY_WINDOW = 50
 """Entities in flight towards an edge: a page of the reference (§4.1)."""
+WAITING_MAX = 1000
+"""Events of a lane held in memory for one edge, of which there may be fifty: 700 bytes each."""
 
 
 class TenantKeeper:
@@ -61,7 +63,7 @@ def assemble_cloud(
     state = State()
     edges = Edges(state, cloud_type)
     calls = Calls(storage, state, clock)
-    limits = msgspec.structs.replace(limits, entity_window=ENTITY_WINDOW)
+    limits = msgspec.structs.replace(limits, entity_window=ENTITY_WINDOW, waiting_max=WAITING_MAX)
     service = EdgeService(transport, storage, state, edges, calls, limits, clock, emit)
     commands = CloudCommands(state, storage, edges, service, calls, clock)
     return Cloud(state, TenantKeeper(state, storage), edges, calls, service, commands)

@@ -28,8 +28,8 @@ from appliance.kernel.clock import Clock
 from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
-from appliance.model.unit import EntityWrite, Lane, Unit
-from appliance.state.kinds import entity_id_of, id_of, relation_key
+from appliance.model.unit import EntityWrite, Lane, OutboxEvent, Unit
+from appliance.state.kinds import entity_id_of, id_of, relation_key, told_of
 from appliance.state.store import State
 from appliance.sync.conflicts import cascade
 from appliance.web.commands import Change, EdgeNotReady, NotConnected, RpcCommand
@@ -124,9 +124,10 @@ class CloudCommands:
         originator = entity_id_of(alarm.get("originator"))
         gone = change.body is None or change.kind == "ALARM_COMMENT"
         body = msgspec.json.encode(stored) if gone else b""
+        entity = told_of(change.kind, stored) or EntityId(change.kind, change.id)
         for edge in self._edges.edges_with(originator) if originator else ():
-            entity = EntityId(change.kind, change.id)
-            unit.events.append(event_for(edge, entity, change.action, body, Lane.PRIORITY))
+            event = OutboxEvent(str(edge), Lane.PRIORITY, change.kind, change.action, entity, body)
+            unit.events.append(event)
 
     def _tell_about_relation(self, change: Change, unit: Unit) -> None:
         stored = change.body or self._state.entity("RELATION", change.id) or {}

@@ -10,7 +10,6 @@ from appliance.kernel.core import Kernel
 from appliance.kernel.lifecycle import Levels, Stop
 from appliance.kernel.restart import FOUNDATION, UPLINK
 from appliance.kernel.supervisor import Child
-from appliance.sync.outgoing import OutgoingLimits
 from appliance.web.status import LinkStatus
 
 
@@ -19,19 +18,10 @@ async def run_cloud(
 ) -> None:
     """Run the cloud until asked to stop."""
     frame = make_frame("cloud", settings, registry, kernel)
-    uplink = settings.uplink
-    limits = OutgoingLimits(
-        batch_size=uplink.batch_size,
-        batch_timeout_s=uplink.batch_timeout_ms / 1000,
-        window_max=uplink.window,
-        retry_interval_s=uplink.retry_interval_ms / 1000,
-        retries_max=uplink.max_retries,
-        answer_timeout_s=uplink.ack_timeout_ms / 1000,
-    )
     cloud = assemble_cloud(
         frame.storage,
         frame.transport,
-        limits,
+        frame.outgoing_limits(),
         kernel.clock,
         kernel.emit,
         settings.cloud_role.type,
@@ -60,6 +50,7 @@ def link_statuses(cloud: Cloud) -> list[LinkStatus]:
                 since_ms=session.since_ms if session else 0,
                 peer=session.peer if session else "",
                 sync_latency_s=session.latency_s if session else None,
+                kept=dict(cloud.service.kept.get(edge, {})),
             )
         )
     return out

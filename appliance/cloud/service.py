@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
 import trio
 
 from appliance.cloud.calls import Calls
+from appliance.cloud.latest import LatestValues
 from appliance.cloud.registry import ASSIGNABLE, Edges
 from appliance.cloud.session import EdgeRefused, EdgeSession, refusal
 from appliance.cloud.sync import SyncPlan
@@ -77,13 +79,17 @@ class EdgeService:
         self._clock = clock
         self._emit = emit
         self._plan = SyncPlan(state, edges)
+        self._latest = LatestValues(storage)
         self._senders: dict[UUID, Sender] = {}
         self.sessions: dict[UUID, EdgeSession] = {}
+        self.kept: dict[UUID, Counter[str]] = {}
+        """Per edge what came and is kept without being used, by field, since the start."""
         self.port = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept edges until cancelled."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._latest.run)
             self.port = await nursery.start(self._transport.serve, self._handle)
             task_status.started()
 
@@ -105,6 +111,7 @@ class EdgeService:
             session.ended.set()
             if self.sessions.get(edge) is session:
                 del self.sessions[edge]
+                self._latest.forget(edge)
 
     async def _hello(self, link: Link) -> tuple[Connect, list[Frame]]:
         """The CONNECT; until it comes everything else is ignored (§3.2)."""
@@ -133,8 +140,10 @@ class EdgeService:
             self._state,
             self._edges,
             self._plan,
+            self._latest,
             self._calls,
             self._sender(edge),
+            self.kept.setdefault(edge, Counter()),
             self._clock,
             self._emit,
         )

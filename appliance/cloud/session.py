@@ -2,18 +2,22 @@
 
 An uplink is acknowledged when what it says is durable, in one unit per message; a refused one
 changes nothing. Data about entities that are not here are acknowledged without effect, as on the
-reference, because an edge would send them for ever; they are counted and shown.
+reference, because an edge would send them for ever; they are counted and shown. So is, by field,
+what is kept here without being used.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from typing import ClassVar
 from uuid import UUID
 
 import trio
 
 from appliance.cloud.calls import Calls
+from appliance.cloud.latest import LatestValues
 from appliance.cloud.policy import ORDER, CloudPolicy
 from appliance.cloud.registry import SENT_BY_EDGES, Edges, event_for
 from appliance.cloud.sync import SyncPlan
@@ -40,10 +44,13 @@ from appliance.sync.messages import (
 )
 from appliance.sync.sender import Sender
 
+_OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
 MAX_INBOUND_BYTES = 4_194_304
 _LOOK_EVENTS = 1000
 _LOOK_BYTES = 1_000_000
 """How much of the outbox to read at once when looking for a sync that still waits."""
+SYNC_PIECE = 500
+"""Events of a sync that are made durable together: a third of a megabyte in memory."""
 EDGE_VERSIONS = {
     9: "V_3_9_0",
     10: "V_4_0_0",
@@ -98,11 +105,13 @@ class UplinkApplied(Event, frozen=True):
         "uplink_messages": "messages",
         "uplink_entries": "entries",
         "uplink_ignored": "ignored",
+        "uplink_kept": "kept",
     }
     name: str
     messages: int
     entries: int
     ignored: int
+    kept: int = 0
 
 
 class EdgeSession:
@@ -115,23 +124,28 @@ class EdgeSession:
         state: State,
         edges: Edges,
         plan: SyncPlan,
+        latest: LatestValues,
         calls: Calls,
         sender: Sender,
+        kept: Counter[str],
         clock: Clock,
         emit: Emit,
     ) -> None:
         self.edge = edge
+        self._kept = kept
         self.outbox = str(edge)
         self._storage = storage
         self._state = state
         self._edges = edges
         self._plan = plan
+        self._latest = latest
         self._calls = calls
         self._sender = sender
         self._clock = clock
         self._emit = emit
         self._policy = CloudPolicy(state, edges, edge)
         self._scope = trio.CancelScope()
+        self._planning = trio.Lock()
         self.replaced = False
         self.ended = trio.Event()
         self.peer = ""
@@ -222,6 +236,9 @@ class EdgeSession:
         for applied in taken:
             for call in applied.calls:
                 await self._calls.from_edge(self.edge, call)
+            for request in applied.requests:
+                if request.field == "attributesRequest":
+                    self._latest.ask(self.edge, request.entity)
         self._report(taken)
         return acks
 
@@ -251,11 +268,14 @@ class EdgeSession:
         read when it is sent.
         """
         for write in list(unit.entities):
-            entity = EntityId(write.kind, write.id)
-            spoken = write.kind in SENT_BY_EDGES and self._sender.is_flying(entity)
-            if spoken or entity in merged:
+            owner = _OWNERS.get(write.kind)
+            entity = EntityId(owner or write.kind, write.id)
+            spoken = entity.type in SENT_BY_EDGES and self._sender.is_flying(entity)
+            if (spoken and not (owner and write.body is None)) or entity in merged:
                 lane = Lane.PRIORITY if write.kind == "ALARM" else Lane.ENTITY
                 action = "DELETED" if write.body is None else "UPDATED"
+                if owner:
+                    action = "CREDENTIALS_UPDATED"
                 unit.events.append(event_for(self.edge, entity, action, lane=lane))
 
     def _store_posted(self, message: Message, unit: Unit) -> None:
@@ -267,18 +287,33 @@ class EdgeSession:
 
     def _report(self, taken: Sequence[Applied]) -> None:
         entries = sum(len(points) for applied in taken for _, points in applied.telemetry)
-        ignored = sum(len(applied.ignored) for applied in taken)
+        ignored = sum(len(applied.ignored) + len(applied.passed_over) for applied in taken)
+        kept = [name for applied in taken for name in applied.kept]
+        self._kept.update(kept)
         self._emit(
-            UplinkApplied(name=self.name, messages=len(taken), entries=entries, ignored=ignored)
+            UplinkApplied(
+                name=self.name,
+                messages=len(taken),
+                entries=entries,
+                ignored=ignored,
+                kept=len(kept),
+            )
         )
 
     # --- sync ---------------------------------------------------------------------------------
 
     async def sync(self, *, full: bool) -> bool:
-        """Queue a sync; False if one still waits to be sent that serves for this one too."""
-        if await self._waits(full=full):
-            return False
-        await self._commit([Unit(events=list(self._plan.events(self.edge, full=full)))])
+        """Queue a sync; False if one still waits to be sent that serves for this one too.
+
+        In pieces, so that memory does not grow with the plant. What a cut leaves half queued is
+        harmless: its end is missing, and the edge asks again.
+        """
+        async with self._planning:
+            if await self._waits(full=full):
+                return False
+            events = self._plan.events(self.edge, full=full)
+            while piece := list(islice(events, SYNC_PIECE)):
+                await self._commit([Unit(events=piece)])
         return True
 
     async def _waits(self, *, full: bool) -> bool:

@@ -59,6 +59,11 @@ class Role:
         self._wanted = False
 
     @property
+    def page(self) -> str:
+        """Where a browser sees it."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def pid(self) -> int:
         """Of the process that runs now."""
         assert self._process is not None

@@ -124,8 +124,8 @@ class Story:
         await self._chapter(
             tempo.live_s,
             "Live",
-            "Each value is on the edge's disk before its device is told so,\n"
-            "and in the cloud a moment later.",
+            "Each value is on the edge's disk before its device is told so.\n"
+            f"Pages: {self._site.edge.page} (edge), {self._site.cloud.page} (cloud)",
         )
         await self._cut(tempo.cut_s)
         await self._mend()

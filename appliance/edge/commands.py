@@ -16,6 +16,7 @@ import msgspec
 import trio
 
 from appliance.access.tokens import Principal
+from appliance.edge.fullsync import KINDS
 from appliance.edge.link import CloudLink
 from appliance.edge.policy import EdgePolicy
 from appliance.edge.processor import Processor
@@ -29,7 +30,7 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.rules.ports import CalculationInput, RpcOutcome
-from appliance.state.kinds import BY_NAME, entity_id_of
+from appliance.state.kinds import BY_NAME, entity_id_of, told_of
 from appliance.state.store import State
 from appliance.sync.incoming import Applied, source_metadata
 from appliance.sync.messages import RpcCall
@@ -72,7 +73,11 @@ class EdgeCommands:
         self._policy = EdgePolicy(state, clock)
 
     async def change(self, changes: Sequence[Change], actor: Principal) -> None:
-        """See Commands."""
+        """See Commands. What the cloud took away meanwhile does not come back by a change."""
+        for change in changes:
+            update = change.action == "UPDATED" and change.kind in KINDS
+            if update and self._state.entity(change.kind, change.id) is None:
+                raise Permanent(f"{change.kind} {change.id} is not here any more")
         unit = Unit()
         messages: list[Message] = []
         for change in changes:
@@ -107,15 +112,14 @@ class EdgeCommands:
         if change.body is None and change.kind in _NEVER_DELETED:
             return None
         entity = EntityId(owner or change.kind, change.id)
-        lane = Lane.PRIORITY if change.kind == "ALARM" else Lane.ENTITY
+        lane = Lane.PRIORITY if change.kind in ("ALARM", "ALARM_COMMENT") else Lane.ENTITY
         body = b""
         if change.kind in ("RELATION", "ALARM_COMMENT") or (
             change.kind == "ALARM" and change.body is None
         ):
             stored = change.body or self._state.entity(change.kind, change.id)
             body = msgspec.json.encode(stored)
-            ends = entity_id_of((stored or {}).get("from"))
-            entity = ends or entity
+            entity = told_of(change.kind, stored) or entity
         return OutboxEvent(CLOUD, lane, owner or change.kind, change.action, entity, body)
 
     def _messages(self, change: Change, actor: Principal) -> Iterable[Message]:

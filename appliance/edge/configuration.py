@@ -1,4 +1,7 @@
-"""What a server says about this edge, as an entity and as a setting (edge-protocol §3.5, §4.8)."""
+"""What a server answers to a CONNECT: who this edge is, as an entity and as a setting, or why not.
+
+See edge-protocol §3.2, §3.5, §4.8.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 import msgspec
 
 from appliance.model.ids import NULL_UUID, EntityId
-from appliance.sync.messages import EdgeConfiguration
+from appliance.sync.messages import Connected, EdgeConfiguration
 
 
 def edge_body(configuration: EdgeConfiguration) -> bytes:
@@ -39,6 +42,17 @@ def settings_text(configuration: EdgeConfiguration, full_sync_required: bool = F
         "fullSyncRequired": full_sync_required,
     }
     return msgspec.json.encode(settings).decode()
+
+
+def refusal(answer: Connected) -> str:
+    """Why a server's answer lets nobody in."""
+    reasons = {
+        0: "the server accepted without saying who this edge is",
+        1: "the routing key or the secret is wrong",
+        2: "the server is not available",
+    }
+    reason = reasons.get(answer.code, f"refused with code {answer.code}")
+    return f"{reason}: {answer.error}" if answer.error else reason
 
 
 def _json_or_none(text: str) -> Any:

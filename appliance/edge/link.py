@@ -21,7 +21,7 @@ import msgspec
 import trio
 
 from appliance.edge.adopt import everything_gone, put_away_outbox
-from appliance.edge.configuration import edge_body, settings_text
+from appliance.edge.configuration import edge_body, refusal, settings_text
 from appliance.edge.credentials import revoked
 from appliance.edge.fullsync import OWNER, FullSync, Origin, Unassigned, marked
 from appliance.edge.link_events import (
@@ -37,7 +37,8 @@ from appliance.edge.link_events import (
 )
 from appliance.edge.policy import ORDER, EdgePolicy, answers, request
 from appliance.edge.processor import Processor
-from appliance.edge.reconnect import UNRECOGNIZED, Backoff, older_version
+from appliance.edge.reconnect import UNRECOGNIZED, V_3_9_0, Backoff, older_version
+from appliance.edge.repeats import news
 from appliance.edge.services import EdgeServices
 from appliance.edge.sessions import Sessions
 from appliance.extension.ports import Link, LinkClosed, Storage, Transport
@@ -227,10 +228,18 @@ class CloudLink:
             nursery.start_soon(self._stay_connected)
 
     async def _stay_connected(self) -> None:
-        """Note now and then that the link is there, so that a crash does not hide an outage."""
+        """Note now and then that the link is there, so that a crash does not hide an outage.
+
+        A sync that fell silent for as long has died on the server, which then refuses another one
+        until it is told to forget the first (§4.1).
+        """
         while True:
+            heard = self._sync_messages
             await trio.sleep(CONNECTED_EVERY_S)
             await self._keep(self._full.connected(self._clock()))
+            if self.status.syncing and self._sync_messages == heard and self._link is not None:
+                await self._link.send([SyncRequest(full=None)])
+                await self._request_sync(self._link)
 
     async def _handshake(self, link: Link) -> tuple[Connected, Sequence[Frame]]:
         settings = self._settings
@@ -243,8 +252,8 @@ class CloudLink:
                 frames = await link.receive()
                 for index, frame in enumerate(frames):
                     if isinstance(frame, Connected):
-                        if frame.code != 0:
-                            raise Refused(_refusal(frame))
+                        if frame.code != 0 or frame.configuration is None:
+                            raise Refused(refusal(frame))
                         return frame, frames[index + 1 :]
         raise Refused(f"{link.peer} did not answer the CONNECT within {HANDSHAKE_S:g} s")
 
@@ -269,12 +278,16 @@ class CloudLink:
         self._sync_messages = 0
         self._devices_before = self._state.ids("DEVICE")
         self._full.begin()
-        await link.send([SyncRequest(full=self._full.owed)])
+        old = self._version <= V_3_9_0
+        await link.send([SyncRequest(full=self._full.owed, required=old)])
 
     async def request_full_sync(self) -> None:
         """Ask the server for everything: now, after the sync that runs, or with the next link."""
         await self._keep(self._full.ask())
-        await self._sync_if_owed()
+        try:
+            await self._sync_if_owed()
+        except LinkClosed:
+            pass  # it is owed, and the next link asks for it
 
     async def _sync_if_owed(self) -> None:
         if self._full.owed and self._link is not None and not self.status.syncing:
@@ -302,10 +315,14 @@ class CloudLink:
             frames = await link.receive()
 
     async def _take(self, link: Link, batches: Sequence[Batch]) -> None:
-        """Apply, make durable, acknowledge, then tell rules and devices."""
+        """Apply, make durable, tell rules and devices, acknowledge.
+
+        Told before: should the link break now, what comes again is a repeat that nobody is told of.
+        """
         applied: list[Applied] = []
         ended: list[tuple[UUID, str]] = []
         acks: list[Ack] = []
+        self._policy.unsaid = await self._sender.unsaid()
         for batch in batches:
             self._full.note(batch.items)
             try:
@@ -324,11 +341,13 @@ class CloudLink:
         units = [one.unit for one in applied if one.unit]
         if units:
             await self._processor.commit_received(units)
-        messages = [message for one in applied for message in self._messages(one)]
+        messages = [message for one in applied for message in await self._messages(one)]
         if messages:
             await self._run_messages(messages)
         for device, reason in ended:
             self._sessions.close(device, reason)
+        for one in applied:
+            self._tell(one)
         await link.send(acks)
         for one in applied:
             await self._after(one)
@@ -340,10 +359,11 @@ class CloudLink:
             self.status.kept[name] = self.status.kept.get(name, 0) + 1
         return len(names)
 
-    def _messages(self, applied: Applied) -> list[Message]:
+    async def _messages(self, applied: Applied) -> list[Message]:
         messages = list(applied.messages)
         for entity, points in applied.telemetry:
-            messages.extend(telemetry_messages(entity, points, self._state, "cloud"))
+            fresh = await news(self._storage, entity, points)
+            messages.extend(telemetry_messages(entity, fresh, self._state, "cloud"))
         return messages
 
     async def _run_messages(self, messages: Sequence[Message]) -> None:
@@ -354,19 +374,21 @@ class CloudLink:
             except Retryable as error:
                 await trio.sleep(error.retry_after_s)
 
-    async def _after(self, applied: Applied) -> None:
-        self._sync_messages += 1
+    def _tell(self, applied: Applied) -> None:
         for notice in applied.notices:
             self._sessions.notify_attributes(notice.device.id, notice.updated, notice.deleted)
         for call in applied.calls:
             self._services.call_from_cloud(call)
-        for what in applied.ignored:
+
+    async def _after(self, applied: Applied) -> None:
+        self._sync_messages += 1
+        for what in (*applied.ignored, *applied.passed_over):
             self._emit(DownlinkIgnored(what=what))
         if applied.ignored:  # the server thinks that we have more than we do
             await self._keep(self._full.automatic(self._clock()))
             await self._sync_if_owed()
         if applied.configuration is not None:
-            await self._configure(applied.configuration)
+            await self._reconfigure(applied.configuration)
         if applied.sync_completed:
             await self._sync_completed()
 
@@ -449,6 +471,14 @@ class CloudLink:
         self._state.apply(unit)
         await self._processor.commit_received([unit])
 
+    async def _reconfigure(self, configuration: EdgeConfiguration) -> None:
+        """A new customer brings what is his with a sync (§7.5)."""
+        before = self.configuration
+        await self._configure(configuration)
+        same = before is not None and before.customer_id == configuration.customer_id
+        if not same and self._link is not None and not self.status.syncing:
+            await self._request_sync(self._link)
+
     async def _write_tenant(self, values: dict[str, Value]) -> None:
         """What the reference's status page reads (device-and-rest-api §6.1)."""
         if self._state.tenant_id == NULL_UUID:
@@ -462,12 +492,6 @@ class CloudLink:
             await self._storage.commit([unit])
         except Retryable:
             pass  # a courtesy to the status page; the link itself must go on
-
-
-def _refusal(frame: Connected) -> str:
-    reasons = {1: "the routing key or the secret is wrong", 2: "the server is not available"}
-    reason = reasons.get(frame.code, f"refused with code {frame.code}")
-    return f"{reason}: {frame.error}" if frame.error else reason
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from appliance.model.message import Message
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.state.kinds import Kind, id_of
 from appliance.state.store import State
-from appliance.sync.conflicts import cascade, namesake, other_name
+from appliance.sync.conflicts import cascade, merged_alarm, namesake, other_name
 from appliance.sync.incoming import Applied, source_metadata
 from appliance.sync.messages import Request
 
@@ -105,10 +105,15 @@ class EdgePolicy:
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state
         self._clock = clock
+        self.unsaid: Container[tuple[str, UUID]] = ()
+        """What was changed here and has not left for the cloud yet (Sender.unsaid)."""
 
     def admit(self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
         """See Policy."""
         known = self._state.entity(kind.name, id)
+        if known is not None and (kind.name, id) in self.unsaid:
+            # What comes was said before ours is heard, often long before, in a sync. Ours follows.
+            return merged_alarm(body, known) if kind.name == "ALARM" else known
         if body.get("version") is not None:
             body = {**body, "version": None}  # locking is the server's; an edge has none (§7)
         if known is None or kind.name in _ASK_ON_EVERY_UPDATE:
@@ -120,7 +125,7 @@ class EdgePolicy:
         self._same_name(kind, id, body, applied.unit)
         match kind.name:
             case "DEVICE_PROFILE" | "ASSET_PROFILE":
-                return _local_profile(body)
+                return self._local_profile(kind, id, body, applied.unit)
             case "RULE_CHAIN":
                 return self._local_chain(id, body, applied.unit)
             case "DASHBOARD":
@@ -147,12 +152,29 @@ class EdgePolicy:
 
     def _local_chain(self, id: UUID, body: dict[str, Any], unit: Unit) -> dict[str, Any]:
         """Stored as CORE; a new root takes the mark from the old one (§8.4)."""
-        if body.get("root"):
-            for other in self._state.entities("RULE_CHAIN"):
-                other_id = id_of(other["id"])
-                if other.get("root") and other_id is not None and other_id != id:
-                    _store(unit, "RULE_CHAIN", other_id, {**other, "root": False})
+        self._only_one("RULE_CHAIN", id, "root", body, unit)
         return {**body, "type": "CORE"}
+
+    def _local_profile(
+        self, kind: Kind, id: UUID, body: dict[str, Any], unit: Unit
+    ) -> dict[str, Any]:
+        """The edge's default chain is the cloud's default *edge* chain; the chain may come later.
+
+        A new default profile takes the mark from the old one (§7.5).
+        """
+        self._only_one(kind.name, id, "default", body, unit)
+        chain = body.get("defaultEdgeRuleChainId")
+        return {**body, "defaultRuleChainId": chain, "defaultEdgeRuleChainId": None}
+
+    def _only_one(self, kind: str, id: UUID, mark: str, body: dict[str, Any], unit: Unit) -> None:
+        """Take the mark from whoever has it, if this one brings it."""
+        if not body.get(mark):
+            return
+        gone = {write.id for write in unit.entities if write.body is None}
+        for other in self._state.entities(kind):
+            other_id = id_of(other["id"])
+            if other.get(mark) and other_id is not None and other_id not in gone | {id}:
+                _store(unit, kind, other_id, {**other, mark: False})
 
     def _same_name(self, kind: Kind, id: UUID, body: dict[str, Any], unit: Unit) -> None:
         other = namesake(self._state, kind, id, body)
@@ -194,12 +216,6 @@ class EdgePolicy:
 
 def _customer_of(assigned: dict[str, Any]) -> UUID:
     return id_of(assigned.get("customerId")) or NULL_UUID
-
-
-def _local_profile(body: dict[str, Any]) -> dict[str, Any]:
-    """The edge's default chain is the cloud's default *edge* chain; the chain may come later."""
-    chain = body.get("defaultEdgeRuleChainId")
-    return {**body, "defaultRuleChainId": chain, "defaultEdgeRuleChainId": None}
 
 
 def _store(unit: Unit, kind: str, id: UUID, body: dict[str, Any]) -> None:

@@ -2,9 +2,9 @@
 
 State and disk: a message must see what earlier messages did, durable or not, so a unit's changes
 of entities and attributes enter the in-memory state before its commit. If storage then pushes
-back, those changes are *owed*: they are committed again and again, nothing new is taken meanwhile,
-and the device, which was told to wait, sends its message once more. Telemetry changes no state and
-is never owed.
+back, those changes are *owed*, with the events that tell the cloud of them: they are committed
+again and again, nothing new is taken meanwhile, and the device, which was told to wait, sends its
+message once more. Telemetry changes no state and is never owed.
 
 Commits run shielded: a device that hangs up must not leave memory and disk apart.
 """
@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import ClassVar, Protocol
 
+import msgspec
 import trio
 
 from appliance.edge.fullsync import Origin
@@ -294,12 +295,13 @@ def _follow(works: Sequence[Work]) -> None:
 
 
 def _changes_of_state(units: Sequence[Unit]) -> list[Work]:
-    """What the state has already and the disk has not."""
+    """What the state has already and the disk has not; the cloud must hear of it all the same."""
     works = []
     for unit in units:
         if unit.attributes or unit.entities or unit.states:
+            told = [event for event in unit.events if event.action != "TIMESERIES_UPDATED"]
             work = Work()
-            work.unit = Unit(attributes=unit.attributes, entities=unit.entities, states=unit.states)
+            work.unit = msgspec.structs.replace(unit, series=[], events=told)
             works.append(work)
     return works
 

@@ -8,7 +8,8 @@ each other for ever, so it starts over only after a link that has lasted.
 
 from __future__ import annotations
 
-KNOWN_VERSIONS = (13, 12, 11, 10, 9)
+V_3_9_0 = 9
+KNOWN_VERSIONS = (13, 12, 11, 10, V_3_9_0)
 """V_4_3_0 down to V_3_9_0: what to announce to ever older servers (§3.3)."""
 UNRECOGNIZED = "UNRECOGNIZED"
 """What a server writes into the edge's attribute `edgeVersion` for a number it does not know."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from appliance.config.loader import Settings
-from appliance.config.sections import CloudConfig, UplinkConfig
+from appliance.config.sections import CloudConfig
 from appliance.control import Doing
 from appliance.edge.assembly import Edge, assemble_edge
 from appliance.edge.link import LinkSettings
@@ -21,7 +21,6 @@ from appliance.kernel.lifecycle import Levels, Stop
 from appliance.kernel.restart import EDGE_OF_THE_HOUSE, FOUNDATION, PROCESSING, UPLINK
 from appliance.kernel.supervisor import Child
 from appliance.model.unit import CLOUD
-from appliance.sync.outgoing import OutgoingLimits
 from appliance.web.status import LinkStatus
 
 
@@ -34,7 +33,7 @@ async def run_edge(
         frame.storage,
         frame.transport,
         link_settings(settings.cloud),
-        outgoing_limits(settings.uplink),
+        frame.outgoing_limits(),
         registry.rule_nodes,
         kernel.clock,
         kernel.emit,
@@ -114,18 +113,6 @@ def link_settings(config: CloudConfig) -> LinkSettings:
         adopt=config.adopt,
         unassigned=config.unassigned,
         full_sync_after_outage_s=config.full_sync_after_outage_s,
-    )
-
-
-def outgoing_limits(config: UplinkConfig) -> OutgoingLimits:
-    """Section [uplink] in the sender's units."""
-    return OutgoingLimits(
-        batch_size=config.batch_size,
-        batch_timeout_s=config.batch_timeout_ms / 1000,
-        window_max=config.window,
-        retry_interval_s=config.retry_interval_ms / 1000,
-        retries_max=config.max_retries,
-        answer_timeout_s=config.ack_timeout_ms / 1000,
     )
 
 

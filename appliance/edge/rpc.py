@@ -28,7 +28,10 @@ class RpcOutcome(msgspec.Struct, frozen=True):
 
 
 class RpcRequest(msgspec.Struct, frozen=True):
-    """A request for a device. params: any JSON. expires_ms: epoch milliseconds."""
+    """A request for a device. params: any JSON. expires_ms: epoch milliseconds.
+
+    persistent: wait for a session of the device until then, one-way or not.
+    """
 
     device: UUID
     method: str
@@ -36,6 +39,7 @@ class RpcRequest(msgspec.Struct, frozen=True):
     oneway: bool
     expires_ms: int
     uuid: UUID | None = None
+    persistent: bool = False
 
 
 class _Pending:
@@ -85,9 +89,11 @@ class RpcDesk:
         """Ask the device and wait for its answer until the request expires.
 
         A one-way request ends when a session took it; without a session at once, with
-        NO_ACTIVE_CONNECTION, as the reference does. A two-way one waits for a session to come.
+        NO_ACTIVE_CONNECTION, as the reference does, unless it is persistent. A two-way one waits
+        for a session to come.
         """
-        if request.oneway and request.device not in self._listeners:
+        waits = request.persistent or not request.oneway
+        if not waits and request.device not in self._listeners:
             return RpcOutcome(error="NO_ACTIVE_CONNECTION")
         if len(self._pending) >= PENDING_MAX:
             return RpcOutcome(error="INTERNAL")

@@ -78,6 +78,8 @@ class EdgeServices:
         self.fields: Fields | None = None
         """Set once by the composition, which needs the services to make the calculated fields."""
         self._calls: dict[UUID, Ending] = {}
+        self._asked: dict[UUID, None] = {}
+        """Requests of the cloud that run or were answered: a repeat after a cut is not heard."""
         self._to_run, self._runs = trio.open_memory_channel[Callable[[], Any]](CALLS_MAX)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -99,11 +101,23 @@ class EdgeServices:
         """A request or an answer came down. Must not wait: the link goes on."""
         if call.method is None:
             self._answer_from_cloud(call)
-        elif call.device_id is not None:
+        elif call.device_id is not None and not self._is_repeat(call):
             try:
                 self.spawn(lambda: self._ask(call))
             except Retryable as error:
                 self._emit(RpcTurnedAway(method=call.method, reason=str(error)))
+                if call.request_uuid is not None:
+                    del self._asked[call.request_uuid]
+
+    def _is_repeat(self, call: RpcCall) -> bool:
+        """Whether the request came before; its answer is under way already, if it has one."""
+        uuid = call.request_uuid
+        if uuid is None or uuid in self._asked:
+            return uuid is not None
+        self._asked[uuid] = None
+        if len(self._asked) > CALLS_MAX:
+            del self._asked[next(iter(self._asked))]
+        return False
 
     def _answer_from_cloud(self, call: RpcCall) -> None:
         session = _uuid(call.session_id or "")
@@ -177,6 +191,8 @@ class EdgeServices:
     async def _answer(self, call: RpcCall, outcome: RpcOutcome) -> None:
         """One event in the priority lane: the sender picks it up at once."""
         response = None if outcome.error else msgspec.json.encode(outcome.reply).decode()
+        if outcome.error and call.request_uuid is not None:
+            self._asked.pop(call.request_uuid, None)  # to ask again may be another try
         answer = RpcCall(
             device_id=call.device_id,
             request_uuid=call.request_uuid,
@@ -231,6 +247,7 @@ class EdgeServices:
             oneway=request.oneway,
             expires_ms=request.expires_ms,
             uuid=request.request_uuid,
+            persistent=request.persistent,
         )
         end = await self._desk.call(asked)
         outcome = RpcOutcome(reply=end.response, error=end.error)

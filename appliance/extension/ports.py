@@ -47,8 +47,11 @@ class Draining(Protocol):
 # --- storage -----------------------------------------------------------------------------------
 
 
-class AttributeValue(msgspec.Struct, frozen=True):
-    """A stored attribute. ts: epoch ms of the write that won."""
+class AttributeValue(msgspec.Struct, frozen=True, gc=False):
+    """A stored attribute. ts: epoch ms of the write that won.
+
+    gc=False: there are hundreds of thousands, and what came as JSON holds no cycles.
+    """
 
     ts: int
     value: Value

@@ -26,7 +26,7 @@ _clock_node = secrets.randbits(62) | (1 << 63) | (1 << 40)
 _last_100ns = 0
 
 
-class EntityId(msgspec.Struct, frozen=True, order=True):
+class EntityId(msgspec.Struct, frozen=True, order=True, gc=False):
     """A typed id.
 
     type: upper-case EntityType name, e.g. "DEVICE" (spec/device-and-rest-api.md §7).

@@ -28,13 +28,16 @@ class Scope(StrEnum):
 class Series(msgspec.Struct, frozen=True):
     """Values of one entity at one moment: one row group of history.
 
-    ts: epoch milliseconds. ttl_s: 0 keeps as long as retention says.
+    ts: epoch milliseconds. ttl_s: 0 keeps as long as retention says. entry: ts and values as one
+    encoded `TsKvListProto`, where that is known already, else empty. An event that tells the very
+    same values has the very same bytes as its body, and whoever stores both needs not compare.
     """
 
     entity: EntityId
     ts: int
     values: dict[str, Value]
     ttl_s: int = 0
+    entry: bytes = b""
 
 
 class AttributeWrite(msgspec.Struct, frozen=True):

@@ -31,7 +31,7 @@ class Lane(IntEnum):
     DATA = 2
 
 
-class EntityWrite(msgspec.Struct, frozen=True):
+class EntityWrite(msgspec.Struct, frozen=True, gc=False):
     """Upsert (body = ThingsBoard JSON text) or delete (body None) of one stored entity.
 
     kind: the EntityType name, or a name of ours for what has none of its own
@@ -43,7 +43,7 @@ class EntityWrite(msgspec.Struct, frozen=True):
     body: bytes | None
 
 
-class OutboxEvent(msgspec.Struct, frozen=True):
+class OutboxEvent(msgspec.Struct, frozen=True, gc=False):
     """One event to deliver to a peer: a row of `cloud_event` (spec/edge-protocol.md §5.2).
 
     outbox: whose queue. type/action: CloudEventType and EdgeEventActionType names.
@@ -82,7 +82,7 @@ class Unit(msgspec.Struct):
         return bool(self.series or self.events or self.attributes or self.entities or self.states)
 
 
-class StoredEvent(msgspec.Struct, frozen=True):
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """An outbox event with its place: seq is the journal sequence, index the place in its unit.
 
     (seq, index) orders events totally; committed_ms is the commit time, epoch milliseconds.

@@ -19,8 +19,9 @@ from appliance.rules.js import run_once
 from appliance.rules.node import NodeError
 from appliance.rules.scripts import MESSAGE_ARGUMENTS
 from appliance.rules.tbel import TbelError, TbelSyntaxError, Warning_, compile_script
+from appliance.rules.tbel.text import double_text
 from appliance.rules.testscript import test_script
-from appliance.rules.values import decode_json, java_double, java_text, json_text
+from appliance.rules.values import decode_json, java_text, json_text
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -190,7 +191,7 @@ def _java_json(value: Any) -> str:
         return f"{{{','.join(members)}}}"
     if isinstance(value, list):
         return f"[{','.join(map(_java_json, value))}]"
-    return java_double(value) if isinstance(value, float) else json_text(value)
+    return double_text(value) if isinstance(value, float) else json_text(value)
 
 
 _SHAPES: dict[str, Callable[[Any, Any, dict[str, str], str], str]] = {

@@ -15,6 +15,7 @@ import msgspec
 from appliance.model.message import Message
 from appliance.model.telemetry import Value
 from appliance.rules.node import NodeError
+from appliance.rules.tbel.text import double_text
 
 _PARSABLE = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)")
 _LONG_MIN, _LONG_MAX = -(1 << 63), (1 << 63) - 1
@@ -122,28 +123,12 @@ def as_number(value: Any) -> int | float | None:
     return None
 
 
-def java_double(value: float) -> str:
-    """`Double.toString`: plain from 1e-3 to 1e7, else with an exponent (1.0E10)."""
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "Infinity" if value > 0 else "-Infinity"
-    size = abs(value)
-    if size == 0 or 1e-3 <= size < 1e7:
-        text = repr(value)
-        return text if "e" not in text else f"{value:f}"
-    digits, _, exponent = f"{value:e}".partition("e")
-    shortest = repr(value).partition("e")[0].replace(".", "").lstrip("-0").rstrip("0") or "0"
-    sign = "-" if value < 0 else ""
-    return f"{sign}{shortest[0]}.{shortest[1:] or '0'}E{int(exponent)}" if digits else ""
-
-
 def java_text(value: Any) -> str:
     """A JSON value as metadata text: text as it is, numbers as Java, the rest as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, float):
-        return java_double(value)
+        return double_text(value)
     return json_text(value)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from sys import intern
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -51,7 +52,7 @@ def entity_id_of(value: Any) -> EntityId | None:
     """The EntityId of `{"entityType", "id"}`, or None."""
     if not isinstance(value, dict) or "entityType" not in value or not value.get("id"):
         return None
-    return EntityId(value["entityType"], UUID(value["id"]))
+    return EntityId(intern(value["entityType"]), _parsed(value["id"]))
 
 
 def relation_key(body: dict[str, Any]) -> UUID:
@@ -65,6 +66,13 @@ def relation_key(body: dict[str, Any]) -> UUID:
         body["type"],
     )
     return uuid5(_RELATION_NAMESPACE, "\n".join(parts))
+
+
+def told_of(kind: str, body: dict[str, Any] | None) -> EntityId | None:
+    """The entity that an event about this one names: events of one entity keep their order, so a
+    comment never overtakes its alarm, nor a relation the next word about it."""
+    field = {"RELATION": "from", "ALARM_COMMENT": "alarmId"}.get(kind, "")
+    return entity_id_of((body or {}).get(field))
 
 
 def check(kind: Kind, body: dict[str, Any]) -> None:

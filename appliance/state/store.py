@@ -11,6 +11,7 @@ Invariant: the state is a pure function of the units applied, in order. It never
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from sys import intern
 from types import MappingProxyType
 from typing import Any, Protocol
 from uuid import UUID
@@ -24,7 +25,7 @@ from appliance.model.unit import EntityWrite, Unit
 from appliance.state.kinds import BY_NAME, OWNERS, entity_id_of, id_of
 from appliance.state.view import Relation
 
-PARSED_MAX = 4096
+PARSED_MAX = 1024
 DELETED_MAX = 10_000
 """Deleted attributes whose time is remembered, so that an older value still on its way does not
 bring one back; in memory only: what is on its way longer than that many deletions is rare."""
@@ -132,8 +133,8 @@ class State:
             id,
             source,
             target,
-            _text(body, "type"),
-            body.get("typeGroup") or "COMMON",
+            intern(_text(body, "type")),
+            intern(body.get("typeGroup") or "COMMON"),
             body.get("additionalInfo"),
         )
         self._relations_from.setdefault(source, {})[id] = relation
@@ -182,7 +183,7 @@ class State:
         for key, value in write.values.items():
             old = scope.get(key)
             if old is None or write.ts >= old.ts:  # as storage does: a restart changes nothing
-                scope[key] = AttributeValue(write.ts, value)
+                scope[intern(key)] = AttributeValue(write.ts, value)
                 self._deleted.pop((write.entity, write.scope, key), None)
 
     def _delete_attributes(self, delete: AttributeDelete) -> None:

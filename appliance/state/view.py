@@ -13,7 +13,7 @@ from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope
 
 
-class Relation(msgspec.Struct, frozen=True):
+class Relation(msgspec.Struct, frozen=True, gc=False):
     """An EntityRelation; group COMMON unless said otherwise. id: ours, see kinds.relation_key."""
 
     id: UUID

@@ -74,6 +74,14 @@ def merged_alarm(known: dict[str, Any] | None, body: dict[str, Any]) -> dict[str
     return out
 
 
+def is_deletion_mark(kind: str, body: dict[str, Any] | None) -> bool:
+    """Whether this is what stays of a comment that was taken back: a word of the system.
+
+    The reference says such a deletion with the mark, and takes the mark from an update only (§6.2).
+    """
+    return kind == "ALARM_COMMENT" and (body or {}).get("type") == "SYSTEM"
+
+
 # --- what goes with an entity ------------------------------------------------------------------
 
 
@@ -81,8 +89,8 @@ def cascade(entity: EntityId, state: State, unit: Unit) -> None:
     """Delete what only makes sense with the entity; its own deletion is the caller's.
 
     Credentials or metadata, relations, attributes, and what it owns (alarms and their comments,
-    views, calculated fields, API keys) with all that goes with those. Attributes go without a time,
-    so that they come back should the entity.
+    views, calculated fields, API keys; of a customer the users) with all that goes with those.
+    Attributes go without a time, so that they come back should the entity.
     """
     companion = COMPANIONS.get(entity.type)
     if companion and state.entity(companion, entity.id) is not None:
@@ -93,9 +101,18 @@ def cascade(entity: EntityId, state: State, unit: Unit) -> None:
         keys = tuple(state.attributes(entity, scope))
         if keys:
             unit.attributes.append(AttributeDelete(entity, scope, keys, 0))
-    for owned in owned_by(entity, state):
+    for owned in (*owned_by(entity, state), *_users_of(entity, state)):
         unit.entities.append(EntityWrite(owned.type, owned.id, None))
         cascade(owned, state, unit)
+
+
+def _users_of(entity: EntityId, state: State) -> Iterator[EntityId]:
+    """Users of a customer: who has no customer any more must not log in any more."""
+    if entity.type == "CUSTOMER":
+        for user in state.entities("USER"):
+            own = id_of(user["id"])
+            if own is not None and id_of(user.get("customerId")) == entity.id:
+                yield EntityId("USER", own)
 
 
 def owned_by(entity: EntityId, state: State) -> Iterator[EntityId]:

@@ -11,7 +11,7 @@ very same value counts as a repeat; entities by the role's `Policy`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -22,9 +22,9 @@ from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Value
 from appliance.model.unit import EntityWrite, Unit
-from appliance.state.kinds import BY_FIELD, Kind, check
+from appliance.state.kinds import BY_FIELD, Kind, check, entity_id_of
 from appliance.state.store import State
-from appliance.sync.conflicts import alarm_here, merged_alarm
+from appliance.sync.conflicts import COMPANIONS, alarm_here, is_deletion_mark, merged_alarm
 from appliance.sync.messages import (
     Attributes,
     AttributesDeleted,
@@ -40,6 +40,8 @@ from appliance.sync.messages import (
     UpdateKind,
 )
 from appliance.sync.wire import decode_attributes, decode_entry
+
+_COMPANION_OF = {companion: owner for owner, companion in COMPANIONS.items()}
 
 Points = list[tuple[int, dict[str, Value]]]
 """Values of one entity: (ts, values) in the order in which they came."""
@@ -66,7 +68,10 @@ class Applied(msgspec.Struct):
     """What the peer knows under another id than we do."""
     kept: list[str] = []
     ignored: list[str] = []
-    """What was acknowledged without effect, in words: data about an unknown entity, …"""
+    """Data about entities that are not here, in words: acknowledged without effect."""
+    passed_over: list[str] = []
+    """What else was acknowledged without effect, in words: it belongs to something that is not
+    here, or cannot be read and would come again for ever if it were refused."""
     configuration: EdgeConfiguration | None = None
     sync_completed: bool = False
 
@@ -109,7 +114,10 @@ def digest(
             _digest_one(item, applied, state, policy, now_ms)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             # Bodies are JSON of a peer: whatever is not as it should be shows as one of these.
-            raise Permanent(f"{_field(item)}: not what it should be: {error!r}") from error
+            fault = f"{_field(item)}: not what it should be: {error!r}"
+            if not isinstance(item, Telemetry | Attributes | AttributesDeleted):
+                raise Permanent(fault) from error
+            applied.passed_over.append(fault)  # data that is refused is repeated (§11.3, §11.28)
     return applied
 
 
@@ -131,7 +139,7 @@ def _digest_one(item: Item, applied: Applied, state: State, policy: Policy, now_
                 _attributes(item, applied, state, policy, now_ms)
         case AttributesDeleted():
             if _known(item.entity, applied, state):
-                _attributes_deleted(item, applied, state, now_ms)
+                _attributes_deleted(item, applied, state)
         case EntityUpdate():
             _entity(item, applied, state, policy)
         case Request():
@@ -155,7 +163,7 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
         applied.kept.append(item.field)
         return
     body = _parse(item)
-    if item.kind == UpdateKind.DELETED:
+    if item.kind == UpdateKind.DELETED and not is_deletion_mark(kind.name, body):
         id = item.id or (kind.key(body) if body else None)
         if id is not None:
             id = alarm_here(state, id, body) if kind.name == "ALARM" else id
@@ -167,6 +175,10 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
         body = {**body, "widgets": msgspec.json.decode(item.widgets)}
     id = _key(kind, item, body)
     check(kind, body)
+    lacking = [entity for entity in _needed(kind, id, body) if not _is_here(entity, applied, state)]
+    if lacking:
+        applied.passed_over.append(f"{item.field}: {lacking[0]} is not here")
+        return
     if kind.name == "ALARM":
         theirs, id = id, alarm_here(state, id, body)
         if theirs != id:
@@ -191,6 +203,29 @@ def _key(kind: Kind, item: EntityUpdate, body: dict[str, Any]) -> UUID:
     return item.id if kind.has_id and item.id is not None else kind.key(body)
 
 
+def _needed(kind: Kind, id: UUID, body: dict[str, Any]) -> Iterator[EntityId]:
+    """What must be here for an entity to make sense; else it is taken without effect (§6.2).
+
+    A server tells of every relation of an assigned entity, wherever the other end is.
+    """
+    if kind.name in _COMPANION_OF:
+        yield EntityId(_COMPANION_OF[kind.name], id)
+    ends = {"RELATION": ("from", "to"), "ALARM_COMMENT": ("alarmId",)}.get(kind.name, ())
+    for end in ends:
+        entity = entity_id_of(body.get(end))
+        if entity is not None:
+            yield entity
+
+
+def _is_here(entity: EntityId, applied: Applied, state: State) -> bool:
+    """Whether an entity is known, be it from the same batch."""
+    if entity.type == "TENANT" and entity.id == state.tenant_id:
+        return True
+    if any(w.id == entity.id and w.body is not None for w in applied.unit.entities):
+        return True
+    return state.entity(entity.type, entity.id) is not None
+
+
 # --- data -----------------------------------------------------------------------------------
 
 
@@ -201,8 +236,7 @@ def _points(item: Telemetry) -> Points:
 
 def _known(entity: EntityId, applied: Applied, state: State) -> bool:
     """Data about an entity that is not here is acknowledged without effect (§6.2, §7.5)."""
-    in_batch = any(w.id == entity.id and w.body is not None for w in applied.unit.entities)
-    if in_batch or state.entity(entity.type, entity.id) is not None:
+    if _is_here(entity, applied, state):
         return True
     applied.ignored.append(f"data about {entity}, which is not here")
     return False
@@ -249,15 +283,26 @@ def _newer(
     return out
 
 
-def _attributes_deleted(
-    item: AttributesDeleted, applied: Applied, state: State, now_ms: int
-) -> None:
-    """Delete what is not newer than the deletion."""
-    scope, ts = _scope(item.scope), item.ts or now_ms
+def _attributes_deleted(item: AttributesDeleted, applied: Applied, state: State) -> None:
+    """Delete what is not newer than the deletion.
+
+    The reference gives deletions no time. Such a one deletes whatever is here, since the peer's
+    clock may be ahead of ours; and it is not remembered, because a server repeats what it said in
+    order (§7.2), and a value set after the deletion must come back then.
+    """
+    scope, ts = _scope(item.scope), item.ts
+    if not ts:
+        _delete_attributes(item, applied, scope, item.keys, 0)
+        return
     stored = state.attributes(item.entity, scope)
     keys = tuple(key for key in item.keys if key not in stored or stored[key].ts <= ts)
-    if not keys:
-        return
+    if keys:
+        _delete_attributes(item, applied, scope, keys, ts)
+
+
+def _delete_attributes(
+    item: AttributesDeleted, applied: Applied, scope: Scope, keys: tuple[str, ...], ts: int
+) -> None:
     applied.unit.attributes.append(AttributeDelete(item.entity, scope, keys, ts))
     if scope is Scope.SHARED and item.entity.type == "DEVICE":
         applied.notices.append(AttributeNotice(item.entity, {}, keys))

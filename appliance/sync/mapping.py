@@ -17,6 +17,7 @@ from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.telemetry import Scope
 from appliance.model.unit import StoredEvent
 from appliance.state.kinds import BY_NAME, id_of
+from appliance.sync.conflicts import is_deletion_mark
 from appliance.sync.messages import (
     Attributes,
     AttributesDeleted,
@@ -106,7 +107,7 @@ class Mapper:
         return self._entity(inner.type, inner.entity, inner.action, inner.body)
 
     def _entity(self, kind: str, entity: EntityId, action: str, body: bytes) -> Iterator[Item]:
-        update = UPDATE_KINDS.get(action, UpdateKind.UPDATED)
+        update = _update_kind(kind, action, body)
         if kind == "EDGE":
             yield from self._configuration(entity.id)
             return
@@ -136,6 +137,14 @@ class Mapper:
         shown = self._bodies.shown(kind, id) if id is not None else None
         if id is not None and shown is not None:
             yield entity_update(kind, id, update, shown)
+
+
+def _update_kind(kind: str, action: str, body: bytes) -> UpdateKind:
+    update = UPDATE_KINDS.get(action, UpdateKind.UPDATED)
+    if update is UpdateKind.DELETED and kind == "ALARM_COMMENT":
+        mark = is_deletion_mark(kind, msgspec.json.decode(body or b"{}"))
+        return UpdateKind.UPDATED if mark else update
+    return update
 
 
 def edge_configuration(edge: UUID, body: dict[str, Any]) -> EdgeConfiguration:

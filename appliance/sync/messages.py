@@ -69,9 +69,13 @@ class EdgeUpdate(msgspec.Struct, frozen=True):
 
 
 class SyncRequest(msgspec.Struct, frozen=True):
-    """SyncRequestMsg; full None = the body was absent (resets the server's flag, §4.1)."""
+    """SyncRequestMsg; full None = the body was absent (resets the server's flag, §4.1).
+
+    required: say `syncRequired` too, without which servers up to 3.9 start nothing.
+    """
 
     full: bool | None
+    required: bool = False
 
 
 class Ack(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ import msgspec
 
 from appliance.model.unit import Lane, StoredEvent
 from appliance.sync.messages import Ack
-from appliance.sync.packing import Existence, LanePacker, Parcel
+from appliance.sync.packing import About, Existence, LanePacker, Parcel, spoken_of
 from appliance.sync.window import Window
 
 RATE_LIMIT_TEXT = "Rate limit reached"
@@ -40,6 +40,9 @@ LOOK_EVERY_S = 0.1
 free is looked for this often only: a look goes through all of them."""
 PRIORITY_WINDOW = 16
 """RPC answers and alarms in flight: sixteen people rarely press at once."""
+
+
+_OF_ENTITIES = (Lane.PRIORITY, Lane.ENTITY)
 
 
 class OutgoingLimits(msgspec.Struct, frozen=True):
@@ -90,6 +93,8 @@ class Outgoing:
         self.existence = Existence()
         self.window = Window(size_max=limits.window_max)
         self.flights: dict[int, Flight] = {}
+        self.known = dict.fromkeys(Lane, 0)
+        """Events that were offered and are not dealt with."""
         self._again: list[Parcel] = []
         self._in_flight = dict.fromkeys(Lane, 0)
         self._found_nothing: dict[Lane, tuple[int, int, float]] = {}
@@ -106,8 +111,15 @@ class Outgoing:
     def offer(self, lane: Lane, events: Sequence[StoredEvent], now_s: float) -> None:
         """Events read from storage, behind those offered before."""
         self.lanes[lane].offer(events, now_s)
+        self.known[lane] += len(events)
         if lane is Lane.ENTITY:
             self.existence.offered(events)
+
+    def unsaid(self) -> set[About]:
+        """What is spoken of by events that wait to be sent, for the first time or again."""
+        waiting = [about for lane in _OF_ENTITIES for about in self.lanes[lane].about]
+        again = (p.events for p in self._again if p.lane in _OF_ENTITIES)
+        return {*waiting, *(about for events in again for about in spoken_of(events))}
 
     # --- parcels out --------------------------------------------------------------------------
 
@@ -256,6 +268,7 @@ class Outgoing:
     def finish(self, parcel: Parcel) -> None:
         """Its events are dealt with, here or there: what waited for them may go on."""
         self.lanes[parcel.lane].release(parcel)
+        self.known[parcel.lane] -= len(parcel.events)
         if parcel.lane is Lane.ENTITY:
             self.existence.answered(parcel.events)
 

@@ -14,14 +14,18 @@ Invariant, existence: data about an entity waits while an ENTITY event about it 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from uuid import UUID
 
 import msgspec
 
 from appliance.model.unit import Lane, StoredEvent
+from appliance.state.kinds import relation_key
 
+About = tuple[str, UUID]
+"""Kind and id of a stored entity (state/kinds.py)."""
 REQUESTS = frozenset({"ATTRIBUTES_REQUEST", "RELATION_REQUEST", "CALCULATED_FIELD_REQUEST"})
+ABOUT_ALARMS = frozenset({"ALARM", "ALARM_COMMENT"})
 BEFORE_ALL = (0, -1)
 """A position before every event's: sequences start at 1."""
 _EVENT_OVERHEAD_BYTES = 64
@@ -68,6 +72,8 @@ class LanePacker:
         self._groups: dict[Hashable, deque[StoredEvent]] = {}
         self._held: Counter[Hashable] = Counter()
         self._count = 0
+        self.about: Counter[About] = Counter()
+        """What the waiting events speak of."""
         self.changes = 0
         """Grows whenever `take` might find something that it did not find before."""
         self.since_s = 0.0
@@ -91,6 +97,8 @@ class LanePacker:
             self.since_s = now_s
         for event in events:
             self._groups.setdefault(order_key(event), deque()).append(event)
+        if self.lane is not Lane.DATA:
+            self.about.update(spoken_of(events))
         self._count += len(events)
         self.changes += 1
         if events:
@@ -131,6 +139,8 @@ class LanePacker:
                 self._groups[key] = group  # to the end: every entity gets its turn
             self._held[key] += 1
         self._count -= len(taken)
+        if self.lane is not Lane.DATA:
+            self.about -= Counter(spoken_of(taken))
         return Parcel(self.lane, taken)
 
     def split_hold(self, parts: Iterable[Parcel]) -> None:
@@ -154,6 +164,20 @@ def order_key(event: StoredEvent) -> Hashable:
     if event.event.action == "RPC_CALL" or event.event.lane is Lane.ENTITY:
         return event.position
     return event.event.entity
+
+
+def spoken_of(events: Iterable[StoredEvent]) -> Iterator[About]:
+    """The stored entities whose bodies these events bring to the peer."""
+    for stored in events:
+        event = stored.event
+        if event.action in REQUESTS or event.action == "RPC_CALL":
+            continue
+        if event.action == "CREDENTIALS_UPDATED":
+            yield f"{event.type}_CREDENTIALS", event.entity.id
+        elif event.type == "RELATION":
+            yield event.type, relation_key(msgspec.json.decode(event.body))
+        else:
+            yield event.type, event.entity.id
 
 
 def _company(event: StoredEvent) -> Hashable:
@@ -227,7 +251,7 @@ class Existence:
     def blocks(self, event: StoredEvent) -> bool:
         """Whether this event must wait. An alarm may be about any entity, so it waits for all."""
         lane = event.event.lane
-        if lane is Lane.ENTITY or (lane is Lane.PRIORITY and event.event.type != "ALARM"):
+        if lane is Lane.ENTITY or (lane is Lane.PRIORITY and event.event.type not in ABOUT_ALARMS):
             return False
         if not self._complete and event.position > self._read_to:
             first = self._waits_from

@@ -34,12 +34,19 @@ def _encode_varint(number: int) -> bytes:
     return bytes(out)
 
 
-_SHORT_VARINTS = tuple(_encode_varint(number) for number in range(16_384))
+_PIECE = 1 << 14
+_SHORT_VARINTS = tuple(_encode_varint(number) for number in range(_PIECE))
+_BEGINNINGS = tuple(bytes((low & 0x7F | 0x80, low >> 7 | 0x80)) for low in range(_PIECE))
+"""The first two bytes of a varint that goes on."""
 
 
 def varint(number: int) -> bytes:
     """A varint; a negative number takes ten bytes, as int32 and int64 fields do."""
-    return _SHORT_VARINTS[number] if 0 <= number < 16_384 else _encode_varint(number)
+    if 0 <= number < _PIECE:
+        return _SHORT_VARINTS[number]
+    if 0 < number < _SIGN_64:  # a time of today is two pieces and an end
+        return _BEGINNINGS[number & _PIECE - 1] + varint(number >> 14)
+    return _encode_varint(number)
 
 
 def varint_size(number: int) -> int:

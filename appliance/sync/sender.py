@@ -21,10 +21,12 @@ from appliance.model.unit import Lane, StoredEvent
 from appliance.sync.deaths import LinkDeaths
 from appliance.sync.messages import Ack, Batch, Item, Telemetry
 from appliance.sync.outgoing import Answer, Outgoing, OutgoingLimits
-from appliance.sync.packing import Parcel
+from appliance.sync.packing import About, Parcel, spoken_of
 
 DEFAULT_PEER_BYTES_MAX = 4_194_304
 """What both sides of the reference accept unless they say otherwise (edge-protocol §1.4)."""
+
+_LOOK_EVENTS = 1000
 
 Itemize = Callable[[StoredEvent], Iterable[Item]]
 """Turns an event into what goes on the wire now; nothing for an entity that is gone."""
@@ -106,6 +108,21 @@ class Sender:
             for event in flight.parcel.events
         )
 
+    async def unsaid(self) -> set[About]:
+        """What we have still to say on this link: committed here, and not on its way yet."""
+        out: set[About] = set()
+        for lane in (Lane.PRIORITY, Lane.ENTITY):
+            after = self._outgoing.lanes[lane].read_to
+            unread = self._storage.depth(self._outbox, lane).pending - self._outgoing.known[lane]
+            while unread > 0 and (
+                events := await self._storage.pending(
+                    self._outbox, lane, after, _LOOK_EVENTS, self._limits.bytes_max
+                )
+            ):
+                out.update(spoken_of(events))
+                after = events[-1].position
+        return out | self._outgoing.unsaid()  # last: what was not read before may be by now
+
     def on_ack(self, ack: Ack) -> None:
         """The receiving half got an acknowledgement; handled in `run`'s task."""
         self._acks.append(ack)
@@ -128,6 +145,7 @@ class Sender:
                     await self._step(link, peer_bytes_max or DEFAULT_PEER_BYTES_MAX)
         finally:
             self._deaths.link_broke([flight.parcel for flight in self._outgoing.flights.values()])
+            self._outgoing = Outgoing(self._limits)
 
     def _take_care(self) -> None:
         """As careful as the links that broke demand."""

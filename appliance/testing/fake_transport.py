@@ -98,11 +98,12 @@ class FakeTransport:
 
     # --- faults --------------------------------------------------------------------------------
 
-    def cut(self) -> None:
-        """Break every link: what is in flight is lost, both ends notice."""
+    def cut(self, *, lose: bool = True) -> None:
+        """Break every link: what is in flight is lost, or arrives; both ends notice."""
         for link in self.links:
             for pipe in (link.outgoing, link.incoming):
-                pipe.close("connection lost", "UNAVAILABLE", lose=True)
+                pipe.stalled = False
+                pipe.close("connection lost", "UNAVAILABLE", lose=lose)
 
     def stall(self, stalled: bool = True) -> None:
         """Deliver nothing on any open link, without any sign of it, until called with False."""

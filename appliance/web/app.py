@@ -12,10 +12,12 @@ from starlette.routing import Mount, Route
 
 from appliance.extension.ports import RequestHandler
 from appliance.kernel.metrics_model import Metrics
+from appliance.model.errors import Retryable
 from appliance.web import pages
 from appliance.web.errors import ApiError
 from appliance.web.rest import (
     alarms,
+    audit_logs,
     auth,
     calculated_fields,
     devices,
@@ -28,7 +30,7 @@ from appliance.web.rest import (
     rule_scripts,
     telemetry,
 )
-from appliance.web.rest.call import Services, error_answer, routes
+from appliance.web.rest.call import ALL, Services, authenticated, error_answer, routes
 from appliance.web.status import StatusSource
 
 TABLES = (
@@ -43,8 +45,13 @@ TABLES = (
     rule_chains,
     rule_events,
     rule_scripts,
+    audit_logs,
     calculated_fields,
 )
+
+_OPEN = ("/api/auth/", "/api/noauth/", "/api/v1/", "/api/ws")
+"""Paths of the API that need no login."""
+_LOGINS = ("/api/auth/login", "/api/auth/token")
 
 
 def build_app(
@@ -53,7 +60,25 @@ def build_app(
     metrics: Metrics,
     mounted: Sequence[tuple[str, RequestHandler]] = (),
 ) -> Starlette:
-    """The application.
+    """The whole application; see `fill`."""
+    app = empty_app()
+    fill(app, services, status, metrics, mounted)
+    return app
+
+
+def empty_app() -> Starlette:
+    """An application without routes that answers errors as ThingsBoard does."""
+    return Starlette(exception_handlers={404: _no_resource, 405: _wrong_method})
+
+
+def fill(
+    app: Starlette,
+    services: Services,
+    status: StatusSource,
+    metrics: Metrics,
+    mounted: Sequence[tuple[str, RequestHandler]] = (),
+) -> None:
+    """Give an empty application its routes.
 
     Args:
         services: what the REST API works on.
@@ -61,16 +86,10 @@ def build_app(
         mounted: prefixes and applications of plugins (`RoutesSpec`); they come last, so that none
             can take a path of ours.
     """
-    app = empty_app()
+    app.state.access = services.access
     app.router.routes += pages.routes(status, metrics)
     app.router.routes += api_routes(services)
     app.router.routes += [Mount(prefix, app=application) for prefix, application in mounted]
-    return app
-
-
-def empty_app() -> Starlette:
-    """An application without routes that answers errors as ThingsBoard does."""
-    return Starlette(exception_handlers={404: _no_resource, 405: _wrong_method})
 
 
 def api_routes(services: Services) -> list[Route]:
@@ -81,10 +100,25 @@ def api_routes(services: Services) -> list[Route]:
 
 async def _no_resource(request: Request, error: Exception) -> Response:
     path = request.url.path.strip("/")
-    return error_answer(ApiError(404, f"No static resource {path}."))
+    return _refused(request, ApiError(404, f"No static resource {path}."))
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if request.url.path in _LOGINS:
+        return error_answer(ApiError(401, "Authentication method not supported"))
     message = f"Request method '{request.method}' is not supported"
-    return error_answer(ApiError(405, message), dict(error.headers or {}))
+    return _refused(request, ApiError(405, message), dict(error.headers or {}))
+
+
+def _refused(request: Request, error: ApiError, headers: dict[str, str] | None = None) -> Response:
+    """The error; but who is not logged in learns nothing about the paths of the API."""
+    path = request.url.path
+    if path.startswith("/api/") and not path.startswith(_OPEN):
+        try:
+            authenticated(request, request.app.state.access, ALL)
+        except ApiError as refusal:
+            return error_answer(refusal)
+        except Retryable as early:
+            return error_answer(ApiError(503, str(early)), {"retry-after": "1"})
+    return error_answer(error, headers)

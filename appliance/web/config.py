@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from appliance.access.audit import ENTRIES_MAX
+
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Bytes = Annotated[int, Meta(ge=1_024, le=1_073_741_824)]
 
@@ -25,6 +27,7 @@ class WebConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     (spec/device-and-rest-api.md §1.3, §4.1). device_body_bytes_max: of other device routes.
     api_body_bytes_max: of everything else. bodies_bytes_max: all bodies being
     received or worked on together; beyond it a client is told to come back (503).
+    audit_entries_max: entries that the audit log keeps; 0 keeps none.
     tls_certificate, tls_key: PEM files; both set turns the port into HTTPS.
     """
 
@@ -40,6 +43,7 @@ class WebConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device_body_bytes_max: Bytes = 52_428_800
     api_body_bytes_max: Bytes = 16_777_216
     bodies_bytes_max: Bytes = 268_435_456
+    audit_entries_max: Annotated[int, Meta(ge=0, le=1_000_000)] = ENTRIES_MAX
     tls_certificate: str = ""
     tls_key: str = ""
 

@@ -79,3 +79,15 @@ def uuid_of(text: Any) -> UUID:
         return UUID(text)
     except (ValueError, TypeError, AttributeError) as error:
         raise ApiError(400, f"Invalid UUID string: {text}") from error
+
+
+def whole_number(name: str, text: str, bits: int = 64) -> int:
+    """A signed number of so many bits. Raises ApiError 400."""
+    try:
+        value = int(text)
+        inside = -(1 << bits - 1) <= value < 1 << bits - 1 and "_" not in text
+    except ValueError:
+        inside = False
+    if not inside:
+        raise ApiError(400, f"Parameter '{name}': {text[:80]!r} is not a whole number")
+    return value

@@ -74,7 +74,7 @@ def overall(found: list[Check]) -> Level:
 def unready(status: Status) -> list[str]:
     """Why devices cannot be served now; empty when they can."""
     reasons = [] if status.serving else ["not everything is started, or it is stopping"]
-    if status.storage.full:
+    if status.storage is not None and status.storage.full:
         reasons.append("the storage is full")
     for component in status.components:
         if component.state in (State.STARTING, State.WAITING):
@@ -111,7 +111,9 @@ def _queues(status: Status) -> Iterator[Check]:
 
 def _storage(status: Status) -> Iterator[Check]:
     storage = status.storage
-    if storage.full:
+    if storage is None:
+        yield Check("storage", Level.ELEVATED, "not open")
+    elif storage.full:
         yield Check("storage", Level.CRITICAL, "full: no data is accepted until space is free")
     elif storage.missing:
         yield Check("storage", Level.WARNING, "damage found: " + "; ".join(storage.missing))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from appliance.kernel.metrics_model import Sample
-from appliance.web.status import LaneStatus, LinkStatus, Status
+from appliance.web.status import LaneStatus, LinkStatus, Status, StorageStatus
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ()}
@@ -68,14 +68,11 @@ def status_samples(status: Status) -> Iterator[Sample]:
         yield from _lane_samples(lane)
     for link in status.links:
         yield from _link_samples(link)
-    ledger, storage, process = status.ledger, status.storage, status.process
+    ledger, process = status.ledger, status.process
     yield _gauge("ledger_missing", ledger.missing, "Accepted events that are unaccounted for.")
-    yield _gauge("storage_bytes", storage.bytes, "Bytes that the storage holds on disk.")
-    yield _gauge("storage_free_bytes", storage.free_bytes, "Bytes free on the storage's disk.")
-    yield _gauge("storage_full", storage.full, "1 when no more data is accepted.")
-    for name, value in storage.figures.items():
-        if isinstance(value, int | float):
-            yield _gauge(f"storage_{name}", value, "A figure of the storage.")
+    yield _gauge("storage_open", status.storage is not None, "0 while the storage is not open.")
+    if status.storage is not None:
+        yield from _storage_samples(status.storage)
     yield _gauge("process_resident_memory_bytes", process.rss_bytes, "Resident memory.")
     yield _counter("process_cpu_seconds_total", process.cpu_s, "Processor time used.")
     start_s = process.started_ms / 1000
@@ -93,6 +90,15 @@ def _lane_samples(lane: LaneStatus) -> Iterator[Sample]:
     for reason, count in lane.dropped.items():
         labels = {**at, "reason": reason}
         yield _counter("outbox_dropped_total", count, "Events given up by policy.", labels)
+
+
+def _storage_samples(storage: StorageStatus) -> Iterator[Sample]:
+    yield _gauge("storage_bytes", storage.bytes, "Bytes that the storage holds on disk.")
+    yield _gauge("storage_free_bytes", storage.free_bytes, "Bytes free on the storage's disk.")
+    yield _gauge("storage_full", storage.full, "1 when no more data is accepted.")
+    for name, value in storage.figures.items():
+        if isinstance(value, int | float):
+            yield _gauge(f"storage_{name}", value, "A figure of the storage.")
 
 
 def _link_samples(link: LinkStatus) -> Iterator[Sample]:

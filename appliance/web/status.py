@@ -21,6 +21,7 @@ from appliance.kernel.clock import Clock
 from appliance.kernel.events import Event
 from appliance.kernel.logs import message
 from appliance.kernel.status import ComponentStatus
+from appliance.model.errors import Retryable
 from appliance.model.unit import Lane
 
 RATE_WINDOW_MS = 60_000
@@ -34,7 +35,7 @@ class LinkStatus(msgspec.Struct, frozen=True):
     sync_latency_s: from commit to acknowledgement of the newest acknowledged event; None before
     the first. error: why the last attempt or connection ended; empty when none has. syncing,
     last_sync_ms: an edge's sync with its server. kept: what came and is stored without being used
-    yet, by field, with how often since the start.
+    yet, by field, with how often since the start; on a cloud of each edge.
     """
 
     outbox: str
@@ -129,7 +130,7 @@ class PluginStatus(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """Everything, at one moment. name: of this edge; empty before the first connect.
 
-    serving: everything is started and stop has not begun.
+    storage: None while it is not open. serving: everything is started and stop has not begun.
     """
 
     role: str
@@ -137,7 +138,7 @@ class Status(msgspec.Struct, frozen=True):
     now_ms: int
     links: list[LinkStatus]
     lanes: list[LaneStatus]
-    storage: StorageStatus
+    storage: StorageStatus | None
     ledger: Ledger
     components: list[ComponentStatus]
     errors: list[ErrorLine]
@@ -286,16 +287,19 @@ class LiveStatus:
     def status(self) -> Status:
         """See StatusSource."""
         now_ms = self._clock()
-        lanes = [
-            self._lane(outbox, lane, now_ms) for outbox in self._storage.outboxes() for lane in Lane
-        ]
+        try:
+            outboxes = self._storage.outboxes()
+            lanes = [self._lane(outbox, lane, now_ms) for outbox in outboxes for lane in Lane]
+            storage = self._disk(now_ms)
+        except Retryable:  # a folder with much to mend opens slowly, and is watched meanwhile
+            lanes, storage = [], None
         return Status(
             role=self._role,
             name=self._name(),
             now_ms=now_ms,
             links=list(self._links()),
             lanes=lanes,
-            storage=self._disk(now_ms),
+            storage=storage,
             ledger=ledger_of(lanes),
             components=list(self._components()),
             errors=self._errors.lines(),

@@ -3,7 +3,7 @@
 Order and durability: every publish found in one chunk goes to the gate in one `post_telemetry`
 call, and only its return releases their acknowledgements, which leave together in one write. The
 next chunk is read after that, so a device that sends faster than the store takes fills its own
-socket, not our memory: at most one chunk (64 KiB) and one unfinished packet are held of each.
+socket, not our memory: at most one chunk (8 KiB) and one unfinished packet are held of each.
 
 When the core cannot take messages (Retryable), the same posts are tried again for `hold_s_max`,
 unacknowledged and with nothing more being read; then the connection is closed (version 5:

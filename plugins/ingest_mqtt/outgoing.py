@@ -13,7 +13,9 @@ import trio
 BYTES_MAX = 1 << 20
 LAST_WORDS_S = 1.0
 """Time to write a last packet to a connection that is being closed."""
-CHUNK_BYTES = 65536
+CHUNK_BYTES = 8192
+"""Read at once: some sixty messages. With more, devices that send as fast as they can would hold
+the processor for so long that what they sent does not get away."""
 
 LOST = (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError)
 """How a stream says that nobody is there any more."""

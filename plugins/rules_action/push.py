@@ -6,13 +6,13 @@ Two faults of the reference are not copied: an array of readings is sent as its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
-from appliance.model.telemetry import Scope
+from appliance.model.telemetry import Scope, Series
 from appliance.model.unit import CLOUD, Lane, OutboxEvent
 from appliance.rules.context import Context
 from appliance.rules.messages import with_data
@@ -49,7 +49,7 @@ class PushToCloud:
         if message.metadata.get("source", "").lower() == "cloud":
             ctx.ack(message)
             return
-        ctx.unit.events.extend(events_of(message, self._scope, CLOUD))
+        ctx.unit.events.extend(events_of(message, self._scope, CLOUD, ctx.unit.series))
         ctx.success(message)
 
 
@@ -66,7 +66,7 @@ class PushToEdge:
             return
         edges = _edges_of(message.originator, ctx)
         for edge in edges or (None,):
-            events = list(events_of(message, self._scope, str(edge)))
+            events = list(events_of(message, self._scope, str(edge), ctx.unit.series))
             if edge is not None:
                 ctx.unit.events.extend(events)
         if edges:
@@ -82,18 +82,23 @@ def _edges_of(originator: EntityId, ctx: Context) -> tuple[UUID, ...]:
     return tuple(r.source.id for r in relations if r.source.type == "EDGE" and r.type == "Contains")
 
 
-def events_of(message: Message, scope: str, outbox: str) -> Iterator[OutboxEvent]:
-    """The outbox events of a message. Raises NodeError for what cannot be sent."""
+def events_of(
+    message: Message, scope: str, outbox: str, saved: Sequence[Series]
+) -> Iterator[OutboxEvent]:
+    """The outbox events of a message. Raises NodeError for what cannot be sent.
+
+    saved: series of the same unit; values that are among them need no second encoding.
+    """
     kind = message.type
     scope = message.metadata.get("scope") or scope
     if kind in TELEMETRY:
-        return _telemetry(message, outbox)
+        return _telemetry(message, outbox, saved)
     if kind in ATTRIBUTES:
         return _attributes(message, scope, outbox)
     if kind in STATE_EVENTS:
         if message.metadata.get("scope"):
             return _attributes(message, scope, outbox)
-        return _telemetry(message, outbox)
+        return _telemetry(message, outbox, saved)
     if kind == "ATTRIBUTES_DELETED":
         keys = _object(message).get("attributes") or []
         body = {"keys": keys, "ts": message.effective_ts, "scope": scope}
@@ -105,11 +110,13 @@ def events_of(message: Message, scope: str, outbox: str) -> Iterator[OutboxEvent
     raise NodeError(f"Unsupported msg type {kind}")
 
 
-def _telemetry(message: Message, outbox: str) -> Iterator[OutboxEvent]:
+def _telemetry(message: Message, outbox: str, saved: Sequence[Series]) -> Iterator[OutboxEvent]:
     originator = _pushable(message)
     data = message.data
     if message.type == "TIMESERIES_UPDATED" and isinstance(data, dict):
         message = with_data(message, data.get("timeseries", data))
+    # By identity: a message whose values nobody changed hands out the very same ones.
+    entries = {(each.ts, id(each.values)): each.entry for each in saved}
     for ts, values in telemetry_of(message):
         if values:
             yield OutboxEvent(
@@ -118,7 +125,7 @@ def _telemetry(message: Message, outbox: str) -> Iterator[OutboxEvent]:
                 originator.type,
                 "TIMESERIES_UPDATED",
                 originator,
-                encode_entry(ts, values),
+                entries.get((ts, id(values))) or encode_entry(ts, values),
             )
 
 

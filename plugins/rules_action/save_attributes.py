@@ -67,7 +67,9 @@ class SaveAttributes:
         calculates: bool,
         ctx: Context,
     ) -> None:
-        originator, now = message.originator, ctx.now()
+        # The message's time where that is later: the event that goes up has it, and a peer takes
+        # only what is strictly newer, while two posts may share a millisecond.
+        originator, now = message.originator, max(ctx.now(), message.ts)
         if saves:
             ctx.unit.attributes.append(AttributeWrite(originator, scope, now, values))
         if self._config.send_attributes_updated_notification and scope is not Scope.CLIENT:

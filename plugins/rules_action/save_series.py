@@ -11,6 +11,7 @@ from appliance.rules.context import Context
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle
 from appliance.rules.ports import CalculationInput
 from appliance.rules.values import telemetry_of, typed_values, whole_number
+from appliance.sync.wire import encode_entry
 from plugins.rules_action.processing import ProcessingSettings, always
 
 TELEMETRY = "POST_TELEMETRY_REQUEST"
@@ -61,7 +62,8 @@ class SaveSeries:
         ttl_s = whole_number(ttl) if ttl else self._ttl_s
         for at, values in telemetry_of(message, ts):
             if saves:
-                ctx.unit.series.append(Series(originator, at, values, ttl_s))
+                entry = encode_entry(at, values)
+                ctx.unit.series.append(Series(originator, at, values, ttl_s, entry))
             if calculates:
                 ctx.services.calculate(
                     CalculationInput(originator, None, at, values, message), ctx.work

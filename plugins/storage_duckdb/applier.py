@@ -3,6 +3,10 @@
 While it keeps up it takes what was just committed from memory, as encoded records; when more than
 4 MiB of them wait it reads the journal instead, so a slow database costs no memory. One lock makes
 it the only caller of the database; queries take the same lock.
+
+What the journal lost is stepped over, so that every wait for a sequence ends: each step applies a
+record, or finds that there is none up to the last durable one and counts them all as applied. What
+was not known to be lost when the storage opened is told.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from plugins.storage_duckdb.journal import Journal
 from plugins.storage_duckdb.reader import JournalReader
 from plugins.storage_duckdb.rebuild import DatabaseOpener, is_about_data, is_damage, is_dead
 from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
+from plugins.storage_duckdb.segments import holes, told
 from plugins.storage_duckdb.staging import Staging
 
 _WAITING_BYTES_MAX = 4 << 20
@@ -78,6 +83,7 @@ class Applier:
         self._progress = trio.Event()
         self._failures = 0
         self._refusal: Exception | None = None
+        self._stopped = False
         self._checkpoint_at = time.monotonic() + config.checkpoint_interval_s
         behind = journal.durable_seq - database.applied_seq
         self._replay_until = journal.durable_seq if behind > _REPLAY_MIN else 0
@@ -105,6 +111,7 @@ class Applier:
         """
         await trio.lowlevel.checkpoint()
         while self.applied_seq < seq:
+            self._check_running()
             if self._refusal is not None:
                 raise Retryable(f"the database is behind: {self._refusal}")
             progress = self._progress
@@ -118,12 +125,17 @@ class Applier:
         async with self._lock:
             return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
+    def _check_running(self) -> None:
+        if self._stopped:
+            raise Retryable("the storage is stopping")
+
     async def query(self, work: Callable[[Database, History], T]) -> T:
         """Run a read. A damaged file is rebuilt and the read done again, once.
 
         Raises Retryable when the database cannot answer now.
         """
         for attempt in range(3):
+            self._check_running()
             database = self.database
             try:
                 return await self.call(lambda: work(self.database, self.history))
@@ -143,6 +155,7 @@ class Applier:
         """
 
         def exchange() -> None:
+            self._check_running()
             if self.database is failed:
                 failed.close()
                 opener = self._opener
@@ -234,8 +247,7 @@ class Applier:
 
     def _apply(self, records: list[Record]) -> Staging:
         database = self.database
-        if not records:
-            records = self._reader.read(self._journal.segments, database.applied_seq + 1)
+        records = records or self._read_on(database)
         try:
             staging = database.apply(records)
         except _REFUSALS as error:
@@ -252,6 +264,27 @@ class Applier:
             self._checkpoint_at = time.monotonic() + self._config.checkpoint_interval_s
         return staging
 
+    def _read_on(self, database: Database) -> list[Record]:
+        """The next records of the journal; where it has none any more they are stepped over."""
+        durable_seq = self._journal.durable_seq  # before the segments: see journal.py
+        records = self._reader.read(self._journal.segments, database.applied_seq + 1)
+        end = records[-1].seq if records else durable_seq
+        if end - database.applied_seq > len(records):
+            self._tell_lost(holes(records, database.applied_seq + 1, end + 1))
+            if not records:
+                database.step_over(end)
+        return records
+
+    def _tell_lost(self, ranges: list[tuple[int, int]]) -> None:
+        known = self._journal.lost()
+        fresh = [
+            (first, last)
+            for first, last in ranges
+            if not any(start <= first and last <= end for start, end in known)
+        ]
+        if fresh:
+            self._report.add("the journal could not be read", told(fresh))
+
     async def _recover(self, failed: Database, error: Exception) -> None:
         """Wait where the disk is full; else open again, and if that did not help, rebuild."""
         self._context.emit(ApplyFailed(reason=str(error)))
@@ -267,21 +300,27 @@ class Applier:
                 await self._reopen(failed, error, rebuild=damage and hopeless)
             except Retryable as second:
                 self._context.emit(ApplyFailed(reason=str(second)))
+                self._refusal = second
+                self._wake()
         await trio.sleep(_RETRY_S)
 
     async def finish(self) -> None:
         """Apply what is durable and fold it in, unless the database refuses.
 
         For two seconds at most: what remains is in the journal and applied after the next start.
+        Whoever still waits then is told that the storage is stopping.
         """
         deadline = trio.current_time() + _FINISH_S
-        while self.applied_seq < self._journal.durable_seq and trio.current_time() < deadline:
-            if not await self.step():
-                return
         try:
+            while self.applied_seq < self._journal.durable_seq and trio.current_time() < deadline:
+                if not await self.step():
+                    return
             await self.call(self._fold)
         except duckdb.Error as error:
             self._context.emit(ApplyFailed(reason=str(error)))
+        finally:
+            self._stopped = True
+            self._wake()
 
     def _fold(self) -> None:
         if self.database.has_room():

@@ -14,7 +14,8 @@ class DuckdbStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """Bounds of the journal, of DuckDB and of what is kept.
 
     segment_bytes: size of a journal segment; space is given back in these steps.
-    backlog_bytes_max: bytes of units that may wait for the disk before commits are refused.
+    backlog_bytes_max: memory of units that may wait for the disk before commits are refused; a
+    message of 5 values takes 1,250 bytes.
     free_bytes_min: commits are refused rather than leave less than this free on the disk.
     ring_bytes_max: memory for recent events, so that a sender that keeps up reads no disk.
     acknowledge_interval_s: how late an acknowledgement may become durable.

@@ -23,6 +23,8 @@ from plugins.storage_duckdb.staging import Numbers, Staging, quarantine_row
 
 FILE = "appliance.duckdb"
 _CHECKPOINT_ROOM = 1 << 20
+_PIECE_ROWS = 4000
+"""Rows given to DuckDB at once: it makes values of a kilobyte a row of them all."""
 ROW_GROUP = 122_880
 """Rows that DuckDB stores together."""
 
@@ -181,7 +183,7 @@ class Database:
         self._store_dictionaries()
         self._store_points(staging)
         if staging.events:
-            self.connection.execute(_INSERT_EVENTS, _columns(staging.events))
+            self._execute(_INSERT_EVENTS, staging.events)
         self._store_entities(staging)
         self._store_attributes(staging)
         self._store_states(staging)
@@ -192,10 +194,10 @@ class Database:
     def _store_dictionaries(self) -> None:
         if self.entities.fresh:
             rows = [(number, kind, str(id)) for number, (kind, id) in self.entities.fresh]
-            self.connection.execute(
+            self._execute(
                 "INSERT INTO store.entity_dictionary"
                 " SELECT unnest($1), unnest($2), unnest($3)::UUID",
-                _columns(rows),
+                rows,
             )
         if self.keys.fresh:
             self.connection.execute(
@@ -212,24 +214,23 @@ class Database:
             finally:
                 self.connection.unregister("points")
         if staging.texts:
-            self.connection.execute(_INSERT_TEXTS, _columns(staging.texts))
+            self._execute(_INSERT_TEXTS, staging.texts)
 
     def _store_entities(self, staging: Staging) -> None:
         writes = staging.entity_writes
         if not writes:
             return
         keys = [(kind, str(id)) for kind, id in writes]
-        self.connection.execute(
+        self._execute(
             "DELETE FROM store.entity t USING (SELECT unnest($1) kind, unnest($2)::UUID id) d"
             " WHERE t.kind = d.kind AND t.id = d.id",
-            _columns(keys),
+            keys,
         )
         rows = [(kind, str(id), body) for (kind, id), body in writes.items() if body is not None]
-        if rows:
-            self.connection.execute(
-                "INSERT INTO store.entity SELECT unnest($1), unnest($2)::UUID, unnest($3::BLOB[])",
-                _columns(rows),
-            )
+        self._execute(
+            "INSERT INTO store.entity SELECT unnest($1), unnest($2)::UUID, unnest($3::BLOB[])",
+            rows,
+        )
 
     def _store_attributes(self, staging: Staging) -> None:
         if not staging.attributes:
@@ -238,9 +239,15 @@ class Database:
             (kind, str(id), scope, key, ts, value, replaces)
             for (kind, id, scope, key), (replaces, ts, value) in staging.attributes.items()
         ]
-        self.connection.execute(_STAGE_ATTRIBUTES, _columns(rows))
-        self.connection.execute(_DELETE_ATTRIBUTES)
-        self.connection.execute(_INSERT_ATTRIBUTES)
+        for piece in _pieces(rows):
+            self.connection.execute(_STAGE_ATTRIBUTES, _columns(piece))
+            self.connection.execute(_DELETE_ATTRIBUTES)
+            self.connection.execute(_INSERT_ATTRIBUTES)
+
+    def _execute(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Once for every piece of the rows, each of their columns being one argument."""
+        for piece in _pieces(rows):
+            self.connection.execute(statement, _columns(piece))
 
     def _store_states(self, staging: Staging) -> None:
         if not staging.states:
@@ -409,6 +416,11 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def _pieces(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+    for start in range(0, len(rows), _PIECE_ROWS):
+        yield rows[start : start + _PIECE_ROWS]
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

@@ -257,7 +257,8 @@ class SegmentFooter(msgspec.Struct, array_like=True, frozen=True):
     """What a sealed segment holds, so that nobody needs to read it to know.
 
     next_seq: behind its last record. crc: of everything before the footer. has_state: records
-    beyond telemetry and cursors are in it. lanes: the account behind its last record.
+    beyond telemetry and cursors are in it. lanes: the account behind its last record. lost: ranges
+    of sequences that damage took out of it.
     """
 
     first_seq: int
@@ -268,6 +269,7 @@ class SegmentFooter(msgspec.Struct, array_like=True, frozen=True):
     has_state: bool
     spans: list[LaneSpan]
     lanes: list[LaneFigures]
+    lost: list[tuple[int, int]] = []
 
 
 def encode_header(header: SegmentHeader) -> bytes:
@@ -282,7 +284,7 @@ def decode_header(data: bytes) -> tuple[SegmentHeader | None, int]:
         return None, 0
     length, crc = _TWO_WORDS.unpack_from(data, 8)
     body = data[16 : 16 + length]
-    if len(body) != length or crc32c(body) != crc:
+    if not body or len(body) != length or crc32c(body) != crc:
         return None, 0
     return msgspec.msgpack.decode(body, type=SegmentHeader), 16 + length
 
@@ -294,11 +296,14 @@ def encode_footer(footer: SegmentFooter) -> bytes:
 
 
 def footer_length(tail: bytes) -> int:
-    """Bytes of the footer that ends with `tail` (16 bytes); 0 if none does."""
+    """Bytes of the footer that ends with `tail` (16 bytes); 0 if none does.
+
+    An empty one is none: zeros where length and checksum were prove themselves.
+    """
     if len(tail) != 16 or tail[8:] != FOOTER_MAGIC:
         return 0
     length, _ = _TWO_WORDS.unpack_from(tail)
-    return int(length) + 16
+    return int(length) + 16 if length else 0
 
 
 def decode_footer(data: bytes) -> SegmentFooter | None:

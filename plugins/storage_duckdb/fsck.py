@@ -23,8 +23,16 @@ from plugins.storage_duckdb.database import FILE, Database
 from plugins.storage_duckdb.folders import FolderLock, Folders
 from plugins.storage_duckdb.ledger import depth_of
 from plugins.storage_duckdb.rebuild import DatabaseOpener
-from plugins.storage_duckdb.recovery import Survey, drop_notes, recover, survey, told_wounds
+from plugins.storage_duckdb.recovery import (
+    RECORDS_GONE,
+    Survey,
+    drop_notes,
+    recover,
+    survey,
+    told_wounds,
+)
 from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
+from plugins.storage_duckdb.segments import told
 
 OK, DAMAGED = 0, 1
 
@@ -114,9 +122,7 @@ def _examine(folders: Folders) -> FsckReport:
     applied_seq, words = _database_problems(folders)
     problems += words + _snapshot_problems(folders)
     if applied_seq is not None and applied_seq >= found.next_seq:
-        problems.append(
-            f"the journal ends before the database: records {found.next_seq}..{applied_seq}"
-        )
+        problems.append(f"{RECORDS_GONE}: {told([(found.next_seq, applied_seq)])}")
     return FsckReport(
         str(folders.root), len(found.segments), sum(segment.end for segment in found.segments),
         found.segments[0].first_seq if found.segments else found.next_seq, found.next_seq - 1,
@@ -142,15 +148,15 @@ def _lanes(found: Survey) -> list[LaneLine]:
 
 
 def _database_problems(folders: Folders) -> tuple[int | None, list[str]]:
-    """Read every row of a copy: opening would fold the log in, and this must change nothing."""
+    """Read every row of a copy, because opening writes, and this must change nothing.
+
+    Without DuckDB's log: a start does not look at it either (rebuild.py).
+    """
     if not (folders.root / FILE).exists():
         return None, []
     with tempfile.TemporaryDirectory(dir=folders.root, prefix="fsck-") as name:
         copy = Path(name) / FILE
-        for suffix in ("", ".wal"):
-            source = folders.root / (FILE + suffix)
-            if source.exists():
-                shutil.copyfile(source, copy.with_name(copy.name + suffix))
+        shutil.copyfile(folders.root / FILE, copy)
         try:
             database = Database(copy, 256 << 20, 2, Path(name))
         except duckdb.Error as error:

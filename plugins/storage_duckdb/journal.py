@@ -2,7 +2,8 @@
 
 `append` is called by one thread at a time and returns when the records are on disk. Readers see
 `segments`, a tuple replaced as a whole, and never read behind a segment's `end`, which moves only
-after the sync. So a reader needs no lock.
+after the sync. So a reader needs no lock. `next_seq` moves last of all: whoever reads it first and
+then `segments` finds every record in front of it there, but for those that are lost.
 
 When a write fails, the file is cut back to its last durable byte and the same sequences are used
 again: nothing of a failed group can come back after a restart. Where even that fails the journal
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,7 @@ from plugins.storage_duckdb.format import (
     encode_record,
 )
 from plugins.storage_duckdb.ledger import Ledger, SpanBuilder
+from plugins.storage_duckdb.mark import Mark
 from plugins.storage_duckdb.records import Note, Release, encode_note, encode_unit
 from plugins.storage_duckdb.segments import (
     Segment,
@@ -100,6 +102,7 @@ class Journal:
         self._file: int | None = None
         self._crc = 0
         self._spans = SpanBuilder()
+        self._mark = Mark(folder)
 
     @property
     def durable_seq(self) -> int:
@@ -114,6 +117,16 @@ class Journal:
     def is_active(self, segment: Segment) -> bool:
         """Whether it is the one being written."""
         return self._file is not None and segment.first_seq == self.segments[-1].first_seq
+
+    def lost(self) -> list[tuple[int, int]]:
+        """Ranges of sequences that damage took and that were told, oldest first, none adjacent."""
+        found: list[tuple[int, int]] = []
+        next_seq, segments = self.next_seq, self.segments
+        expected = segments[0].first_seq if segments else next_seq
+        for segment in segments:
+            found += [(expected, segment.first_seq - 1), *segment.lost]
+            expected = segment.next_seq
+        return joined([*found, (expected, next_seq - 1)])
 
     def size(self) -> int:
         """Bytes of all segments."""
@@ -136,14 +149,20 @@ class Journal:
         )
         self._write(data)
         self._account(entries, committed_ms, data)
+        self.confirm()
         if self.segments[-1].end >= self._segment_bytes:
             self.seal()
         return first
+
+    def confirm(self) -> None:
+        """Set the mark to what is durable."""
+        self._mark.set(self.durable_seq)
 
     def close(self) -> None:
         """Seal the active segment; where the disk is full it stays unsealed and is scanned."""
         self.seal()
         self._release_file()
+        self._mark.close()
 
     def forget(self, segments: Sequence[Segment]) -> None:
         """Delete these segments; they must not include the newest."""
@@ -218,12 +237,12 @@ class Journal:
                 self.ledger.accept(entry.events)
                 self._spans.add(seq, entry.events)
             segment.has_state = segment.has_state or holds_state(entry.kind)
-        self.next_seq += len(entries)
-        segment.next_seq = self.next_seq
+        segment.next_seq += len(entries)
         segment.last_ms = committed_ms
         segment.end += len(data)
         segment.spans = list(self._spans.spans.values())
         self._crc = crc32c_extend(self._crc, data)
+        self.next_seq = segment.next_seq
 
     def seal(self) -> None:
         """Finish the active segment; the next append begins another.
@@ -255,6 +274,18 @@ class Journal:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ascending ranges, without the empty ones, neighbours made one."""
+    found: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if first > last:
+            continue
+        if found and found[-1][1] + 1 == first:
+            first = found.pop()[0]
+        found.append((first, last))
+    return found
 
 
 def is_no_space(error: OSError) -> bool:

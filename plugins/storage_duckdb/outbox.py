@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import trio
 
 from appliance.extension.ports import LaneDepth
+from appliance.model.errors import Retryable
 from appliance.model.unit import Lane, StoredEvent, Unit
 from plugins.storage_duckdb.format import Record
 from plugins.storage_duckdb.journal import Journal
@@ -189,6 +190,7 @@ class Outboxes:
         self._journal = journal
         self._ring_bytes_max = ring_bytes_max
         self._ring_bytes = 0
+        self._closed = False
         self._beginning: Position = (journal.durable_seq, 1 << 30)
         self._lanes: dict[LaneKey, LaneQueue] = {}
         for key in self.ledger.lanes:
@@ -250,10 +252,18 @@ class Outboxes:
         """See Storage.wait_pending."""
         queue = self.lane(*key)
         while True:
+            if self._closed:
+                raise Retryable("the storage is stopping")
             changed = queue.changed
             if queue.has_behind(after) and await self.pending(key, after, 1, 1):
                 return
             await changed.wait()
+
+    def close(self) -> None:
+        """Nothing comes any more: who waits is told so."""
+        self._closed = True
+        for queue in self._lanes.values():
+            queue.changed.set()
 
     def acknowledge(self, key: LaneKey, events: Iterable[StoredEvent]) -> bool:
         """The peer has them; whether anything was news."""

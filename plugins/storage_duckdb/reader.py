@@ -19,7 +19,7 @@ from plugins.storage_duckdb.format import (
     group_records,
     scan,
 )
-from plugins.storage_duckdb.segments import Segment
+from plugins.storage_duckdb.segments import Segment, pread
 
 _READ_BYTES = 1 << 20
 
@@ -76,7 +76,7 @@ class JournalReader:
         file = os.open(segment.path, os.O_RDONLY)
         try:
             while not found and self._offset < end:
-                data = os.pread(file, min(_READ_BYTES, end - self._offset), self._offset)
+                data = pread(file, min(_READ_BYTES, end - self._offset), self._offset)
                 if not data:
                     break
                 self._take(file, data, segment, from_seq, found)
@@ -94,6 +94,7 @@ class JournalReader:
             if group is None and len(data) - at < GROUP_HEADER_BYTES and at:
                 break
             if group is None or self._offset + group.end > segment.end:
+                self._offset += at
                 self._scan_rest(file, segment, from_seq, found)
                 return
             if self._wanted(group, from_seq):
@@ -101,7 +102,7 @@ class JournalReader:
                     if found:
                         break
                     length = group.end - at
-                    data = os.pread(file, length, self._offset + at)
+                    data = pread(file, length, self._offset + at)
                     self._offset, at = self._offset + at, 0
                     group = group_at(data, 0) or group
                 found.extend(
@@ -118,7 +119,7 @@ class JournalReader:
         return not self._lanes or bool(group.lanes & self._lanes)
 
     def _scan_rest(self, file: int, segment: Segment, from_seq: int, found: list[Record]) -> None:
-        data = os.pread(file, segment.end - self._offset, self._offset)
+        data = pread(file, segment.end - self._offset, self._offset)
         self._offset = segment.end
         found.extend(
             record

@@ -1,12 +1,12 @@
 """Opening the database, whatever state it is in. Blocking.
 
-DuckDB's log is read only where the journal was ever damaged, since it may have what that lost.
-Else the file stands at its last checkpoint and the journal has everything since; it is the safer
-source, too: 512 zeroed bytes in the log opened without a word, as 64 wrong values.
+DuckDB's log is never read: the file stands at its last checkpoint and the journal has everything
+since. It is the safer source, too: 512 zeroed bytes in the log opened without a word, as 64 wrong
+values. What the journal lost since the checkpoint is lost to the tables as well, and told.
 Damage to the file costs what the journal no longer has and cannot be read any more: a new file
 takes every readable stretch of the old tables, the last snapshot fills the gaps of the state, and
-the journal is applied again from its first living record. Old history behind that record is not
-copied, because the journal will bring it again; so nothing is there twice.
+the journal is applied again from its first living record. Old history behind that record is copied
+only where the journal lost it; the rest the journal will bring again, so nothing is there twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import duckdb
 from appliance.model.errors import Fatal
 from plugins.storage_duckdb import snapshot
 from plugins.storage_duckdb.config import DuckdbStorageConfig
-from plugins.storage_duckdb.damage import DamageReport, read_report
+from plugins.storage_duckdb.damage import DamageReport
 from plugins.storage_duckdb.database import FILE, ROW_GROUP, Database
 from plugins.storage_duckdb.folders import Folders
 from plugins.storage_duckdb.journal import Journal
@@ -59,25 +59,16 @@ class DatabaseOpener:
         self._report = report
         self._journal = journal
         self._path = folders.root / FILE
-        self._wal = folders.root / f"{FILE}.wal"
         self._fresh = folders.root / f"{FILE}.rebuild"
 
     def open(self) -> Database:
         """The database, current at least to where the journal begins."""
-        if not read_report(self._folders.quarantine):
-            self._wal.unlink(missing_ok=True)
+        self._drop_log()
         try:
             return self._open_current()
         except duckdb.Error as error:
             _raise_unless_damage(error)
-            reason = error
-        if self._wal.exists():
-            self._report.keep(self._wal, move=True)
-            try:
-                return self._open_current()
-            except duckdb.Error as error:
-                reason = error
-        return self.rebuild(reason)
+            return self.rebuild(error)
 
     def _open_current(self) -> Database:
         first_seq = self._journal.first_seq
@@ -110,6 +101,7 @@ class DatabaseOpener:
     def rebuild(self, error: Exception | None) -> Database:
         """A new database from everything that is intact; the old file is put aside."""
         first_seq = self._journal.first_seq
+        self._drop_log()
         self._remove_fresh()
         fresh = self._database(self._fresh, external_access=True)
         lost = self._restore(fresh, self._salvage(fresh, first_seq))
@@ -127,6 +119,11 @@ class DatabaseOpener:
         )
         return self._database(self._path)
 
+    def _drop_log(self) -> None:
+        """With what an interrupted checkpoint leaves: `.wal.checkpoint`, `.wal.recovery`."""
+        for path in self._folders.root.glob(f"{FILE}.wal*"):
+            path.unlink()
+
     def _remove_fresh(self) -> None:
         self._fresh.unlink(missing_ok=True)
         self._fresh.with_name(self._fresh.name + ".wal").unlink(missing_ok=True)
@@ -140,9 +137,11 @@ class DatabaseOpener:
         except duckdb.Error:
             return [_all_old(first_seq)]
         lost = []
+        only_there = [f"seq < {first_seq}"]
+        only_there += [f"seq BETWEEN {first} AND {last}" for first, last in self._journal.lost()]
         try:
             for table in (*KEYED_TABLES, *GROWING_TABLES):
-                limit = f"AND seq < {first_seq}" if table in GROWING_TABLES else ""
+                limit = f"AND ({' OR '.join(only_there)})" if table in GROWING_TABLES else ""
                 lost += _copy_table(fresh, table, limit)
         finally:
             fresh.connection.execute("DETACH old")

@@ -216,14 +216,25 @@ def event_for_note(event: OutboxEvent) -> _Event:
 def shares_values(series: Series, event: OutboxEvent) -> bool:
     """Whether the event tells exactly what the series stores, so that one record of it will do."""
     return (
+        _may_share(event)
+        and event.entity == series.entity
+        and (event.body is series.entry or event.body == entry_of(series))
+    )
+
+
+def _may_share(event: OutboxEvent) -> bool:
+    return (
         event.action == TIMESERIES_UPDATED
         and event.outbox == CLOUD
         and event.lane == Lane.DATA
         and event.id is None
-        and event.entity == series.entity
-        and event.type == series.entity.type
-        and event.body == encode_entry(series.ts, series.values)
+        and event.type == event.entity.type
     )
+
+
+def entry_of(series: Series) -> bytes:
+    """The series' values, encoded."""
+    return series.entry or encode_entry(series.ts, series.values)
 
 
 # --- telemetry ---------------------------------------------------------------------------------
@@ -240,7 +251,7 @@ def _telemetry_form(unit: Unit) -> bytes | None:
     if code is None or series.ttl_s:
         return None
     if event is None:
-        entry, flags = encode_entry(series.ts, series.values), HISTORY
+        entry, flags = entry_of(series), HISTORY
     elif shares_values(series, event):
         entry, flags = event.body, HISTORY | EVENT
     else:
@@ -276,7 +287,15 @@ def _telemetry_event(payload: bytes) -> OutboxEvent:
 
 def _unit_form(unit: Unit, releases: list[Release]) -> _Unit:
     return _Unit(
-        [_series_form(series, unit.events) for series in unit.series],
+        [
+            _Series(
+                series.entity.type,
+                series.entity.id,
+                series.ttl_s,
+                entry_of(series) if shared is None else shared,
+            )
+            for series, shared in zip(unit.series, shared_events(unit), strict=True)
+        ],
         [_attributes_form(attributes) for attributes in unit.attributes],
         [_Entity(entity.kind, entity.id, entity.body) for entity in unit.entities],
         [event_for_note(event) for event in unit.events],
@@ -285,18 +304,15 @@ def _unit_form(unit: Unit, releases: list[Release]) -> _Unit:
     )
 
 
-def _series_form(series: Series, events: list[OutboxEvent]) -> _Series:
-    shared = shared_event(series, events)
-    values = encode_entry(series.ts, series.values) if shared is None else shared
-    return _Series(series.entity.type, series.entity.id, series.ttl_s, values)
-
-
-def shared_event(series: Series, events: list[OutboxEvent]) -> int | None:
-    """Index of the first event with exactly the series' values, or None."""
-    for index, event in enumerate(events):
-        if event.action == TIMESERIES_UPDATED and shares_values(series, event):
-            return index
-    return None
+def shared_events(unit: Unit) -> list[int | None]:
+    """For each series the index of the first event with exactly its values, or None."""
+    places: dict[tuple[EntityId, bytes], int] = {}
+    for index, event in enumerate(unit.events):
+        if _may_share(event):
+            places.setdefault((event.entity, event.body), index)
+    if not places:
+        return [None] * len(unit.series)
+    return [places.get((series.entity, entry_of(series))) for series in unit.series]
 
 
 def _attributes_form(change: AttributeWrite | AttributeDelete) -> _Attributes:

@@ -2,9 +2,11 @@
 
 The last segment is scanned if it was not sealed; every other one is compared with the checksum in
 its footer (a backlog of 1 M telemetry events is read in about 0.1 s from a warm disk). A damaged
-segment is copied to `quarantine/` and rewritten with its intact records. What was lost is
-told in sequences and, for the ledger, in events: an event is lost if the account behind the
-segment counts it as still to be delivered and no intact record holds it.
+segment is copied to `quarantine/` and rewritten with its intact records; its footer remembers what
+is missing, so that nobody waits for that. What was lost is told in sequences and, for the ledger,
+in events: an event is lost if the account behind the segment counts it as still to be delivered
+and no intact record holds it. The end of the journal is lost, and not merely unfinished, where the
+mark (mark.py) says that it was confirmed.
 
 Order of steps, so that a crash in between loses nothing: scan, write what was lost as drop notes
 into a new segment, then rewrite. A crash before the rewrite finds the same damage again, and the
@@ -33,10 +35,12 @@ from plugins.storage_duckdb.format import (
 )
 from plugins.storage_duckdb.journal import Journal, note_entry
 from plugins.storage_duckdb.ledger import LaneKey, Ledger, Position, unfinished_until
+from plugins.storage_duckdb.mark import read_mark
 from plugins.storage_duckdb.records import TELEMETRY, UNIT, DropNote, decode_events
 from plugins.storage_duckdb.segments import (
     Scan,
     Segment,
+    holes,
     is_intact,
     open_sealed,
     read_footer,
@@ -45,9 +49,11 @@ from plugins.storage_duckdb.segments import (
     scan_segment,
     seal,
     segment_paths,
+    told,
 )
 
 _INDEX_MAX = 1 << 30
+RECORDS_GONE = "journal records gone"
 
 
 class Wound(msgspec.Struct):
@@ -71,17 +77,20 @@ class Wound(msgspec.Struct):
 
 
 class Survey(msgspec.Struct):
-    """The journal as it was found."""
+    """The journal as it was found. mark: the last sequence known to be confirmed."""
 
     segments: list[Segment] = []
     wounds: list[Wound] = []
     ledger: Ledger = msgspec.field(default_factory=Ledger)
     next_seq: int = 1
+    mark: int = 0
+    mark_damaged: bool = False
 
 
 def survey(folder: Path) -> Survey:
     """Read every segment's footer, scan those that have none or are not as sealed. Pure read."""
-    found = Survey()
+    mark = read_mark(folder)
+    found = Survey(mark=mark or 0, mark_damaged=mark is None)
     paths = segment_paths(folder)
     for number, path in enumerate(paths):
         first_seq = int(path.stem)
@@ -94,18 +103,23 @@ def survey(folder: Path) -> Survey:
         found.segments.append(segment)
         found.next_seq = max(found.next_seq, segment.next_seq)
         found.ledger = Ledger(segment.lanes)
+    if found.mark >= found.next_seq:
+        _add_hole(found, found.mark + 1, found.ledger.figures())
+        found.next_seq = found.mark + 1
     return found
 
 
 def _note_hole(path: Path, found: Survey) -> None:
     """Records in front of this segment are not there. Before the oldest that is as it should be."""
     header, _ = read_header(path)
-    first_seq = int(path.stem)
     if header is not None:
-        lost = [(found.next_seq, first_seq - 1)]
-        found.wounds.append(
-            Wound(found.next_seq, first_seq, None, found.ledger, header.lanes, lost)
-        )
+        _add_hole(found, int(path.stem), header.lanes)
+
+
+def _add_hole(found: Survey, next_seq: int, after: list[LaneFigures]) -> None:
+    """Whole files are missing, or the end of the last."""
+    lost = [(found.next_seq, next_seq - 1)]
+    found.wounds.append(Wound(found.next_seq, next_seq, None, found.ledger, after, lost))
 
 
 def _examine(path: Path, following: Path | None, found: Survey) -> Segment:
@@ -123,36 +137,24 @@ def _examine(path: Path, following: Path | None, found: Survey) -> Segment:
         next_seq = max(
             [segment.next_seq, *(gap.last_seq + 1 for gap in scanned.gaps if gap.last_seq)]
         )
-    lost = _holes(scanned.records, segment.first_seq, next_seq)
+    lost = holes(scanned.records, segment.first_seq, next_seq)
     if lost or scanned.gaps or footer is not None:
-        tail = following is None and footer is None and _only_tail(scanned, lost)
+        tail = following is None and footer is None and _only_tail(scanned, lost, found.mark)
         after_wound = after or segment.lanes
         found.wounds.append(
             Wound(segment.first_seq, next_seq, scanned, found.ledger, after_wound, lost, tail)
         )
-    segment.next_seq = next_seq
+    segment.next_seq, segment.lost = next_seq, lost
     if after is not None:
         segment.lanes = after
     return segment
 
 
-def _only_tail(scanned: Scan, lost: list[tuple[int, int]]) -> bool:
-    """Whether nothing intact follows what is missing."""
+def _only_tail(scanned: Scan, lost: list[tuple[int, int]], mark: int) -> bool:
+    """Whether nothing intact or confirmed follows what is missing."""
     last = scanned.records[-1].seq if scanned.records else scanned.segment.first_seq - 1
     reaches_end = len(scanned.gaps) > 0 and scanned.gaps[0].start >= scanned.segment.end
-    return reaches_end and all(first > last for first, _ in lost)
-
-
-def _holes(records: Sequence[Record], first_seq: int, next_seq: int) -> list[tuple[int, int]]:
-    holes = []
-    expected = first_seq
-    for record in records:
-        if record.seq > expected:
-            holes.append((expected, record.seq - 1))
-        expected = record.seq + 1
-    if next_seq > expected:
-        holes.append((expected, next_seq - 1))
-    return holes
+    return reaches_end and all(first > max(last, mark) for first, _ in lost)
 
 
 def recover(
@@ -175,6 +177,7 @@ def recover(
             journal.append([note_entry(note) for note in notes], now_ms)
         for words in told_wounds(found, notes):
             report.add_once(*words)
+        journal.confirm()
         for wound in found.wounds:
             _heal(wound, journal, report)
         _seal_rest(journal)
@@ -240,12 +243,16 @@ def told_wounds(found: Survey, notes: Sequence[DropNote]) -> list[tuple[str, str
 
     A place before the oldest segment is where delivered ones were, unless events are missing.
     """
-    oldest = found.segments[0].first_seq if found.segments else found.next_seq
-    return [
+    oldest = found.segments[0].first_seq if found.segments else 1
+    words = [
         _words(wound, notes)
         for wound in found.wounds
         if wound.scan or wound.first_seq >= oldest or _notes_of(wound, notes)
     ]
+    if found.mark_damaged:
+        after = f"whatever followed record {found.next_seq - 1}, if anything did"
+        words.append(("the mark of the journal's end damaged", after))
+    return words
 
 
 def _notes_of(wound: Wound, notes: Sequence[DropNote]) -> list[DropNote]:
@@ -257,9 +264,9 @@ def _words(wound: Wound, notes: Sequence[DropNote]) -> tuple[str, str]:
         f"{note.count} undelivered events of {note.outbox}/{Lane(note.lane).name}"
         for note in _notes_of(wound, notes)
     ]
-    lost = f"records {_ranges(wound.lost)}" if wound.lost else ""
+    lost = told(wound.lost) if wound.lost else ""
     if wound.scan is None:
-        return "journal segment gone", "; ".join([lost, *events])
+        return RECORDS_GONE, "; ".join([lost, *events])
     name = wound.scan.segment.path.name
     if wound.tail:
         damaged = sum(gap.end - gap.start for gap in wound.scan.gaps)
@@ -269,13 +276,6 @@ def _words(wound: Wound, notes: Sequence[DropNote]) -> tuple[str, str]:
         )
     missing = lost or "nothing, every record is intact"
     return f"journal {name} damaged", "; ".join([missing, *events])
-
-
-def _ranges(ranges: Sequence[tuple[int, int]]) -> str:
-    shown = [str(a) if a == b else f"{a}..{b}" for a, b in ranges[:20]]
-    if len(ranges) > 20:
-        shown.append(f"and {len(ranges) - 20} more ranges")
-    return ", ".join(shown)
 
 
 def _heal(wound: Wound, journal: Journal, report: DamageReport) -> None:

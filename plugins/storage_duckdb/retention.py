@@ -38,7 +38,7 @@ _HISTORY_INTERVAL_S = 600.0
 
 _EXPIRED = """
 DELETE FROM store.history
-WHERE (greatest(ts, committed_ms) < $1 OR (ttl_s > 0 AND ts + ttl_s::BIGINT * 1000 < $2))
+WHERE (greatest(ts, committed_ms) < $1 OR (ttl_s > 0 AND ts < $2 - ttl_s::BIGINT * 1000))
     AND NOT (idx >= 0 AND seq > (SELECT coalesce(max(cursor_seq), 0) FROM store.lane
                                  WHERE outbox = 'cloud' AND lane = 2))
 """

@@ -7,8 +7,9 @@ by one process; a restart always begins a new one. Sealed means: its footer is o
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -41,13 +42,14 @@ from plugins.storage_duckdb.records import (
 
 SUFFIX = ".journal"
 _HEADER_READ = 1 << 16
+_BLOCK = 4096
 
 
 class Segment(msgspec.Struct):
     """One file of the journal and what it holds.
 
     start..end: where its groups are. next_seq: behind its last record. lanes: the account behind
-    its last record.
+    its last record. lost: ranges of sequences that damage took out of it.
     """
 
     path: Path
@@ -61,6 +63,7 @@ class Segment(msgspec.Struct):
     spans: list[LaneSpan]
     lanes: list[LaneFigures]
     sealed: bool
+    lost: list[tuple[int, int]] = []
 
     @property
     def last_seq(self) -> int:
@@ -88,27 +91,53 @@ def segment_paths(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.stem))
 
 
+def pread(file: int, length: int, at: int) -> bytes:
+    """Bytes of an open file, fewer only at its end. Raises OSError.
+
+    A block that the disk cannot read is zeros, in which nothing proves itself: it costs the records
+    that were there and not the start.
+    """
+    parts = []
+    while length > 0:
+        try:
+            data = os.pread(file, length, at)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            data = bytes(min(_BLOCK - at % _BLOCK, length))
+        if not data:
+            break
+        parts.append(data)
+        length, at = length - len(data), at + len(data)
+    return b"".join(parts)
+
+
+def read_file(path: Path, start: int = 0, end: int | None = None) -> bytes:
+    """A file's bytes from start to end, as `pread` gives them. Raises OSError."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        size = os.fstat(file).st_size
+        return pread(file, (size if end is None else min(end, size)) - start, start)
+    finally:
+        os.close(file)
+
+
 def read_footer(path: Path) -> tuple[SegmentFooter | None, int]:
     """(footer, bytes before it); (None, size of the file) where there is no intact one."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 16))
-        length = footer_length(file.read(16))
-        if not 0 < length <= size:
-            return None, size
-        file.seek(size - length)
-        footer = decode_footer(file.read(length))
-        return (footer, size - length) if footer else (None, size)
+    size = path.stat().st_size
+    length = footer_length(read_file(path, max(0, size - 16)))
+    if not 0 < length <= size:
+        return None, size
+    footer = decode_footer(read_file(path, size - length))
+    return (footer, size - length) if footer else (None, size)
 
 
 def read_header(path: Path) -> tuple[SegmentHeader | None, int]:
     """(header, its length); (None, 0) where it is damaged."""
-    with path.open("rb") as file:
-        data = file.read(_HEADER_READ)
-        header, length = decode_header(data)
-        if header is None:
-            header, length = decode_header(data + file.read())
-        return header, length
+    header, length = decode_header(read_file(path, 0, _HEADER_READ))
+    if header is None:
+        header, length = decode_header(read_file(path))
+    return header, length
 
 
 def open_sealed(path: Path) -> Segment | None:
@@ -119,7 +148,7 @@ def open_sealed(path: Path) -> Segment | None:
         return None
     return Segment(
         path, footer.first_seq, footer.next_seq, footer.first_ms, footer.last_ms,
-        start, end, footer.has_state, footer.spans, footer.lanes, True,
+        start, end, footer.has_state, footer.spans, footer.lanes, True, footer.lost,
     )  # fmt: skip
 
 
@@ -128,8 +157,7 @@ def is_intact(path: Path) -> bool:
     footer, end = read_footer(path)
     if footer is None:
         return False
-    with path.open("rb") as file:
-        return crc32c(file.read(end)) == footer.crc
+    return crc32c(read_file(path, 0, end)) == footer.crc
 
 
 def scan_segment(path: Path, before: Ledger) -> Scan:
@@ -140,7 +168,7 @@ def scan_segment(path: Path, before: Ledger) -> Scan:
         before: the account in front of it, used where its own header is lost.
     """
     _, end = read_footer(path)
-    data = path.read_bytes()[:end]
+    data = read_file(path, 0, end)
     header, start = decode_header(data)
     first_seq = int(path.stem)
     ledger = Ledger(header.lanes if header else before.figures())
@@ -162,6 +190,27 @@ def scan_segment(path: Path, before: Ledger) -> Scan:
         has_state, list(spans.spans.values()), ledger.figures(), False,
     )  # fmt: skip
     return Scan(segment, records, gaps, ledger)
+
+
+def holes(records: Sequence[Record], first_seq: int, next_seq: int) -> list[tuple[int, int]]:
+    """Ranges of first_seq..next_seq - 1 that no record has."""
+    found = []
+    expected = first_seq
+    for record in records:
+        if record.seq > expected:
+            found.append((expected, record.seq - 1))
+        expected = record.seq + 1
+    if next_seq > expected:
+        found.append((expected, next_seq - 1))
+    return found
+
+
+def told(ranges: Sequence[tuple[int, int]]) -> str:
+    """Ranges of sequences in words: `records 3, 7..9`."""
+    shown = [str(a) if a == b else f"{a}..{b}" for a, b in ranges[:20]]
+    if len(ranges) > 20:
+        shown.append(f"and {len(ranges) - 20} more ranges")
+    return f"records {', '.join(shown)}"
 
 
 def fold(record: Record, ledger: Ledger, spans: SpanBuilder | None = None) -> None:
@@ -201,7 +250,7 @@ def footer_of(segment: Segment, crc: int) -> SegmentFooter:
     """The footer that describes the segment; crc: of everything before it."""
     return SegmentFooter(
         segment.first_seq, segment.next_seq, segment.first_ms, segment.last_ms,
-        crc, segment.has_state, segment.spans, segment.lanes,
+        crc, segment.has_state, segment.spans, segment.lanes, segment.lost,
     )  # fmt: skip
 
 
@@ -216,16 +265,16 @@ def rewrite(found: Scan, before: Ledger, groups: Iterator[bytes]) -> Segment:
     body = b"".join((header, *groups))
     fresh = msgspec.structs.replace(old, start=len(header), end=len(body), sealed=True)
     temporary = old.path.with_suffix(".new")
-    write_durably(temporary, body + encode_footer(footer_of(fresh, crc32c(body))))
+    write_durably(temporary, (body, encode_footer(footer_of(fresh, crc32c(body)))))
     temporary.replace(old.path)
     sync_folder(old.path.parent)
     return fresh
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a whole file and sync it. Raises OSError."""
+def write_durably(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a whole file and sync it. Raises OSError, and what making a part raises."""
     with path.open("wb") as file:
-        file.write(data)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 

@@ -22,7 +22,7 @@ import msgspec
 from plugins.storage_duckdb.database import Database
 from plugins.storage_duckdb.format import crc32c
 from plugins.storage_duckdb.schema import KEYED_TABLES
-from plugins.storage_duckdb.segments import sync_folder, write_durably
+from plugins.storage_duckdb.segments import read_file, sync_folder, write_durably
 
 CURRENT = "current.snapshot"
 PREVIOUS = "previous.snapshot"
@@ -44,10 +44,8 @@ def take(database: Database, folder: Path) -> int:
 
     Raises OSError; then the former snapshot is still in place.
     """
-    frames = [_frame(table, rows) for table, rows in _rows(database)]
-    frames.append(_frame("end", [[database.applied_seq]]))
     temporary = folder / "new.snapshot"
-    write_durably(temporary, b"".join(frames))
+    write_durably(temporary, _all_frames(database))
     current = folder / CURRENT
     if current.exists():
         current.replace(folder / PREVIOUS)
@@ -59,7 +57,7 @@ def take(database: Database, folder: Path) -> int:
 def read(path: Path) -> Snapshot | None:
     """What is intact in a snapshot; None if there is no file."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         return None
     found = Snapshot(0, True, {})
@@ -98,6 +96,13 @@ def _array_type(kind: str) -> str:
     return "VARCHAR" if kind == "UUID" else kind
 
 
+def _all_frames(database: Database) -> Iterator[bytes]:
+    """One after the other, so that no more than one is in memory."""
+    for table, rows in _rows(database):
+        yield _frame(table, rows)
+    yield _frame("end", [[database.applied_seq]])
+
+
 def _rows(database: Database) -> Iterator[tuple[str, list[list[Any]]]]:
     for table, (_, columns) in KEYED_TABLES.items():
         names = ", ".join(
@@ -121,7 +126,7 @@ def _frames(data: bytes) -> Iterator[bytes | None]:
         if length > _FRAME_BYTES_MAX or len(body) < length:
             yield None
             return
-        yield body if crc32c(body) == crc else None
+        yield body if body and crc32c(body) == crc else None  # zeros prove themselves
         at += _FRAME.size + length
     if at < len(data):
         yield None

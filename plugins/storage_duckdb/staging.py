@@ -40,7 +40,7 @@ from plugins.storage_duckdb.records import (
     decode_unit,
     encode_note,
     event_of_note,
-    shared_event,
+    shared_events,
     telemetry_place,
     telemetry_series,
 )
@@ -195,8 +195,7 @@ class Staging:
 
     def _add_unit(self, record: Record, unit: Unit) -> None:
         merged = set()
-        for series in unit.series:
-            index = shared_event(series, unit.events)
+        for series, index in zip(unit.series, shared_events(unit), strict=True):
             if index is None or index in merged:
                 index = -1
             else:

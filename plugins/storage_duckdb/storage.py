@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from sys import intern
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import trio
@@ -37,10 +40,14 @@ from plugins.storage_duckdb.records import (
     event_for_note,
     event_of_note,
 )
-from plugins.storage_duckdb.recovery import recover
+from plugins.storage_duckdb.recovery import RECORDS_GONE, recover
 from plugins.storage_duckdb.retention import Retention
+from plugins.storage_duckdb.segments import told
 from plugins.storage_duckdb.sql import select
 from plugins.storage_duckdb.staging import Staging
+
+_ENTITIES = msgspec.msgpack.Decoder(list[tuple[str, UUID, bytes]])
+_ATTRIBUTES = msgspec.msgpack.Decoder(list[tuple[str, UUID, str, str, int, str]])
 
 
 class DuckdbStorage:
@@ -91,8 +98,8 @@ class DuckdbStorage:
             opener = DatabaseOpener(self._folders, config, report, journal)
             database = opener.open()
             if database.applied_seq > journal.durable_seq:
-                lost = f"records {journal.next_seq}..{database.applied_seq} of the journal"
-                report.add_once("the journal ends before the database", lost)
+                lost = told([(journal.next_seq, database.applied_seq)])
+                report.add_once(RECORDS_GONE, lost)
                 journal.next_seq = database.applied_seq + 1
             return _Opened(journal, database, opener, report)
         except BaseException:
@@ -123,6 +130,7 @@ class DuckdbStorage:
             opened.committer.close()
             await opened.applier.finish()
             self._open = None
+            opened.outboxes.close()
             await trio.to_thread.run_sync(opened.close)
             self._lock.release()
 
@@ -223,23 +231,39 @@ class DuckdbStorage:
 
     async def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
         """See Storage.load_entities."""
-        for rows in await self._chunks("SELECT kind, id, body FROM store.entity ORDER BY rowid"):
-            yield [EntityWrite(kind, id, bytes(body)) for kind, id, body in rows]
+        statement = "SELECT kind, id, body FROM store.entity ORDER BY rowid"
+        for chunk in await self._chunks(statement):
+            yield [EntityWrite(*row) for row in _ENTITIES.decode(chunk)]
 
     async def load_attributes(
         self,
     ) -> AsyncIterator[Sequence[tuple[EntityId, Scope, str, AttributeValue]]]:
         """See Storage.load_attributes."""
         statement = "SELECT entity_type, entity_id, scope, key, ts, value FROM store.attribute"
-        for rows in await self._chunks(statement):
+        for chunk in await self._chunks(statement):
+            times: dict[int, int] = {}  # what was written together shares the object that says when
             yield [
-                (EntityId(kind, id), Scope(scope), key, AttributeValue(ts, _parsed(value)))
-                for kind, id, scope, key, ts, value in rows
+                (
+                    EntityId(intern(kind), id),
+                    Scope(scope),
+                    intern(key),
+                    AttributeValue(times.setdefault(ts, ts), _parsed(value)),
+                )
+                for kind, id, scope, key, ts, value in _ATTRIBUTES.decode(chunk)
             ]
 
-    async def _chunks(self, statement: str) -> list[list[tuple[Any, ...]]]:
+    async def _chunks(self, statement: str) -> Iterator[bytes]:
+        """The rows in chunks, each as MessagePack until it is its turn.
+
+        One look sees one moment, but a million rows as Python objects at once would take more
+        memory than everything that is made of them.
+        """
         opened = await self._current()
-        return await opened.applier.query(lambda database, _: list(database.chunks(statement)))
+        encode = msgspec.msgpack.encode
+        chunks = await opened.applier.query(
+            lambda database, _: deque(encode(rows) for rows in database.chunks(statement))
+        )
+        return (chunks.popleft() for _ in range(len(chunks)))
 
     async def load_states(self, owner: str) -> dict[str, bytes]:
         """See Storage.load_states."""

@@ -99,7 +99,8 @@ def _decode_edge_update(body: bytes) -> EdgeUpdate:
 
 
 def _encode_sync(frame: SyncRequest) -> bytes:
-    return number_field(2, int(frame.full or False))
+    required = number_field(1, 1) if frame.required else b""
+    return required + number_field(2, int(frame.full or False))
 
 
 def _decode_sync(body: bytes) -> SyncRequest:

@@ -65,6 +65,17 @@ CATALOGUE = {
     "drain_ack_p99_ms": Figure("  … live device waits, p99", "ms"),
     "drain_end_p99_ms": Figure("  … live device to cloud, p99", "ms"),
     "kept_bytes": Figure("disk a datapoint, acknowledged", "B", 10),
+    "sync_s": Figure(
+        "full sync of 10,000 devices: synchronised", "s", 60, reference="50 s for 1,000"
+    ),
+    "sync_quiet_s": Figure("  … with all attributes and relations", "s", 60),
+    "sync_cloud_rss_mb": Figure("  … cloud, memory at most", "MB", 200, 180),
+    "sync_edge_rss_mb": Figure("  … edge, memory at most", "MB", 200, 180),
+    "edges_per_s": Figure("50 edges, 1,000/s offered: acknowledged", "/s", 980, up=True),
+    "edges_ack_p50_ms": Figure("  … an edge waits, p50", "ms"),
+    "edges_ack_p99_ms": Figure("  … an edge waits, p99", "ms"),
+    "edges_cloud_us": Figure("  … cloud, CPU a message", "µs"),
+    "edges_cloud_rss_mb": Figure("  … cloud, memory at most", "MB"),
     "rules_default_us": Figure("default chain, a telemetry message", "µs", 15),
     "rules_tbel_filter_us": Figure("TBEL filter node", "µs", 10),
     "rules_js_filter_us": Figure("JavaScript filter node", "µs", 20),

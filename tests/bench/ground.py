@@ -31,9 +31,19 @@ class Size(msgspec.Struct, frozen=True):
     idle_s: float = 20.0
     calls: int = 300
     backlog: int = 1_000_000
+    sync_devices: int = 10_000
+    edges_s: float = 120.0
 
 
-QUICK = Size(steady_s=10.0, full_s=5.0, idle_s=5.0, calls=100, backlog=100_000)
+QUICK = Size(
+    steady_s=10.0,
+    full_s=5.0,
+    idle_s=5.0,
+    calls=100,
+    backlog=100_000,
+    sync_devices=1_000,
+    edges_s=10.0,
+)
 
 
 class Ground:

@@ -3,7 +3,8 @@
     python -m tests.bench.many_edges [EDGES] [MESSAGES_PER_S] [SECONDS]
 
 The edges are links of this process that speak the protocol and nothing else; the cloud is a
-process of its own with its storage. Each message is one value of one device of the edge.
+process of its own with its storage. Each message is one value of one device of the edge, numbered;
+at the end the cloud's history must hold every number once and in order.
 """
 
 from __future__ import annotations
@@ -30,8 +31,12 @@ from plugins.storage_duckdb.storage import DuckdbStorage
 from plugins.transport_grpc.config import GrpcConfig
 from plugins.transport_grpc.transport import GrpcTransport
 from tests.bench.full_sync import peak_mb
+from tests.bench.ground import Figures, Size
 from tests.kit.devices import device_unit
-from tests.kit.process import House, connects, wait_for
+from tests.kit.process import House, arrivals, connects, wait_for
+
+EDGES = 50
+PER_S = 1_000
 
 
 async def register(house: House, edges: int) -> list[EntityId]:
@@ -95,32 +100,52 @@ async def load(edges: list[Edge], every_s: float, count: int) -> None:
             nursery.start_soon(edge.run, every_s, count)
 
 
-def main() -> None:
-    """Seed, start, load, tell."""
-    defaults = (50, 1000, 120)
-    edges, rate, seconds = (
-        int(sys.argv[i + 1]) if len(sys.argv) > i + 1 else default
-        for i, default in enumerate(defaults)
-    )
-    with tempfile.TemporaryDirectory() as folder:
+def measure(edges: int, rate: int, seconds: float) -> Figures:
+    """Seed, start, load, tell; fails when a message is lost or out of order."""
+    with tempfile.TemporaryDirectory(prefix="appliance-bench-") as folder:
         house = House(Path(folder), 1)
         devices = trio.run(register, house, edges)
+        count = int(rate * seconds / edges)
         house.cloud.start()
         try:
             wait_for(lambda: connects(house.rpc), 60, "the cloud")
             fleet = [Edge(house.rpc, n, device) for n, device in enumerate(devices)]
             started = time.monotonic()
-            trio.run(load, fleet, edges / rate, rate * seconds // edges)
+            trio.run(load, fleet, edges / rate, count)
             took_s = time.monotonic() - started
             latencies = sorted(x for edge in fleet for x in edge.latencies_s)
             cpu_s = house.status(house.cloud_http)["process"]["cpu_s"]
-            print(f"{edges} edges: {len(latencies)} messages in {took_s:.1f} s, answered after "
-                  f"{latencies[len(latencies) // 2] * 1000:.0f} ms (half), "
-                  f"{latencies[len(latencies) * 99 // 100] * 1000:.0f} ms (99 %); cloud: "
-                  f"{cpu_s:.0f} s of CPU, at most {peak_mb(house.cloud.pid):.0f} MB")  # fmt: skip
+            figures = {
+                "edges_per_s": len(latencies) / took_s,
+                "edges_ack_p50_ms": latencies[len(latencies) // 2] * 1000,
+                "edges_ack_p99_ms": latencies[len(latencies) * 99 // 100] * 1000,
+                "edges_cloud_us": cpu_s / len(latencies) * 1e6,
+                "edges_cloud_rss_mb": peak_mb(house.cloud.pid),
+            }
         finally:
             house.cloud.stop()
+        check(house, devices, count)
+    return figures
+
+
+def check(house: House, devices: list[EntityId], count: int) -> None:
+    """Of every device every value, in the order in which its edge sent them, each once."""
+    came: dict[str, list[int]] = {str(device.id): [] for device in devices}
+    for device, number in arrivals(house.folder / "cloud"):
+        came[device].append(number)
+    for device, numbers in came.items():
+        assert numbers == list(range(1, count + 1)), (
+            f"{device}: {len(numbers)} of {count}, or not in order"
+        )
+
+
+async def edges(size: Size) -> Figures:
+    """The scenario of `make bench`."""
+    return await trio.to_thread.run_sync(measure, EDGES, PER_S, size.edges_s)
 
 
 if __name__ == "__main__":
-    main()
+    defaults = (EDGES, PER_S, 120)
+    given = [int(word) for word in sys.argv[1:]]
+    for name, value in measure(*given, *defaults[len(given) :]).items():
+        print(f"{name} {value:.1f}")

@@ -20,7 +20,7 @@ from typing import Any
 
 import trio
 
-from tests.bench import idle, ingest, outage, rules_figures
+from tests.bench import full_sync, idle, ingest, many_edges, outage, rules_figures
 from tests.bench.catalogue import CATALOGUE, medians, table
 from tests.bench.ground import QUICK, Figures, Size
 
@@ -40,6 +40,8 @@ SCENARIOS: dict[str, Callable[[Size], Awaitable[Figures]]] = {
     "latency": idle.latency,
     "rpc": idle.rpc,
     "outage": outage.outage,
+    "sync": full_sync.sync,
+    "edges": many_edges.edges,
     "rules": rules_figures.rules,
     "binary": binary,
 }

@@ -7,7 +7,6 @@ import os
 import queue
 import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from appliance.kernel.events import ignore
 from appliance.model.errors import Retryable
 from appliance.testing.gate import FakeGate
 from plugins.ingest_mqtt import MqttConfig, MqttListener
+from tests.kit.certificates import Certificates
 
 ME = "v1/devices/me"
 TIMEOUT_S = 20
@@ -196,24 +196,20 @@ async def test_paho_of_version_5_learns_that_it_was_taken_over() -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A certificate for 127.0.0.1 that signs itself: (certificate file, key file)."""
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", cert]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(command, check=True, capture_output=True)
-    return cert, key
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("tls"), "127.0.0.1")
 
 
-async def test_paho_speaks_over_tls(certificate: tuple[str, str]) -> None:
+async def test_paho_speaks_over_tls(certificates: Certificates) -> None:
     gate = FakeGate()
     gate.add_device("T")
-    cert, key = certificate
-    async with _listening(gate, tls_port=0, tls_cert_file=cert, tls_key_file=key) as listener:
+    files = {
+        "tls_cert_file": str(certificates.certificate),
+        "tls_key_file": str(certificates.key),
+    }
+    async with _listening(gate, tls_port=0, **files) as listener:
         device = PahoDevice(MQTTProtocolVersion.MQTTv5, "T", client_id="x")
-        device.client.tls_set(ca_certs=cert, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+        device.client.tls_set(str(certificates.ca), tls_version=ssl.PROTOCOL_TLS_CLIENT)
         await _in_thread(_send_all_ways, device, listener.ports[1])
         plain = PahoDevice(MQTTProtocolVersion.MQTTv311, "T", client_id="x")
         await _in_thread(_send_all_ways, plain, listener.ports[0])

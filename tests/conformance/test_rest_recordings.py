@@ -36,11 +36,11 @@ NOT_OFFERED = {
     "user settings",
     "entities query",
     "entities count",
-    "audit logs",
     "queues",
 }
 # Lists of what happened to be there; their items are compared, their lengths are not.
 LISTS_OF_THE_PLACE = {
+    "audit logs",
     "devices: page",
     "devices: infos page",
     "device types",
@@ -170,8 +170,10 @@ TEXTS_THAT_CLIENTS_MATCH = (
     "edge: assign unknown device",
     "edge: sync unknown",
 )
-# What a relation or an older save counted on the recorded machine.
-NOT_OURS = re.compile(r"\.version: \d+, ours|\.version: None, ours|description: .*, ours")
+# What a relation or an older save counted on the recorded machine, and what was done there last.
+NOT_OURS = re.compile(
+    r"\.version: \d+, ours|\.version: None, ours|description: .*, ours|audit logs.*\.actionData"
+)
 
 
 def problems(
@@ -184,6 +186,8 @@ def problems(
         yield f"{name}: status {status} instead of {expected}: {body!r}"
     elif name in NOT_OFFERED or (name in BETTER and not body.startswith(b"{")):
         return
+    elif isinstance(case["body"], dict) and "cut" in case["body"]:
+        return  # too long for the recorder
     elif not body or headers["content-type"].startswith("text/plain"):
         if body.decode() != case["body"]:
             yield f"{name}: {body!r} instead of {case['body']!r}"

@@ -1,44 +1,37 @@
-"""Certificates for tests, made with the openssl command: an authority and a server's chain."""
+"""Certificates for tests: an authority and what it signed for a server."""
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
+
+import trustme
+from cryptography.hazmat.primitives import serialization
 
 PASSWORD = "open sesame"
 
 
 class Certificates:
-    """PEM files in a folder: `ca`, a server's `certificate` for the name localhost and its `key`,
+    """PEM files in a folder: `ca`, a server's `certificate` for a name or address and its `key`,
     the key `encrypted` with `PASSWORD`, and chain and key together in `combined`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "localhost") -> None:
         self.ca = folder / "ca.pem"
         self.certificate = folder / "server.pem"
         self.key = folder / "server.key"
         self.encrypted = folder / "encrypted.key"
         self.combined = folder / "combined.pem"
-        self._folder = folder
-        self._make()
-
-    def _make(self) -> None:
-        days = ("-days", "2")
-        pair = ("-newkey", "rsa:2048", "-nodes", *days)
-        ca_key = str(self._folder / "ca.key")
-        _openssl("req", "-x509", *pair, "-keyout", ca_key, "-out", str(self.ca), "-subj", "/CN=ca")
-        _openssl(
-            *("req", "-x509", *pair, "-subj", "/CN=localhost"),
-            *("-CA", str(self.ca), "-CAkey", ca_key),
-            *("-keyout", str(self.key), "-out", str(self.certificate)),
-            *("-addext", "subjectAltName=DNS:localhost"),
-            *("-addext", "basicConstraints=critical,CA:FALSE"),
-        )
-        _openssl(
-            *("rsa", "-aes256", "-passout", f"pass:{PASSWORD}"),
-            *("-in", str(self.key), "-out", str(self.encrypted)),
-        )
-        self.combined.write_text(self.certificate.read_text() + self.key.read_text())
+        authority = trustme.CA()
+        server = authority.issue_cert(name)
+        authority.cert_pem.write_to_path(self.ca)
+        server.private_key_pem.write_to_path(self.key)
+        server.cert_chain_pems[0].write_to_path(self.certificate)
+        server.private_key_and_cert_chain_pem.write_to_path(self.combined)
+        self.encrypted.write_bytes(_locked(server.private_key_pem.bytes()))
 
 
-def _openssl(*arguments: str) -> None:
-    subprocess.run(("openssl", *arguments), check=True, capture_output=True)
+def _locked(key: bytes) -> bytes:
+    return serialization.load_pem_private_key(key, None).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(PASSWORD.encode()),
+    )

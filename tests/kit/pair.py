@@ -110,6 +110,7 @@ async def running_cloud(
         await nursery.start(cloud.keeper.run)
         if cloud.edges.by_routing_key(KEY) is None:
             await commit(cloud, storage, cloud.edges.create("Edge 1", KEY, SECRET))
+        await nursery.start(cloud.calls.run)
         await nursery.start(cloud.service.run)
         yield cloud
         nursery.cancel_scope.cancel()

@@ -9,7 +9,9 @@ from uuid import UUID
 import bcrypt
 import msgspec
 
+from appliance.access.audit import AuditLog
 from appliance.access.users import Access
+from appliance.kernel.events import ignore
 from appliance.kernel.metrics_model import Sample
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Series
@@ -31,7 +33,7 @@ PASSWORD_HASH = bcrypt.hashpw(b"tenant", bcrypt.gensalt(4, prefix=b"2a")).decode
 class Site:
     """Our side, filled with what the recorded one had."""
 
-    def __init__(self, role: str) -> None:
+    def __init__(self, role: str, edition: str = "CE") -> None:
         self.state = State()
         self.state.tenant_id = TENANT
         self.storage = MemoryStorage(clock=lambda: NOW)
@@ -45,6 +47,8 @@ class Site:
             self.access,
             CloudEvents(self.storage),
             lambda: NOW,
+            audit=AuditLog(self.storage, ignore),
+            edition=edition,
         )
         self.app = build_app(self.services, NoStatus(), NoFigures())
         self.tokens: dict[str, str] = {}

@@ -170,6 +170,9 @@ def test_the_worked_example_of_the_protocol() -> None:
         + bytes.fromhex("18 d8 21 20 80 80 80 02")
     )
     assert EDGE.encode(SyncRequest(True)) == bytes.fromhex("08 02 2a 02 10 01")
+    old = bytes.fromhex("08 02 2a 04 08 01 10 01")
+    assert EDGE.encode(SyncRequest(True, required=True)) == old
+    assert CLOUD.decode(old) == [SyncRequest(True)]
     assert EDGE.encode(Ack(1234, True)) == bytes.fromhex("08 01 22 05 08 01 18 d2 09")
     entry = encode_entry(1_700_000_000_000, {"temperature": 21.5})
     assert EDGE.encode(Batch(77, (Telemetry(DEVICE, (entry,)),))) == (

@@ -5,7 +5,7 @@ What was made on the reference server by REST is seeded from what that server th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -42,8 +42,13 @@ PUMP_1 = EntityId("DEVICE", UUID("4a6fd9f0-e598-11f1-9df8-51fc96047ddf"))
 
 
 @asynccontextmanager
-async def heard(*traces: str) -> AsyncIterator[tuple[Cloud, PlayedEdge, Storage]]:
-    """A cloud that has heard the edge's side of these traces and answered all of it."""
+async def heard(
+    *traces: str, own: Sequence[dict[str, Any]] = ()
+) -> AsyncIterator[tuple[Cloud, PlayedEdge, Storage]]:
+    """A cloud that has heard the edge's side of these traces and answered all of it.
+
+    own: devices that it had before, of which the recording does not tell.
+    """
     storage = MemoryStorage()
     cloud = assemble_cloud(storage, FakeTransport(), QUICK, wall_clock_ms, ignore)
     recorded = lines(*traces)
@@ -54,6 +59,9 @@ async def heard(*traces: str) -> AsyncIterator[tuple[Cloud, PlayedEdge, Storage]
     async with trio.open_nursery() as nursery:
         await nursery.start(cloud.keeper.run)
         await seed(cloud, storage, recorded_downlinks(*traces))
+        for body in own:
+            write = EntityWrite("DEVICE", UUID(body["id"]["id"]), msgspec.json.encode(body))
+            await commit(cloud, storage, Unit(entities=[write]))
         nursery.start_soon(handle, cloud, edge)
         ids = {frame.id for frame in uplinks if isinstance(frame, Batch)}
         await until(lambda: ids <= set(edge.answers), 30.0)

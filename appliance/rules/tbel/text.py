@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import struct
+import math
 from decimal import Decimal
 from typing import Any
 
 from appliance.rules.tbel.errors import TbelError
+from appliance.rules.tbel.java_digits import DOUBLE, FLOAT, Form, fraction_digits
 from appliance.rules.tbel.values import (
     Blank,
     Char,
@@ -61,7 +62,7 @@ def _java_digits(digits: str, exponent: int, negative: bool) -> str:
 
 
 def double_text(value: float) -> str:
-    """Double.toString: shortest digits, 1.0E7 from ten million, 1.0E-4 below a thousandth."""
+    """Double.toString: 1.0E7 from ten million, 1.0E-4 below a thousandth."""
     if value != value:
         return "NaN"
     if value in (float("inf"), float("-inf")):
@@ -70,17 +71,16 @@ def double_text(value: float) -> str:
         return "-0.0" if str(value)[0] == "-" else "0.0"
     if abs(value) < 2.0**63 and value == int(value):
         return _whole_text(int(value), 53)
-    return _shortest_text(float(value))
+    text = repr(float(value))
+    if len(text) <= 16 and 1e-3 <= abs(value) < 1e7 and abs(math.frexp(value)[0]) != 0.5:
+        # of up to 15 digits, and no power of two: the fewest digits are Java's digits, too
+        return text
+    return _fraction_text(value, DOUBLE)
 
 
-def _shortest_text(value: float) -> str:
-    text = repr(value)
-    sign, digits, exponent = Decimal(text).as_tuple()
-    if len(digits) == 1:
-        # Java 17 looks at two digits at least: the smallest double is 4.9E-324
-        sign, digits, exponent = Decimal(f"{value:.1e}").as_tuple()
-    body = "".join(map(str, digits)).rstrip("0") or "0"
-    return _java_digits(body, len(digits) - 1 + int(exponent), bool(sign))
+def _fraction_text(value: float, form: Form) -> str:
+    digits, exponent = fraction_digits(abs(value), form)
+    return _java_digits(digits, exponent, value < 0)
 
 
 def _whole_text(value: int, significant_bits: int) -> str:
@@ -94,20 +94,12 @@ def _whole_text(value: int, significant_bits: int) -> str:
 
 
 def float_text(value: float) -> str:
-    """Float.toString: the shortest digits that give the same 32-bit number."""
+    """Float.toString: digits enough to tell the 32-bit number from its neighbours."""
     if value != value or value in (0.0, float("inf"), float("-inf")):
         return double_text(value)
     if abs(value) < 2.0**63 and value == int(value):
         return _whole_text(int(value), 24)
-    packed = struct.pack("<f", value)
-    for precision in range(1, 10):
-        short = float(f"{value:.{precision}g}")
-        try:
-            if struct.pack("<f", short) == packed:
-                return _shortest_text(short)
-        except OverflowError:
-            continue
-    return double_text(value)
+    return _fraction_text(value, FLOAT)
 
 
 def number_text(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +13,9 @@ from appliance.model.ids import EntityId, created_time_ms, new_uuid
 from appliance.state.kinds import entity_id_of, id_of
 from appliance.state.view import StateView
 from appliance.web.commands import Change
-from appliance.web.errors import ApiError, not_found
-from appliance.web.rest.call import ADMIN, USERS, Call, Table
+from appliance.web.errors import ApiError, not_found, uuid_of
+from appliance.web.rest.call import USERS, Call, Table
+from appliance.web.rest.checked import checked
 from appliance.web.rest.paging import page_link, page_of
 from appliance.web.rest.shapes import check_length
 
@@ -28,6 +29,8 @@ _SEARCHES = {
     "ACK": ("ACTIVE_ACK", "CLEARED_ACK"),
     "UNACK": ("ACTIVE_UNACK", "CLEARED_UNACK"),
 }
+
+_ASKED = _SEARCHES | {status: (status,) for status in _STATUSES}
 
 
 def status_of(alarm: dict[str, Any]) -> str:
@@ -58,31 +61,63 @@ def alarm_info(view: StateView, alarm: dict[str, Any]) -> dict[str, Any]:
 
 # --- one ---------------------------------------------------------------------------------------
 
+_GIVEN = (
+    "id",
+    "type",
+    "originator",
+    "severity",
+    "acknowledged",
+    "cleared",
+    "assigneeId",
+    "startTs",
+    "endTs",
+    "ackTs",
+    "clearTs",
+    "assignTs",
+    "details",
+    "propagate",
+    "propagateToOwner",
+    "propagateToTenant",
+    "propagateRelationTypes",
+)
+
 
 @table.on("POST", "/api/alarm", roles=USERS)
 async def save_alarm(call: Call) -> Any:
-    """Make an alarm, or change the active one of the same originator and type."""
-    given = call.json_object()
+    """Make an alarm, or change the one with that id or the active one of originator and type."""
+    given = checked(call.json_object(), _GIVEN)
     originator = entity_id_of(given.get("originator"))
     if originator is None:
-        raise ApiError(400, "Validation error: originator must not be null")
+        raise ApiError(404, "Requested item wasn't found!")
     owner = call.entity(originator.type, originator.id)
-    type, severity = given.get("type"), given.get("severity")
-    if not isinstance(type, str) or not type.strip():
-        raise ApiError(400, "Validation error: type must not be null")
-    check_length("type", type)
-    if severity not in SEVERITIES:
-        what = "must not be null" if severity is None else f"has no value {severity}"
-        raise ApiError(400, f"Validation error: severity {what}")
-    stored = _stored(call, given) or call.view.active_alarm(originator, type)
+    _check(call, given)
+    stored = _stored(call, given) or call.view.active_alarm(originator, given["type"])
     body = _saved(call, given, stored, owner)
     id = UUID(body["id"]["id"])
     changes = [Change("ALARM", id, body, "UPDATED" if stored else "ADDED")]
-    if stored and stored.get("severity") != severity:
-        text = f"Alarm severity was updated from {stored.get('severity')} to {severity}"
+    if stored and stored.get("severity") != given["severity"]:
+        text = f"Alarm severity was updated from {stored['severity']} to {given['severity']}"
         changes.append(_system_comment(id, call.principal, text))
+    for mark, ts, assignee in _marks(given, body):
+        body, more = _marked(call, body, mark, ts, assignee)
+        changes += more
     await call.commands.change(changes, call.principal)
     return alarm_body(body)
+
+
+def _check(call: Call, given: dict[str, Any]) -> None:
+    """Raises ApiError for what no alarm can be."""
+    if not (given.get("type") or "").strip():
+        raise ApiError(400, "Validation error: type must not be null")
+    check_length("type", given["type"])
+    if given.get("severity") is None:
+        raise ApiError(400, "Validation error: severity must not be null")
+    start_ms, end_ms = given.get("startTs") or 0, given.get("endTs") or 0
+    if 0 < end_ms < start_ms:
+        raise ApiError(400, "Alarm start ts can't be greater then alarm end ts!")
+    assignee = id_of(given.get("assigneeId"))
+    if assignee is not None and call.view.entity("USER", assignee) is None:
+        raise not_found("USER", assignee)
 
 
 def _stored(call: Call, given: dict[str, Any]) -> dict[str, Any] | None:
@@ -102,6 +137,7 @@ _SETTABLE = {
 def _saved(
     call: Call, given: dict[str, Any], stored: dict[str, Any] | None, owner: dict[str, Any]
 ) -> dict[str, Any]:
+    """The alarm before what was done to it; type and originator never change."""
     now_ms, id = call.services.clock(), new_uuid()
     start_ms = given.get("startTs") or now_ms
     fresh = {
@@ -109,22 +145,113 @@ def _saved(
         "createdTime": created_time_ms(id),
         "tenantId": EntityId("TENANT", call.view.tenant_id).to_json(),
         "customerId": owner.get("customerId") if id_of(owner.get("customerId")) else None,
-        "acknowledged": bool(given.get("acknowledged")),
-        "cleared": bool(given.get("cleared")),
-        "assigneeId": given.get("assigneeId"),
-        "ackTs": given.get("ackTs") or 0,
-        "clearTs": given.get("clearTs") or 0,
-        "assignTs": given.get("assignTs") or 0,
+        "type": given["type"],
+        "originator": given["originator"],
+        "acknowledged": False,
+        "cleared": False,
+        "assigneeId": None,
+        "ackTs": 0,
+        "clearTs": 0,
+        "assignTs": 0,
     }
     return {
         **(stored or fresh),
-        "type": given["type"],
-        "originator": given["originator"],
         "severity": given["severity"],
         "startTs": start_ms,
         "endTs": given.get("endTs") or start_ms,
         **{name: given.get(name) or kind() for name, kind in _SETTABLE.items()},
     }
+
+
+# --- what is done to it ------------------------------------------------------------------------
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    """action: of the outbox. subtype, done: of the comment that tells of it. ts: where the time
+    of it is kept. already: the refusal where it has been done before."""
+
+    action: str
+    subtype: str
+    done: str
+    ts: str
+    already: str
+
+
+_ACK = _Mark("ALARM_ACK", "ACK", "acknowledged", "ackTs", "acknowledged")
+_CLEAR = _Mark("ALARM_CLEAR", "CLEAR", "cleared", "clearTs", "cleared")
+_ASSIGN = _Mark("ALARM_ASSIGNED", "ASSIGN", "assigned", "assignTs", "assigned to this user")
+_UNASSIGN = _Mark("ALARM_UNASSIGNED", "ASSIGN", "unassigned", "assignTs", "unassigned")
+
+
+def _marks(given: dict[str, Any], alarm: dict[str, Any]) -> Iterator[tuple[_Mark, int, Any]]:
+    """What saving it does to it besides: (mark, when or 0, whom it is assigned to)."""
+    if given.get("acknowledged") and not alarm.get("acknowledged"):
+        yield _ACK, given.get("ackTs") or 0, alarm.get("assigneeId")
+    if given.get("cleared") and not alarm.get("cleared"):
+        yield _CLEAR, given.get("clearTs") or 0, alarm.get("assigneeId")
+    assignee = given.get("assigneeId")
+    if id_of(assignee) != id_of(alarm.get("assigneeId")):
+        yield _ASSIGN if id_of(assignee) else _UNASSIGN, given.get("assignTs") or 0, assignee
+
+
+def _marked(
+    call: Call, alarm: dict[str, Any], mark: _Mark, ts: int = 0, assignee: Any = None
+) -> tuple[dict[str, Any], list[Change]]:
+    """The alarm with the mark, and the changes that make it so."""
+    state = {_ACK: "acknowledged", _CLEAR: "cleared"}.get(mark)
+    body = {**alarm, mark.ts: ts or call.services.clock()}
+    body |= {state: True} if state else {"assigneeId": assignee if mark is _ASSIGN else None}
+    text, more = f"Alarm was {mark.done} by user {call.principal.email}", {}
+    user = id_of(assignee) if mark is _ASSIGN else None
+    if user is not None:
+        text += f" to user {(call.view.entity('USER', user) or {}).get('email')}"
+        more = {"assigneeId": str(user)}
+    id = UUID(alarm["id"]["id"])
+    comment = _system_comment(id, call.principal, text, mark.subtype, **more)
+    return body, [Change("ALARM", id, body, mark.action), comment]
+
+
+async def _mark(call: Call, mark: _Mark, done: bool, assignee: Any = None) -> dict[str, Any]:
+    """Answer one of the calls below. done: the alarm has that mark. Raises ApiError 400."""
+    if done:
+        raise ApiError(400, f"Alarm was already {mark.already}!")
+    body, changes = _marked(call, call.entity("ALARM", call.path_id()), mark, 0, assignee)
+    await call.commands.change(changes, call.principal)
+    return alarm_info(call.view, body)
+
+
+@table.on("POST", "/api/alarm/{id}/ack", roles=USERS)
+async def acknowledge(call: Call) -> Any:
+    """Somebody has seen it."""
+    alarm = call.entity("ALARM", call.path_id())
+    return await _mark(call, _ACK, bool(alarm.get("acknowledged")))
+
+
+@table.on("POST", "/api/alarm/{id}/clear", roles=USERS)
+async def clear(call: Call) -> Any:
+    """Its cause is gone."""
+    alarm = call.entity("ALARM", call.path_id())
+    return await _mark(call, _CLEAR, bool(alarm.get("cleared")))
+
+
+@table.on("POST", "/api/alarm/{id}/assign/{user}", roles=USERS)
+async def assign(call: Call) -> Any:
+    """Somebody shall look after it."""
+    alarm, user = call.entity("ALARM", call.path_id()), call.path_id("user")
+    if call.view.entity("USER", user) is None:
+        raise not_found("USER", user)
+    done = id_of(alarm.get("assigneeId")) == user
+    return await _mark(call, _ASSIGN, done, EntityId("USER", user).to_json())
+
+
+@table.on("DELETE", "/api/alarm/{id}/assign", roles=USERS)
+async def unassign(call: Call) -> Any:
+    """Nobody in particular looks after it any more."""
+    alarm = call.entity("ALARM", call.path_id())
+    return await _mark(call, _UNASSIGN, id_of(alarm.get("assigneeId")) is None)
+
+
+# --- read, delete ------------------------------------------------------------------------------
 
 
 @table.on("GET", "/api/alarm/{id}", roles=USERS)
@@ -148,59 +275,10 @@ async def delete_alarm(call: Call) -> Any:
     return True
 
 
-@table.on("POST", "/api/alarm/{id}/ack", roles=USERS)
-async def acknowledge(call: Call) -> Any:
-    """Somebody has seen it."""
-    alarm = call.entity("ALARM", call.path_id())
-    if alarm.get("acknowledged"):
-        raise ApiError(400, "Alarm was already acknowledged!")
-    set_now = {"acknowledged": True, "ackTs": call.services.clock()}
-    return await _change(call, {**alarm, **set_now}, "ALARM_ACK", "ACK", "acknowledged")
-
-
-@table.on("POST", "/api/alarm/{id}/clear", roles=USERS)
-async def clear(call: Call) -> Any:
-    """Its cause is gone."""
-    alarm = call.entity("ALARM", call.path_id())
-    if alarm.get("cleared"):
-        raise ApiError(400, "Alarm was already cleared!")
-    set_now = {"cleared": True, "clearTs": call.services.clock()}
-    return await _change(call, {**alarm, **set_now}, "ALARM_CLEAR", "CLEAR", "cleared")
-
-
-@table.on("POST", "/api/alarm/{id}/assign/{user}", roles=USERS)
-async def assign(call: Call) -> Any:
-    """Somebody shall look after it."""
-    alarm, user = call.entity("ALARM", call.path_id()), call.path_id("user")
-    if call.view.entity("USER", user) is None:
-        raise not_found("USER", user)
-    reference = EntityId("USER", user).to_json()
-    set_now = {"assigneeId": reference, "assignTs": call.services.clock()}
-    return await _change(call, {**alarm, **set_now}, "ALARM_ASSIGNED", "ASSIGN", "assigned")
-
-
-@table.on("DELETE", "/api/alarm/{id}/assign", roles=USERS)
-async def unassign(call: Call) -> Any:
-    """Nobody in particular looks after it any more."""
-    alarm = call.entity("ALARM", call.path_id())
-    set_now = {"assigneeId": None, "assignTs": call.services.clock()}
-    return await _change(call, {**alarm, **set_now}, "ALARM_UNASSIGNED", "ASSIGN", "unassigned")
-
-
-async def _change(
-    call: Call, alarm: dict[str, Any], action: str, subtype: str, done: str
-) -> dict[str, Any]:
-    id, principal = UUID(alarm["id"]["id"]), call.principal
-    text = f"Alarm was {done} by user {principal.email}"
-    comment = _system_comment(id, principal, text, subtype)
-    await call.commands.change([Change("ALARM", id, alarm, action), comment], principal)
-    return alarm_info(call.view, alarm)
-
-
 # --- lists -------------------------------------------------------------------------------------
 
 
-@table.on("GET", "/api/alarms", "/api/v2/alarms", roles=ADMIN)
+@table.on("GET", "/api/alarms", "/api/v2/alarms", roles=USERS)
 @table.on("GET", "/api/alarm/{type}/{id}", "/api/v2/alarm/{type}/{id}", roles=USERS)
 async def alarms(call: Call) -> Any:
     """A page of AlarmInfo: all, or those of one entity."""
@@ -232,8 +310,10 @@ def _chosen(call: Call) -> Iterator[dict[str, Any]]:
         call.entity(originator.type, originator.id)
     statuses = _statuses(call)
     severities = call.names("severityList")
-    types = call.names("typeList")
-    assignee = call.query("assigneeId")
+    for severity in severities or ():
+        _one_of(SEVERITIES, severity, "severity")
+    types, assignee = call.names("typeList"), call.query("assigneeId")
+    wanted = None if assignee is None else uuid_of(assignee)
     for alarm in call.view.entities("ALARM"):
         if originator is not None and entity_id_of(alarm.get("originator")) != originator:
             continue
@@ -243,22 +323,27 @@ def _chosen(call: Call) -> Iterator[dict[str, Any]]:
             continue
         if types is not None and alarm.get("type") not in types:
             continue
-        if assignee is None or (alarm.get("assigneeId") or {}).get("id") == assignee:
+        if wanted is None or id_of(alarm.get("assigneeId")) == wanted:
             yield alarm
 
 
 def _statuses(call: Call) -> set[str]:
-    """Statuses asked for; the words of `searchStatus` stand for several."""
-    words = [call.query("searchStatus"), call.query("status")]
-    if all(words):
+    """Statuses asked for: one itself, or those that the words of a search stand for."""
+    search, status = call.query("searchStatus"), call.query("status")
+    if search and status:
         raise ApiError(400, "Invalid alarms search query: 'searchStatus' and 'status' are set")
-    words += call.names("statusList") or []
-    found: set[str] = set()
-    for word in filter(None, words):
-        if word not in _SEARCHES and word not in _STATUSES:
-            raise ApiError(400, f"No alarm status {word}")
-        found.update(_SEARCHES.get(word, (word,)))
-    return found or set(_STATUSES)
+    if status:
+        return {_one_of(_STATUSES, status, "status")}
+    if search:
+        return set(_SEARCHES[_one_of(_SEARCHES, search, "search status")])
+    words = call.names("statusList") or ["ANY"]
+    return {s for word in words for s in _ASKED[_one_of(_ASKED, word, "status")]}
+
+
+def _one_of(words: Collection[str], word: str, what: str) -> str:
+    if word not in words:
+        raise ApiError(400, f"No alarm {what} {word}; there are {', '.join(words)}")
+    return word
 
 
 # --- comments ----------------------------------------------------------------------------------
@@ -276,10 +361,10 @@ async def comments(call: Call) -> Any:
 @table.on("POST", "/api/alarm/{id}/comment", roles=USERS)
 async def save_comment(call: Call) -> Any:
     """Say something about the alarm, or change what was said."""
-    alarm, given = call.path_id(), call.json_object()
+    alarm, given = call.path_id(), checked(call.json_object(), ("id", "comment"))
     call.entity("ALARM", alarm)
     text = given.get("comment")
-    if not isinstance(text, dict) or not isinstance(text.get("text"), str):
+    if not isinstance(text, dict):
         raise ApiError(400, "Comment should be specified!")
     stored_id = id_of(given.get("id"))
     stored = _own_comment(call, alarm, stored_id) if stored_id else None
@@ -328,12 +413,12 @@ def _comment(alarm: UUID, principal: Principal, type: str, comment: Any) -> dict
 
 
 def _system_comment(
-    alarm: UUID, principal: Principal, text: str, subtype: str | None = None
+    alarm: UUID, principal: Principal, text: str, subtype: str | None = None, **more: str
 ) -> Change:
     """What the appliance says about what a user did."""
     comment = {"text": text}
     if subtype is not None:
-        comment |= {"subtype": subtype, "userId": str(principal.user_id)}
+        comment |= {"subtype": subtype, "userId": str(principal.user_id), **more}
     body = _comment(alarm, principal, "SYSTEM", comment)
     return Change("ALARM_COMMENT", UUID(body["id"]["id"]), body, "ADDED_COMMENT")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from appliance.access import passwords
+from appliance.access.audit import Deed, principal_of
 from appliance.access.tokens import TokenError
 from appliance.access.users import LoginFailed
+from appliance.model.ids import EntityId
 from appliance.web.commands import Change
 from appliance.web.errors import ApiError, Code
 from appliance.web.rest.call import ALL, ANYONE, Call, Table
@@ -21,10 +24,25 @@ PASSWORD_LENGTH_MIN = 6
 async def login(call: Call) -> Any:
     """`{"username", "password"}` to a pair of tokens."""
     email, password = _texts(call, "username", "password")
+    if not email.strip() or not password:
+        raise ApiError(401, "Authentication failed")
+    failure = ""
     try:
         return await call.services.access.login(email, password)
     except LoginFailed as error:
+        failure = str(error)
         raise ApiError(401, str(error)) from error
+    finally:
+        await _tell(call, "LOGIN", call.services.access.user(email), failure)
+
+
+async def _tell(call: Call, action: str, user: dict[str, Any] | None, failure: str = "") -> None:
+    """An entry of the audit log, in which only users are that there are."""
+    if call.services.audit is not None and user is not None:
+        address, program = call.client
+        data = {"clientAddress": address, "browser": program[:200], "os": "", "device": ""}
+        deed = Deed(action, EntityId("USER", UUID(user["id"]["id"])), data, user, failure)
+        await call.services.audit.record(principal_of(user), [deed])
 
 
 @table.on("POST", "/api/auth/token", roles=ANYONE)
@@ -35,13 +53,14 @@ async def refresh(call: Call) -> Any:
         return call.services.access.refresh(token)
     except TokenError as error:
         code = Code.TOKEN_EXPIRED if error.expired else None
-        message = "Token has expired" if error.expired else "Authentication failed"
-        raise ApiError(401, message, code) from error
+        message = "Token has expired" if error.expired else "Invalid username or password"
+        raise ApiError(401, message if token.strip() else "Authentication failed", code) from error
 
 
 @table.on("POST", "/api/auth/logout", roles=ALL)
 async def logout(call: Call) -> None:
     """Nothing is kept about a session, so there is nothing to end; the client drops its tokens."""
+    await _tell(call, "LOGOUT", call.view.entity("USER", call.principal.user_id))
 
 
 @table.on("GET", "/api/auth/user", roles=ALL)
@@ -59,6 +78,8 @@ async def change_password(call: Call) -> Any:
         raise ApiError(400, "Current password doesn't match!")
     if len(new) < PASSWORD_LENGTH_MIN:
         raise ApiError(400, f"Password must be {PASSWORD_LENGTH_MIN} or more characters in length.")
+    if new == current:
+        raise ApiError(400, "New password should be different from existing!")
     stored = call.view.entity("USER_CREDENTIALS", principal.user_id) or {}
     body = {**stored, "password": await passwords.hash_password(new)}
     change = Change("USER_CREDENTIALS", principal.user_id, body, "CREDENTIALS_UPDATED")

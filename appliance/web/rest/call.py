@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from appliance.access.audit import AuditLog
 from appliance.access.tokens import Principal, TokenError
 from appliance.access.users import CUSTOMER_USER, SYS_ADMIN, TENANT_ADMIN, Access
 from appliance.extension.ports import Storage
@@ -26,8 +27,9 @@ from appliance.model.ids import EntityId
 from appliance.rules.debug import DebugEvent
 from appliance.state.kinds import entity_id_of, id_of
 from appliance.state.view import StateView
+from appliance.web.audited import AuditedCommands
 from appliance.web.commands import Commands
-from appliance.web.errors import ApiError, Code, not_found, uuid_of
+from appliance.web.errors import ApiError, Code, not_found, uuid_of, whole_number
 from appliance.web.rest.cloud_events import CloudEvents
 from appliance.web.rest.entity_types import ENTITY_TYPES
 from appliance.web.rest.shapes import compose
@@ -59,6 +61,8 @@ class Services(msgspec.Struct, frozen=True):
     """What handlers work on. role: "edge" or "cloud".
 
     debug, field_debug: of rule nodes and of calculated fields; None where neither runs.
+    audit: None where nobody asks who did what. edition: "CE" or "PE", which a cloud plays; an edge
+    knows its cloud's from its EDGE entity.
     """
 
     role: str
@@ -70,6 +74,8 @@ class Services(msgspec.Struct, frozen=True):
     clock: Clock
     debug: DebugEvents[DebugEvent] | None = None
     field_debug: DebugEvents[FieldDebugEvent] | None = None
+    audit: AuditLog | None = None
+    edition: str = "CE"
 
 
 class Call:
@@ -81,7 +87,7 @@ class Call:
         self.body = body
         self.services = services
         self.view = services.view
-        self.commands = services.commands
+        self.commands = _commands(services, principal)
         self._request = request
         self._principal = principal
 
@@ -90,6 +96,12 @@ class Call:
         """Who asks; only where the route names roles."""
         assert self._principal is not None, "the route is open to anyone"
         return self._principal
+
+    @property
+    def client(self) -> tuple[str, str]:
+        """Address of the client and how its program calls itself; "" where unknown."""
+        address = self._request.client.host if self._request.client else ""
+        return address, self._request.headers.get("user-agent", "")
 
     def path(self, name: str) -> str:
         """A part of the path."""
@@ -118,17 +130,21 @@ class Call:
             raise ApiError(400, f"Required request parameter '{name}' is not present")
         return value
 
-    def integer(self, name: str) -> int | None:
-        """A whole number, None where absent. Raises ApiError 400."""
+    def has(self, name: str) -> bool:
+        """Whether a query parameter is there, be it empty."""
+        return name in self._request.query_params
+
+    def integer(self, name: str, *, bits: int = 64) -> int | None:
+        """A whole number of so many bits, None where absent. Raises ApiError 400."""
         text = self.query(name)
-        try:
-            return None if text is None else int(text)
-        except ValueError as error:
-            raise ApiError(400, f"Parameter '{name}': {text!r} is not a whole number") from error
+        return None if text is None else whole_number(name, text, bits)
 
     def flag(self, name: str) -> bool:
-        """A boolean parameter, false where absent."""
-        return (self.query(name) or "").lower() == "true"
+        """A boolean parameter, false where absent. Raises ApiError 400."""
+        word = (self.query(name) or "false").lower()
+        if word not in _FLAGS:
+            raise ApiError(400, f"Parameter '{name}': {word!r} is neither true nor false")
+        return _FLAGS[word]
 
     def names(self, name: str) -> list[str] | None:
         """A list separated by commas; None where absent."""
@@ -152,6 +168,8 @@ class Call:
     def entity(self, kind: str, id: UUID) -> dict[str, Any]:
         """A stored entity that the caller may see. Raises ApiError 404, 403."""
         body = self.view.entity(kind, id)
+        if body is None and kind == "TENANT" and id == self.view.tenant_id:
+            body = {"id": EntityId(kind, id).to_json()}  # an edge may not have been told more
         if body is None:
             raise not_found(kind, id)
         self.check_visible(kind, body)
@@ -178,12 +196,20 @@ class Call:
         What a customer's user saves is and stays the customer's. Raises ApiError.
         """
         versioned = self.services.role == "cloud"
-        id, body, new = compose(self.view, kind, given, versioned=versioned)
         if self.principal.authority == CUSTOMER_USER:
-            if not new:
-                self.entity(kind, id)
-            body["customerId"] = EntityId("CUSTOMER", self.principal.customer_id).to_json()
+            own = EntityId("CUSTOMER", self.principal.customer_id).to_json()
+            given = {**given, "customerId": own}
+        id, body, new = compose(self.view, kind, given, versioned=versioned)
+        if not new:
+            self.entity(kind, id)
         return id, body, new
+
+
+def _commands(services: Services, principal: Principal | None) -> Commands:
+    """The role's commands, with a trace in the audit log where there is one."""
+    if services.audit is None or principal is None:
+        return services.commands
+    return AuditedCommands(services.commands, services.view, services.audit, principal)
 
 
 Handler = Callable[[Call], Awaitable[Any]]
@@ -227,7 +253,7 @@ def routes(entries: Iterable[Entry], services: Services) -> list[Route]:
 def _endpoint(entry: Entry, services: Services) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
-            principal = _principal(request, services.access, entry.roles)
+            principal = authenticated(request, services.access, entry.roles)
             call = Call(request, await request.body(), services, principal)
             result = await entry.handler(call)
         except ApiError as error:
@@ -242,7 +268,8 @@ def _endpoint(entry: Entry, services: Services) -> Callable[[Request], Awaitable
     return answer
 
 
-def _principal(request: Request, access: Access, roles: tuple[str, ...]) -> Principal | None:
+def authenticated(request: Request, access: Access, roles: tuple[str, ...]) -> Principal | None:
+    """Who asks; None where anyone may. Raises ApiError 401, 403."""
     if not roles:
         return None
     header = request.headers.get("x-authorization") or request.headers.get("authorization") or ""
@@ -274,6 +301,13 @@ def error_answer(error: ApiError, headers: dict[str, str] | None = None) -> Resp
         media_type = "text/plain;charset=UTF-8"
         return Response(error.message, error.status, headers, media_type)
     return Response(error.document(), error.status, headers, "application/json")
+
+
+_FLAGS = {
+    **dict.fromkeys(("true", "on", "yes", "1"), True),
+    **dict.fromkeys(("false", "off", "no", "0"), False),
+}
+"""The words that Spring takes for a boolean."""
 
 
 def entity_type_of(text: str) -> str:

@@ -9,11 +9,13 @@ from appliance.access.users import TENANT_ADMIN
 from appliance.state.view import StateView
 from appliance.web.commands import Change
 from appliance.web.errors import ApiError, not_found, uuid_of
-from appliance.web.rest.call import ADMIN, NO_PERMISSION, USERS, Call, Table
+from appliance.web.rest.call import NO_PERMISSION, USERS, Call, Table
+from appliance.web.rest.checked import checked
 from appliance.web.rest.shapes import device_credentials, profile_for
 
 table = Table()
 _CREDENTIALS_TYPES = ("ACCESS_TOKEN", "X509_CERTIFICATE", "MQTT_BASIC", "LWM2M_CREDENTIALS")
+_CREDENTIALS = ("credentialsType", "credentialsId", "credentialsValue")
 _NO_TOKEN = "Device credentials are already assigned to another device!"
 
 
@@ -24,20 +26,20 @@ async def save_device(call: Call) -> Any:
     return await _save(call, call.json_object(), {"credentialsId": token} if token else None)
 
 
-@table.on("POST", "/api/device-with-credentials", roles=ADMIN)
+@table.on("POST", "/api/device-with-credentials", roles=USERS)
 async def save_device_with_credentials(call: Call) -> Any:
     """`{"device", "credentials"}` in one unit."""
     body = call.json_object()
     device, credentials = body.get("device"), body.get("credentials")
     if not isinstance(device, dict) or not isinstance(credentials, dict):
         raise ApiError(400, "'device' and 'credentials' must be objects")
-    return await _save(call, device, credentials)
+    return await _save(call, device, checked(credentials, _CREDENTIALS))
 
 
 async def _save(call: Call, given: dict[str, Any], credentials: dict[str, Any] | None) -> Any:
     id, body, new = call.compose("DEVICE", given)
-    if new and not _may_create(call):
-        raise ApiError(403, NO_PERMISSION)
+    if new or credentials:
+        _check_may_create(call)
     profile, made = profile_for(call.view, "DEVICE", body)
     body |= {"deviceProfileId": profile["id"], "type": profile["name"]}
     changes = [Change("DEVICE", id, body, "ADDED" if new else "UPDATED")]
@@ -55,11 +57,21 @@ async def _save(call: Call, given: dict[str, Any], credentials: dict[str, Any] |
     return body
 
 
-def _may_create(call: Call) -> bool:
-    """On an edge of a CE server administrators only; of a PE server all who may write devices."""
-    if call.services.role != "edge" or call.principal.authority == TENANT_ADMIN:
-        return True
-    return any(edge.get("cloudType") == "PE" for edge in call.view.entities("EDGE"))
+def _check_may_create(call: Call) -> None:
+    """Under CE administrators make devices and their credentials, under PE all who write devices.
+
+    PE's roles do not travel to an edge, and here there are none: on PE every user counts as one
+    who may write what is their customer's. Raises ApiError 403.
+    """
+    if call.principal.authority == TENANT_ADMIN:
+        return
+    editions = {call.services.edition} if call.services.role == "cloud" else _editions(call)
+    if "PE" not in editions:
+        raise ApiError(403, NO_PERMISSION)
+
+
+def _editions(call: Call) -> set[str]:
+    return {str(edge.get("cloudType")) for edge in call.view.entities("EDGE")}
 
 
 @table.on("GET", "/api/device/{id}/credentials", roles=USERS)
@@ -73,16 +85,16 @@ async def credentials_of(call: Call) -> Any:
     return credentials
 
 
-@table.on("POST", "/api/device/credentials", roles=ADMIN)
+@table.on("POST", "/api/device/credentials", roles=USERS)
 async def save_credentials(call: Call) -> Any:
     """Change a device's credentials; its sessions end."""
-    given = call.json_object()
+    given = checked(call.json_object(), ("deviceId", *_CREDENTIALS))
     reference = given.get("deviceId")
     device = uuid_of(reference.get("id") if isinstance(reference, dict) else None)
     call.entity("DEVICE", device)
+    _check_may_create(call)
     stored = call.view.entity("DEVICE_CREDENTIALS", device) or device_credentials(device)
-    names = ("credentialsType", "credentialsId", "credentialsValue")
-    body = {**stored, **{name: given.get(name) for name in names}}
+    body = {**stored, **{name: given.get(name) for name in _CREDENTIALS}}
     _check_credentials(call.view, device, body)
     change = Change("DEVICE_CREDENTIALS", device, body, "CREDENTIALS_UPDATED")
     await call.commands.change([change], call.principal)

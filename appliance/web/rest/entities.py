@@ -227,6 +227,9 @@ def _assigner(kind: str) -> Handler:
 
 def _unassigner(kind: str) -> Handler:
     async def unassign(call: Call) -> Any:
+        if id_of(call.entity(kind, call.path_id()).get("customerId")) is None:
+            words = kind.replace("_", " ").title()
+            raise ApiError(400, f"{words} isn't assigned to any customer!")
         return await _set_customer(call, kind, NO_CUSTOMER, "UNASSIGNED_FROM_CUSTOMER")
 
     return unassign

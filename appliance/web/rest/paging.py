@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from appliance.web.errors import ApiError
+from appliance.web.errors import ApiError, whole_number
 
 if TYPE_CHECKING:
     from appliance.web.rest.call import Call
@@ -31,7 +31,7 @@ class PageLink(msgspec.Struct, frozen=True):
 
 def page_link(call: Call) -> PageLink:
     """The page that the query asks for. Raises ApiError 400."""
-    size, page = (int(call.need(name)) for name in ("pageSize", "page") if _check(call, name))
+    size, page = (whole_number(name, call.need(name), bits=32) for name in ("pageSize", "page"))
     if size <= 0:
         message = "Page size must be greater than zero."
         raise ApiError(400, f"Incorrect page link page size '{size}'. {message}")
@@ -68,12 +68,6 @@ def page_data(data: list[Any], link: PageLink, total: int) -> dict[str, Any]:
     pages = -(-total // link.size)
     has_next = link.page + 1 < pages
     return {"data": data, "totalPages": pages, "totalElements": total, "hasNext": has_next}
-
-
-def _check(call: Call, name: str) -> bool:
-    call.need(name)
-    call.integer(name)
-    return True
 
 
 def _matches(item: dict[str, Any], link: PageLink) -> bool:

@@ -11,6 +11,7 @@ from appliance.state.view import Relation, StateView
 from appliance.web.commands import Change
 from appliance.web.errors import ApiError, uuid_of
 from appliance.web.rest.call import USERS, Call, Handler, Table, entity_type_of
+from appliance.web.rest.checked import GROUPS, checked
 from appliance.web.rest.shapes import check_length
 
 table = Table()
@@ -46,7 +47,7 @@ async def save_relation_v2(call: Call) -> Any:
 
 
 async def _save(call: Call) -> dict[str, Any]:
-    given = call.json_object()
+    given = checked(call.json_object(), ("from", "to", "type", "typeGroup", "additionalInfo"))
     for end in ("from", "to"):
         entity = entity_id_of(given.get(end))
         if entity is None:
@@ -70,9 +71,8 @@ async def _save(call: Call) -> dict[str, Any]:
 
 @table.on("GET", "/api/relation", roles=USERS)
 async def read_relation(call: Call) -> Any:
-    """One relation by its ends and type; empty when there is none."""
-    found = _find(call)
-    return None if found is None else relation_body(found)
+    """One relation by its ends and type. Raises ApiError 404."""
+    return relation_body(_find(call))
 
 
 @table.on("DELETE", "/api/relation", roles=USERS)
@@ -88,10 +88,7 @@ async def delete_relation_v2(call: Call) -> Any:
 
 
 async def _delete(call: Call) -> dict[str, Any]:
-    found = _find(call)
-    if found is None:
-        raise ApiError(404, "Requested item wasn't found!")
-    body = relation_body(found)
+    body = relation_body(_find(call))
     await _remove(call, [body])
     return body
 
@@ -101,13 +98,19 @@ async def _remove(call: Call, bodies: Iterable[dict[str, Any]]) -> None:
     await call.commands.change(changes, call.principal)
 
 
-def _find(call: Call) -> Relation | None:
+def _find(call: Call) -> Relation:
     source, target = _end(call, "from"), _end(call, "to")
-    type, group = call.need("relationType"), call.query("relationTypeGroup") or "COMMON"
+    type, group = call.need("relationType"), _group(call)
     for relation in call.view.relations_from(source):
         if (relation.target, relation.type, relation.group) == (target, type, group):
             return relation
-    return None
+    raise ApiError(404, "Requested item wasn't found!")
+
+
+def _group(call: Call) -> str:
+    """The group asked for; one that does not exist counts as not asked for, as it always did."""
+    group = call.query("relationTypeGroup")
+    return group if group in GROUPS else "COMMON"
 
 
 @table.on("DELETE", "/api/relations", roles=USERS)
@@ -163,7 +166,7 @@ for _side in _OTHER_NAME:
 def _of(call: Call, entity: EntityId, end: str) -> Iterator[Relation]:
     """The entity's relations of the type and group asked for."""
     type = call.path_or("relationType", "") or call.query("relationType")
-    group = call.query("relationTypeGroup") or "COMMON"
+    group = _group(call)
     view = call.view
     found = view.relations_from(entity) if end == "from" else view.relations_to(entity)
     return (r for r in found if r.group == group and type in (None, r.type))

@@ -10,6 +10,7 @@ from appliance.state.kinds import id_of, relation_key
 from appliance.web.commands import Change
 from appliance.web.errors import ApiError, uuid_of
 from appliance.web.rest.call import Call, Table
+from appliance.web.rest.checked import checked
 
 table = Table()
 _AUTO_ASSIGN = "EDGE_AUTO_ASSIGN_RULE_CHAIN"
@@ -30,6 +31,7 @@ async def read_metadata(call: Call) -> Any:
 async def save_metadata(call: Call) -> Any:
     """Replace nodes and connections; new nodes get their ids."""
     given = call.json_object()
+    checked(given, ("ruleChainId",))
     reference = given.get("ruleChainId")
     id = uuid_of(reference.get("id") if isinstance(reference, dict) else None)
     chain = call.entity("RULE_CHAIN", id)
@@ -72,6 +74,7 @@ def _node(given: dict[str, Any], chain: dict[str, Any]) -> dict[str, Any]:
     for field in ("type", "name"):
         if not isinstance(given.get(field), str) or not given[field]:
             raise ApiError(400, f"A rule node has no {field}")
+    checked(given, ("id", "name", "type"))
     id = id_of(given.get("id")) or new_uuid()
     return {
         "singletonMode": False,

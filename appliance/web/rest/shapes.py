@@ -13,9 +13,10 @@ from typing import Any
 from uuid import UUID
 
 from appliance.model.ids import NULL_UUID, EntityId, created_time_ms, new_uuid
-from appliance.state.kinds import BY_NAME, id_of
+from appliance.state.kinds import BY_NAME, entity_id_of, id_of
 from appliance.state.view import StateView
 from appliance.web.errors import ApiError, not_found, uuid_of
+from appliance.web.rest.checked import checked
 
 NAME_LENGTH_MAX = 255
 TOKEN_LENGTH = 20
@@ -151,10 +152,10 @@ def compose(
 ) -> tuple[UUID, dict[str, Any], bool]:
     """A whole object of what was posted: (id, body, whether it is new).
 
-    Raises ApiError 404 for an id that is not there, 400 for a bad or taken name, 409 for an old
-    version.
+    Raises ApiError 404 for an id that is not there, 400 for a member of the wrong kind, a bad or
+    taken name, a customer who is not there, 409 for an old version.
     """
-    stored = None
+    given, stored = checked(given, ("id", "version", *DEFAULTS[kind])), None
     if (own := given.get("id")) is not None:
         id = uuid_of(own.get("id") if isinstance(own, dict) else None)
         stored = view.entity(kind, id)
@@ -174,6 +175,7 @@ def compose(
     if kind not in _WITHOUT_CUSTOMER:
         body["customerId"] = body.get("customerId") or NO_CUSTOMER
     _check_name(view, kind, id, body)
+    _check_links(view, kind, body, stored or {})
     return id, body, stored is None
 
 
@@ -213,6 +215,27 @@ def _check_name(view: StateView, kind: str, id: UUID, body: dict[str, Any]) -> N
         body["name"] = name
 
 
+_TYPES = {"RULE_CHAIN": ("CORE", "EDGE"), "DEVICE_PROFILE": ("DEFAULT",)}
+
+
+def _check_links(view: StateView, kind: str, body: dict[str, Any], stored: dict[str, Any]) -> None:
+    """Raises ApiError for a new customer, or for what a view shows, that is not there."""
+    words = kind.replace("_", " ")
+    if kind in _TYPES and body["type"] not in _TYPES[kind]:
+        raise ApiError(400, f"JSON parse error: type has no value {body['type']}")
+    customer = None if kind in _WITHOUT_CUSTOMER else id_of(body["customerId"])
+    if customer in (None, id_of(stored.get("customerId"))):
+        pass
+    elif view.entity("CUSTOMER", customer) is None:
+        raise ApiError(400, f"Can't assign {words.lower()} to non-existent customer!")
+    if kind == "ENTITY_VIEW":
+        shown = entity_id_of(body["entityId"])
+        if shown is None:
+            raise ApiError(400, "Entity view entity id should be specified!")
+        if view.entity(shown.type, shown.id) is None:
+            raise not_found(shown.type, shown.id)
+
+
 def check_length(field: str, text: Any) -> None:
     """Raises ApiError 400 for a text that ThingsBoard's columns do not hold."""
     if isinstance(text, str) and len(text) > NAME_LENGTH_MAX:
@@ -226,13 +249,14 @@ def profile_for(view: StateView, kind: str, body: dict[str, Any]) -> tuple[dict[
     """The profile of a device or asset by its id or type name: (profile, whether it is new).
 
     An unknown type makes a profile of that name like the default one, as the reference does.
-    Raises ApiError 404 for an unknown id, 400 while there is no default profile yet.
+    Raises ApiError 400 for an unknown id, and while there is no default profile yet.
     """
     profile_kind, field = f"{kind}_PROFILE", f"{kind.lower()}ProfileId"
     if (id := id_of(body.get(field))) is not None:
         found = view.entity(profile_kind, id)
         if found is None:
-            raise not_found(profile_kind, id)
+            words = kind.capitalize(), kind.lower()
+            raise ApiError(400, "{} is referencing non existing {} profile!".format(*words))
         return found, False
     name = body.get("type") or "default"
     found = view.by_name(profile_kind, name)

@@ -11,17 +11,18 @@ from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope, Value
 from appliance.payload import PayloadError, parse_telemetry
 from appliance.state.kinds import BY_NAME
-from appliance.web.errors import ApiError
+from appliance.web.errors import ApiError, whole_number
 from appliance.web.rest.call import USERS, Call, Table
-from appliance.web.rest.values import attribute_values, shown
+from appliance.web.rest.series import CALENDAR_TYPES, MILLISECONDS, Calendar, read_series
+from appliance.web.rest.values import attribute_values, refuse_nulls, shown
 
 table = Table()
 _AT = "/api/plugins/telemetry/{type}/{id}"
 _AGGREGATIONS = ("NONE", "MIN", "MAX", "AVG", "SUM", "COUNT")
 _LIMIT_MAX = 50_000
 """ThingsBoard's maxDatapointsLimit."""
-_BUCKETS_MAX = 700
-"""ThingsBoard's TS_MAX_INTERVALS: more buckets than a chart has pixels are a mistake."""
+_LIMIT_DEFAULT = 100
+_TTL_S_MAX = 2**31 - 1
 
 
 # --- time series -------------------------------------------------------------------------------
@@ -35,15 +36,14 @@ async def series_keys(call: Call) -> Any:
 
 @table.on("GET", f"{_AT}/values/timeseries", f"{_AT}/values/timeseries/history", roles=USERS)
 async def series_values(call: Call) -> Any:
-    """The newest points, or those of a time range."""
+    """The newest points; those of a time range where `keys`, `startTs` and `endTs` are there."""
     entity, strict = _entity(call), call.flag("useStrictDataTypes")
     start_ms, end_ms = call.integer("startTs"), call.integer("endTs")
-    if start_ms is None or end_ms is None:
+    if start_ms is None or end_ms is None or not call.has("keys"):
         return await _latest(call, entity, strict)
-    keys = call.names("keys")
-    if not keys:
-        raise _plain("Required request parameter 'keys' is not present")
-    found = await call.services.storage.query_series(_query(call, entity, keys, start_ms, end_ms))
+    keys = tuple(call.names("keys") or ())
+    query = _query(call, SeriesQuery(entity, keys, start_ms, end_ms))
+    found = await read_series(call.services.storage, query, _calendar(call))
     return {key: _points(found[key], strict) for key in keys if found.get(key)}
 
 
@@ -61,65 +61,56 @@ async def _latest(call: Call, entity: EntityId, strict: bool) -> dict[str, Any]:
     return answer
 
 
-def _query(
-    call: Call, entity: EntityId, keys: list[str], start_ms: int, end_ms: int
-) -> SeriesQuery:
-    agg = (call.query("agg") or "NONE").upper()
+def _query(call: Call, query: SeriesQuery) -> SeriesQuery:
+    """The range with its aggregation, order and limit. Raises ApiError 400."""
+    agg, order = call.query("agg") or "NONE", (call.query("orderBy") or "DESC").upper()
     if agg not in _AGGREGATIONS:
         raise ApiError(400, f"No aggregation {agg}; there are {', '.join(_AGGREGATIONS)}")
-    limit, interval_ms = call.integer("limit") or 100, call.integer("interval") or 0
-    if end_ms < start_ms or limit < 0 or interval_ms < 0:
-        raise _plain("'endTs' must not be before 'startTs'; 'limit', 'interval' not negative")
-    if agg != "NONE" and interval_ms and (end_ms - start_ms) / interval_ms > _BUCKETS_MAX:
-        raise _plain(f"More than {_BUCKETS_MAX} intervals; choose a longer 'interval'")
-    # Aggregated points come oldest first, whatever the order asked for.
-    ascending = agg != "NONE" or (call.query("orderBy") or "DESC").upper() == "ASC"
-    return SeriesQuery(
-        entity,
-        tuple(keys),
-        start_ms,
-        end_ms,
-        limit=min(limit, _LIMIT_MAX),
+    if order not in ("ASC", "DESC"):
+        raise ApiError(400, f"No order {order}; there are ASC and DESC")
+    limit, interval_ms = call.integer("limit", bits=32), call.integer("interval") or 0
+    if limit is not None and limit < 1:
+        raise _plain("'limit' must be greater than 0")
+    if interval_ms < 0:
+        raise _plain(f"'interval' must be greater than 0, but got {interval_ms}")
+    return msgspec.structs.replace(
+        query,
+        limit=min(limit or _LIMIT_DEFAULT, _LIMIT_MAX),
         agg=agg,
         interval_ms=interval_ms,
-        ascending=ascending,
+        ascending=order == "ASC",
     )
+
+
+def _calendar(call: Call) -> Calendar | None:
+    """The calendar's intervals, where `intervalType` asks for them. Raises ApiError 400."""
+    name = call.query("intervalType") or MILLISECONDS
+    if name == MILLISECONDS:
+        return None
+    if name not in CALENDAR_TYPES:
+        raise ApiError(400, f"No interval type {name}; there are {', '.join(CALENDAR_TYPES)}")
+    return Calendar(name, call.query("timeZone") or "UTC")
 
 
 @table.on("POST", f"{_AT}/timeseries/{{scope}}", roles=USERS)
 @table.on("POST", f"{_AT}/timeseries/{{scope}}/{{ttl}}", roles=USERS)
 async def save_series(call: Call) -> None:
     """Store points, in any of the device's forms; the word of the scope means nothing."""
-    entity = _entity(call)
+    entity, ttl_s = _entity(call), _ttl_s(call)
     try:
         posts = parse_telemetry(call.body)
+        refuse_nulls(call.body)
     except PayloadError as error:
-        word = "Invalid JSON body!" if error.line else str(error)
-        raise _plain(f"Unable to parse time series payload: {word}") from error
-    _refuse_nulls(call.body)
+        word = ": Invalid JSON body!" if error.line else f". Invalid JSON body: {error.args[0]}"
+        raise _plain(f"Unable to parse time series payload{word}") from error
     if not any(values for _, values in posts):
         raise _plain("No time series data found in request body!")
-    ttl_s = _ttl_s(call)
     await call.commands.save_telemetry(entity, posts, ttl_s, call.principal)
 
 
-def _refuse_nulls(body: bytes) -> None:
-    """A device's null is left out, a person's is a mistake. In strict JSON only."""
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError):
-        return
-    for element in document if isinstance(document, list) else [document]:
-        values = element.get("values") if "ts" in element else element
-        if isinstance(values, dict) and None in values.values():
-            raise _plain("Can't parse value: null")
-
-
 def _ttl_s(call: Call) -> int:
-    text = call.path_or("ttl", "0")
-    if not (text.isascii() and text.isdigit()):
-        raise _plain("Failed to parse ttl")
-    return int(text)
+    """Seconds; one of no use means "for ever", one of lifetimes is shortened to 68 years."""
+    return max(0, min(whole_number("ttl", call.path_or("ttl", "0")), _TTL_S_MAX))
 
 
 @table.on("DELETE", f"{_AT}/timeseries/delete", roles=USERS)
@@ -127,7 +118,7 @@ async def delete_series(call: Call) -> None:
     """Remove the points of a time range, or all of the keys."""
     entity, keys = _entity(call), call.names("keys")
     if not keys:
-        raise _plain("No keys provided for deletion")
+        raise _plain(f"Empty keys: {call.query('keys') or ''}")
     start_ms, end_ms = call.integer("startTs"), call.integer("endTs")
     if call.flag("deleteAllDataForKeys"):
         start_ms, end_ms = -(2**62), 2**62
@@ -164,9 +155,9 @@ async def save_attributes(call: Call) -> None:
     if scope is Scope.CLIENT:
         raise _plain("Invalid scope: CLIENT_SCOPE")
     try:
-        values = attribute_values(call.json())
-    except ValueError as error:
-        raise _plain(str(error)) from error
+        values = attribute_values(call.body)
+    except PayloadError as error:
+        raise _plain("Invalid JSON" if error.line else str(error.args[0])) from error
     if not values:
         raise _plain("No attributes data found in request body!")
     await call.commands.save_attributes(entity, scope, values, call.principal)
@@ -177,7 +168,7 @@ async def delete_attributes(call: Call) -> None:
     """Remove the attributes named by `keys`."""
     entity, scope, keys = _entity(call), _scope(call), call.names("keys")
     if not keys:
-        raise _plain("No keys provided for deletion")
+        raise _plain(f"Empty keys: {call.query('keys') or ''}")
     await call.commands.delete_attributes(entity, scope, keys, call.principal)
 
 

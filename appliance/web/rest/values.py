@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from appliance.model.telemetry import Value
-
-_LONG_MIN, _LONG_MAX = -(2**63), 2**63 - 1
+from appliance.payload import PayloadError, parse_attributes, parse_json
+from appliance.rules.tbel.text import double_text
 
 
 def shown(value: Value, *, strict: bool) -> Any:
@@ -19,33 +19,31 @@ def shown(value: Value, *, strict: bool) -> Any:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    return java_double(value) if isinstance(value, float) else msgspec.json.encode(value).decode()
+    return double_text(value) if isinstance(value, float) else msgspec.json.encode(value).decode()
 
 
-def java_double(value: float) -> str:
-    """`Double.toString`: plain from 1e-3 to 1e7, else digits with `E`.
+def attribute_values(body: bytes) -> dict[str, Value]:
+    """An attributes payload, typed as a device's. Raises PayloadError in the reference's words."""
+    document = parse_json(body)
+    if not isinstance(document, dict):
+        raise PayloadError("Request is not a JSON object")
+    if any(not key.strip() for key in document):
+        raise PayloadError("Key cannot be blank")
+    refuse_nulls(body)
+    return parse_attributes(body)
 
-    >>> java_double(29.0), java_double(1e7), java_double(0.00012)
-    ('29.0', '1.0E7', '1.2E-4')
+
+def refuse_nulls(body: bytes) -> None:
+    """A device's null is left out, a person's is a mistake. In strict JSON only.
+
+    Raises PayloadError.
     """
-    if value == 0 or 1e-3 <= abs(value) < 1e7 or value != value or abs(value) == float("inf"):
-        return repr(value)
-    for count in range(1, 18):  # the fewest digits that give the value back
-        digits, _, tens = f"{value:.{count}e}".partition("e")
-        if float(f"{digits}e{tens}") == value:
-            break
-    return f"{digits}E{int(tens)}"
-
-
-def attribute_values(body: Any) -> dict[str, Value]:
-    """An attributes payload. Raises ValueError in the reference's words."""
-    if not isinstance(body, dict):
-        raise ValueError("Request is not a JSON object")
-    for key, value in body.items():
-        if value is None:
-            raise ValueError("Can't parse value: null")
-        if isinstance(value, int) and not _LONG_MIN <= value <= _LONG_MAX:
-            raise ValueError(f"Can't parse value: {value}")
-        if not key.strip() or len(key) > 255 or "\0" in key:
-            raise ValueError(f"Not a key: {key[:80]!r}")
-    return body
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return
+    for element in document if isinstance(document, list) else [document]:
+        timed = "ts" in element and "values" in element
+        values = element["values"] if timed else element
+        if isinstance(values, dict) and None in values.values():
+            raise PayloadError("Can't parse value: null")

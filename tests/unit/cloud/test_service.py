@@ -12,13 +12,14 @@ import pytest
 import trio
 
 from appliance.cloud.assembly import Cloud
+from appliance.cloud.role import link_statuses
 from appliance.cloud.service import CONNECT_S
 from appliance.cloud.session import EdgeDisconnected, EdgeRefused
 from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Event
 from appliance.model.ids import EntityId, new_uuid
-from appliance.model.telemetry import Scope
-from appliance.model.unit import Lane
+from appliance.model.telemetry import Scope, Series
+from appliance.model.unit import Lane, Unit
 from appliance.sync.messages import (
     Ack,
     Attributes,
@@ -35,7 +36,7 @@ from appliance.sync.messages import (
     Telemetry,
     UpdateKind,
 )
-from appliance.sync.wire import encode_attributes, encode_entry
+from appliance.sync.wire import decode_entry, encode_attributes, encode_entry
 from appliance.testing.fake_transport import FakeTransport
 from appliance.testing.memory_storage import MemoryStorage
 from tests.kit.devices import device_unit
@@ -290,7 +291,7 @@ async def test_a_message_is_taken_whole_or_refused_whole_and_the_session_goes_on
         device = await made.add_device("Pump")
         async with edge(made) as played:
             good = Telemetry(device, (encode_entry(5, {"a": 1}),))
-            bad = Telemetry(device, (b"\x12\x7f",))
+            bad = EntityUpdate("deviceUpdate", 0, device.id, "{")
             answer = await played.say(good, bad)
             assert not answer.success and answer.error
             assert device not in made.store.disk.points
@@ -380,3 +381,50 @@ async def test_a_message_that_is_refused_below_is_put_aside_and_the_rest_arrives
             assert str(second.id) in seen
             (aside,) = made.store.quarantined(str(made.edge))
             assert (aside.event.event.entity, aside.reason) == (first, "no")
+
+
+# --- what is shown and what is asked ------------------------------------------------------------
+
+
+async def test_what_is_kept_unused_is_counted_for_each_edge() -> None:
+    async with house() as made:
+        for _ in range(2):
+            async with edge(made) as played:
+                board = new_uuid()
+                body = {"id": EntityId("DASHBOARD", board).to_json(), "title": "Hall"}
+                update = EntityUpdate(
+                    "dashboardUpdate", UpdateKind.CREATED, board, msgspec.json.encode(body)
+                )
+                assert (await played.say(update)).success
+        (line,) = link_statuses(made.cloud)
+        assert line.kept == {"dashboardUpdate": 2}
+
+
+async def test_newest_values_follow_the_attributes_that_an_edge_asks_for() -> None:
+    async with house() as made, edge(made) as played:
+        device = await made.add_device("Valve")
+        old, new = {"t": 1, "p": 2.5}, {"t": 2, "active": True, "inactivityTimeout": 5}
+        series = [Series(device, 1_000, old), Series(device, 2_000, new)]
+        await made.store.commit([Unit(series=series)])
+        asked = [
+            Request("attributesRequest", device, scope) for scope in (Scope.SERVER, Scope.SHARED)
+        ]
+        assert (await played.say(*asked)).success
+        await until(lambda: played.count(Telemetry) == 1)
+        (told,) = [item for item in played.down if isinstance(item, Telemetry)]
+        assert told.entity == device
+        values = [decode_entry(entry) for entry in told.entries]
+        assert values == [(1_000, {"p": 2.5}), (2_000, {"t": 2})]  # once, though asked twice
+
+
+async def test_newest_values_wait_until_the_edge_has_its_entities() -> None:
+    async with house() as made, edge(made) as played:
+        device = await made.add_device("Valve")
+        await until(lambda: device.id in played.ids())
+        await made.store.commit([Unit(series=[Series(device, 1_000, {"t": 1})])])
+        assert (await played.say(Request("attributesRequest", device, Scope.SERVER))).success
+        await made.add_device("Fan")
+        await until(lambda: played.count(Telemetry) == 1)
+        last_entity = max(n for n, item in enumerate(played.down) if isinstance(item, EntityUpdate))
+        assert isinstance(played.down[-1], Telemetry)
+        assert last_entity < len(played.down) - 1

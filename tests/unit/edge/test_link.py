@@ -12,8 +12,8 @@ import pytest
 import trio
 
 from appliance.edge.assembly import Edge
-from appliance.edge.link import DownlinkRefused, VersionLowered
-from appliance.extension.ports import Link
+from appliance.edge.link import CONNECTED_EVERY_S, DownlinkRefused, VersionLowered
+from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Event
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope
@@ -21,6 +21,7 @@ from appliance.sync.messages import (
     Ack,
     Attributes,
     Batch,
+    ConfigurationItem,
     Connect,
     Connected,
     EdgeConfiguration,
@@ -183,6 +184,14 @@ async def test_a_refusal_is_told_and_tried_again(code: int, words: str) -> None:
         await made.connected()
 
 
+async def test_an_acceptance_that_does_not_say_who_this_edge_is_is_none() -> None:
+    server = Server()
+    server.answer = (Connected(0),)
+    async with world(server=server) as made:
+        await until(lambda: server.links >= 2)
+        assert "without saying who" in made.edge.link.status.last_error
+
+
 async def test_silence_after_the_connect_is_given_up() -> None:
     server = Server()
     server.answer = ()
@@ -239,6 +248,47 @@ async def test_a_server_that_shows_no_tenant_is_asked_once_more_and_then_believe
             await made.server.say(SyncCompleted())
             await trio.testing.wait_all_tasks_blocked()
         assert [request.full for request in made.server.of(SyncRequest)] == [True, True]
+
+
+async def test_a_sync_that_died_on_the_server_is_forgotten_there_and_asked_for_again() -> None:
+    async with world() as made:
+        await made.connected()
+        await made.server.say(tenant())
+        await trio.sleep(2 * CONNECTED_EVERY_S + 1)
+        assert [request.full for request in made.server.of(SyncRequest)] == [True, None, True]
+        await made.server.say(tenant(), SyncCompleted())
+        await trio.sleep(3 * CONNECTED_EVERY_S)
+        assert len(made.server.of(SyncRequest)) == 3
+
+
+async def test_a_new_customer_is_followed_by_a_sync_that_brings_what_is_his() -> None:
+    customer = msgspec.structs.replace(CONFIGURATION, customer_id=new_uuid())
+    async with world() as made:
+        await made.connected()
+        await made.server.say(tenant(), SyncCompleted())
+        for configuration in (CONFIGURATION, customer, customer):
+            await made.server.say(ConfigurationItem(configuration))
+            await trio.testing.wait_all_tasks_blocked()
+            await made.server.say(SyncCompleted())
+        assert [request.full for request in made.server.of(SyncRequest)] == [True, False]
+
+
+async def test_a_server_told_of_the_change_by_an_update_needs_no_sync_for_it() -> None:
+    customer = msgspec.structs.replace(CONFIGURATION, customer_id=new_uuid())
+    async with world() as made:
+        await made.connected()
+        await made.server.say(tenant(), SyncCompleted())
+        assert made.server.link is not None
+        await made.server.link.send([EdgeUpdate(customer)])
+        await made.server.say(ConfigurationItem(customer))
+        assert len(made.server.of(SyncRequest)) == 1
+
+
+async def test_an_old_server_is_told_that_the_sync_is_required() -> None:
+    for version, required in ((9, True), (10, False)):
+        async with world(version=version) as made:
+            await made.connected()
+            assert [sync.required for sync in made.server.of(SyncRequest)] == [required]
 
 
 async def test_a_full_sync_that_was_cut_is_full_again() -> None:
@@ -320,6 +370,30 @@ async def test_a_message_is_durable_before_it_is_acknowledged() -> None:
         assert (await made.server.say(device(pump), credentials(pump, "T"))).success
         assert ("DEVICE", pump) in disk.entities
         assert made.edge.gate.authenticate_token("T") is not None
+
+
+async def test_the_device_hears_of_a_change_even_if_the_link_breaks_before_it_is_acknowledged() -> (
+    None
+):
+    async with world() as made:
+        await made.connected()
+        pump = new_uuid()
+        await made.server.say(device(pump), credentials(pump, "T"))
+        phone, session = Phone(), made.edge.gate.authenticate_token("T")
+        assert session is not None
+        made.edge.gate.subscribe(session, phone, attributes=True, rpc=True)
+
+        async def broken(_frames: Sequence[Frame]) -> None:
+            raise LinkClosed("cut", "UNAVAILABLE")
+
+        made.edge.link._link.send = broken  # type: ignore[union-attr, method-assign] # a cut wire
+        shared = Attributes(
+            EntityId("DEVICE", pump), "SHARED_SCOPE", encode_attributes({"k": 1}), 5
+        )
+        assert made.server.link is not None
+        await made.server.link.send([Batch(77, (shared,))])
+        await made.away()
+        assert phone.attributes_seen == [({"k": 1}, [])]
 
 
 async def test_what_cannot_be_applied_is_refused_with_words_and_the_rest_goes_on() -> None:

@@ -125,9 +125,37 @@ def test_a_new_root_chain_takes_the_mark_from_the_old_one() -> None:
     assert {body["type"] for body in state.entities("RULE_CHAIN")} == {"CORE"}
 
 
+@pytest.mark.parametrize("kind", ["DEVICE_PROFILE", "ASSET_PROFILE"])
+def test_a_new_default_profile_takes_the_mark_from_the_old_one(kind: str) -> None:
+    state, first, second = State(), new_uuid(), new_uuid()
+    come_down(state, kind, first, name="default", default=True)
+    come_down(state, kind, second, name="pumps", default=True)
+    assert {b["name"]: b["default"] for b in state.entities(kind)} == {
+        "default": False,
+        "pumps": True,
+    }
+    come_down(state, kind, second, name="pumps", default=True)
+    come_down(state, kind, first, name="default", default=False)
+    assert sum(body["default"] for body in state.entities(kind)) == 1
+
+
+def test_the_users_of_a_customer_who_goes_cannot_log_in_any_more() -> None:
+    state, customer = State(), new_uuid()
+    come_down(state, "CUSTOMER", customer, title="Plant")
+    his = EntityId("CUSTOMER", customer).to_json()
+    user = store(state, "USER", email="op@plant.example", customerId=his)
+    store(state, "USER_CREDENTIALS", user, userId=EntityId("USER", user).to_json())
+    other = store(state, "USER", email="a@b.example")
+    applied = go(state, "CUSTOMER", customer)
+    assert state.ids("USER") == [other]
+    assert state.entity("USER_CREDENTIALS", user) is None
+    assert applied.unit.events == []
+
+
 def test_metadata_without_nodes_changes_nothing() -> None:
     state, chain = State(), new_uuid()
     own = EntityId("RULE_CHAIN", chain).to_json()
+    store(state, "RULE_CHAIN", chain, name="Chain")
     for nodes in ([{"name": "n"}], []):
         text = msgspec.json.encode({"ruleChainId": own, "nodes": nodes}).decode()
         item = EntityUpdate("ruleChainMetadataUpdate", 1, None, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 import trio
 
@@ -63,6 +64,17 @@ async def test_request_ids_count_up_per_device() -> None:
         await made.call(request(device, oneway=True))
     assert [id for id, _, _ in one.requests] == [0, 1]
     assert [id for id, _, _ in other.requests] == [0]
+
+
+async def test_a_persistent_request_waits_for_a_session_even_if_it_is_one_way() -> None:
+    made, phone = desk(), Phone()
+    async with trio.open_nursery() as nursery:
+        asked = msgspec.structs.replace(request(oneway=True), persistent=True)
+        call = Call(nursery, made, asked)
+        await trio.sleep(5)
+        made.listen(DEVICE, phone)
+        assert await call.end() == RpcOutcome(response={})
+        assert len(phone.requests) == 1
 
 
 async def test_a_request_waits_for_a_session_to_come() -> None:

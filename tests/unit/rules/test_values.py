@@ -12,7 +12,8 @@ from appliance.model.message import Message
 from appliance.rules.expression import BadExpression, Expression
 from appliance.rules.geo import Circle, distance_km, polygon_of
 from appliance.rules.patterns import fill
-from appliance.rules.values import java_double, java_string, typed_values
+from appliance.rules.tbel.text import double_text
+from appliance.rules.values import java_string, typed_values
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ from appliance.rules.values import java_double, java_string, typed_values
     ],
 )
 def test_doubles_are_written_as_java_does(value: float, text: str) -> None:
-    assert java_double(value) == text
+    assert double_text(value) == text
 
 
 def test_maps_and_lists_are_written_as_java_does() -> None:

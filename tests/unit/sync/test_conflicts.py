@@ -230,6 +230,21 @@ def test_the_cloud_lets_an_edge_assign_a_dashboard_to_its_own_customer_only() ->
     assert (state.entity("DASHBOARD", dashboard) or {})["assignedCustomers"] == wanted
 
 
+@ROLES
+def test_of_a_comment_taken_back_a_word_about_that_stays(role: str) -> None:
+    state = State()
+    alarm = stored(state, "ALARM", **alarm_of(stored(state, "DEVICE", name="D")))
+    said = {"alarmId": EntityId("ALARM", alarm).to_json(), "comment": {"text": "?"}}
+    comment = stored(state, "ALARM_COMMENT", type="OTHER", **said)
+    mark = said | {"type": "SYSTEM", "comment": {"text": "deleted"}}
+
+    take(state, role, update("ALARM_COMMENT", comment, UpdateKind.DELETED, **mark))
+    assert (state.entity("ALARM_COMMENT", comment) or {})["comment"] == {"text": "deleted"}
+
+    take(state, role, update("ALARM_COMMENT", comment, UpdateKind.DELETED, type="OTHER", **said))
+    assert state.entity("ALARM_COMMENT", comment) is None
+
+
 # --- attributes ----------------------------------------------------------------------------------
 
 

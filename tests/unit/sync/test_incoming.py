@@ -225,9 +225,6 @@ BAD: list[tuple[str, Item]] = [
             {"from": DEVICE.to_json(), "to": {"entityType": "ASSET", "id": "?"}, "type": "x"},
         ),
     ),
-    ("a scope that is none", attributes({"k": 1}, 5, "OTHER_SCOPE")),
-    ("attributes cut off", Attributes(DEVICE, "SHARED_SCOPE", b"\x0a\x7f", 5)),
-    ("telemetry cut off", Telemetry(DEVICE, (b"\x12\x7f",))),
 ]
 
 
@@ -238,3 +235,78 @@ def test_what_cannot_be_applied_is_refused_with_words_and_breaks_nothing(
     with pytest.raises(Permanent) as refused:
         take(state, item)
     assert str(refused.value)
+
+
+UNREADABLE: list[tuple[str, Item]] = [
+    ("a scope that is none", attributes({"k": 1}, 5, "OTHER_SCOPE")),
+    ("attributes cut off", Attributes(DEVICE, "SHARED_SCOPE", b"\x0a\x7f", 5)),
+    ("telemetry cut off", Telemetry(DEVICE, (b"\x12\x7f",))),
+    ("a deletion in no scope", AttributesDeleted(DEVICE, "OTHER_SCOPE", ("k",), 5)),
+]
+
+
+@pytest.mark.parametrize(
+    "item", [item for _, item in UNREADABLE], ids=[name for name, _ in UNREADABLE]
+)
+def test_data_that_cannot_be_read_is_passed_over_because_a_refusal_would_bring_it_again(
+    state: State, item: Item
+) -> None:
+    good = attributes({"k": 1}, 5)
+    applied = take(state, item, good)
+    assert len(applied.passed_over) == 1
+    assert applied.unit.attributes == [AttributeWrite(DEVICE, Scope.SHARED, 5, {"k": 1})]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        update(
+            "deviceCredentialsUpdate",
+            {
+                "deviceId": STRANGER.to_json(),
+                "credentialsId": "T",
+                "credentialsType": "ACCESS_TOKEN",
+            },
+        ),
+        update("ruleChainMetadataUpdate", {"ruleChainId": {"id": str(STRANGER.id)}, "nodes": []}),
+        update(
+            "relationUpdate",
+            {"from": DEVICE.to_json(), "to": STRANGER.to_json(), "type": "Contains"},
+        ),
+        update(
+            "alarmCommentUpdate",
+            {
+                "id": {"id": str(DEVICE.id)},
+                "alarmId": EntityId("ALARM", STRANGER.id).to_json(),
+                "comment": {"text": "?"},
+            },
+        ),
+    ],
+    ids=["credentials", "metadata", "relation", "comment"],
+)
+def test_what_belongs_to_something_that_is_not_here_is_taken_without_effect(
+    state: State, item: Item
+) -> None:
+    applied = take(state, item)
+    assert not applied.unit.entities
+    assert len(applied.passed_over) == 1
+
+
+def test_a_deletion_without_a_time_deletes_what_a_faster_clock_wrote(state: State) -> None:
+    ahead = AttributeWrite(DEVICE, Scope.SHARED, NOW + 60_000, {"k": 1})
+    state.apply(Unit(attributes=[ahead]))
+    applied = take(state, AttributesDeleted(DEVICE, "SHARED_SCOPE", ("k",)))
+    state.apply(applied.unit)
+    assert not state.attributes(DEVICE, Scope.SHARED)
+    assert applied.notices[0].deleted == ("k",)
+
+
+def test_a_backlog_said_twice_leaves_what_was_set_after_a_deletion(state: State) -> None:
+    backlog = (
+        attributes({"k": 1}, NOW - 3),
+        AttributesDeleted(DEVICE, "SHARED_SCOPE", ("k",)),
+        attributes({"k": 2}, NOW - 1),
+    )
+    for item in backlog * 2:
+        state.apply(take(state, item).unit)
+    assert state.attributes(DEVICE, Scope.SHARED)["k"].value == 2

@@ -190,3 +190,10 @@ def test_every_kind_with_a_field_can_travel() -> None:
             event = OutboxEvent("cloud", Lane.ENTITY, kind.name, "UPDATED", DEVICE, body)
             (item,) = Mapper(Shown()).items(StoredEvent(1, 0, 0, event))
             assert isinstance(item, EntityUpdate) and item.field == kind.field
+
+
+def test_a_comment_taken_back_travels_as_the_word_that_stays() -> None:
+    mark = {"type": "SYSTEM", "comment": {"text": "User a@b deleted his comment"}}
+    for body, kind in ((mark, UpdateKind.UPDATED), ({"type": "OTHER"}, UpdateKind.DELETED)):
+        made = items("DELETED_COMMENT", body, "ALARM_COMMENT")
+        assert fields(made) == [("alarmCommentUpdate", kind)]

@@ -144,6 +144,7 @@ def test_an_alarm_waits_for_all_entities_and_an_rpc_for_none() -> None:
     existence.offered([added(1, of=7)])
     existence.pending(1)
     assert existence.blocks(alarm(2))
+    assert existence.blocks(stored(3, Lane.PRIORITY, 0, "ADDED_COMMENT", type="ALARM_COMMENT"))
     assert not existence.blocks(rpc(2))
 
 

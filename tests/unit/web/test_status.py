@@ -150,6 +150,7 @@ def test_the_level_of_the_sync_latency(latency_s: float, level: Level) -> None:
             "no route",
         ),
         ({"storage": StorageStatus(1, 0, None, True, [], {})}, Level.CRITICAL, "full"),
+        ({"storage": None}, Level.ELEVATED, "not open"),
         ({"storage": StorageStatus(1, 9, None, False, ["block 3"], {})}, Level.WARNING, "block 3"),
         ({"storage": StorageStatus(1, 9, 7200.0, False, [], {})}, Level.WARNING, "2.0 h"),
         ({"lanes": [lane(accepted=1, quarantined=1)]}, Level.WARNING, "refused"),

@@ -43,6 +43,28 @@ async def test_an_array_of_readings_is_sent_as_its_readings() -> None:
     assert entries == [(1, {"a": 1}), (7, {"b": 2.5})]
 
 
+async def test_what_was_saved_before_is_sent_as_the_very_same_bytes() -> None:
+    bench = RuleBench(register_rule_nodes().nodes)
+    save = "org.thingsboard.rule.engine.telemetry.TbMsgTimeseriesNode"
+    nodes = [
+        {"type": save, "name": "save", "configuration": {}},
+        {"type": PUSH.format("Cloud"), "name": "push", "configuration": {}},
+    ]
+    bench.load(
+        {"id": {"id": "0e5d5a10-0000-11f0-8000-000000000003"}, "name": "c", "root": True},
+        {
+            "firstNodeIndex": 0,
+            "nodes": nodes,
+            "connections": [{"fromIndex": 0, "toIndex": 1, "type": "Success"}],
+        },
+    )
+    data = [{"ts": 1, "values": {"a": 1.5}}, {"ts": 2, "values": {"b": "x"}}]
+    work = await bench.send("POST_TELEMETRY_REQUEST", bench.add_device("D"), data)
+    series, events = work.unit.series, work.unit.events
+    assert [decode_entry(event.body) for event in events] == [(1, {"a": 1.5}), (2, {"b": "x"})]
+    assert all(one.entry is event.body for one, event in zip(series, events, strict=True))
+
+
 async def test_a_timeseries_updated_body_is_sent_as_what_it_holds() -> None:
     data = {"timeseries": [{"ts": 1, "values": {"a": True}}]}
     work = await push("TIMESERIES_UPDATED", data)

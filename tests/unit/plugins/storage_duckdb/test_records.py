@@ -20,6 +20,7 @@ from plugins.storage_duckdb.records import (
     decode_unit,
     encode_note,
     encode_unit,
+    shared_events,
 )
 
 DEVICE = EntityId("DEVICE", UUID(int=7, version=1))
@@ -81,6 +82,34 @@ def test_every_other_unit_comes_back_as_it_was(unit: Unit) -> None:
 
 def test_one_and_true_are_not_the_same_values() -> None:
     unit = Unit(series=[Series(DEVICE, 5, {"v": True})], events=[event({"v": 1})])
+    assert round_trip(unit) == UNIT
+
+
+def test_values_that_were_encoded_before_are_not_encoded_again() -> None:
+    entry = encode_entry(5, VALUES)
+    saved = Series(DEVICE, 5, VALUES, entry=entry)
+    for events, kind in (([], TELEMETRY), ([event(VALUES, body=entry)], TELEMETRY)):
+        found, payload = encode_unit(Unit(series=[saved], events=events))
+        assert (found, payload[18:]) == (kind, entry)
+
+
+def test_a_thinned_event_leaves_its_series_whole() -> None:
+    saved = Series(DEVICE, 5, VALUES, entry=encode_entry(5, VALUES))
+    thinned = event({"count": 3})
+    kind, payload = encode_unit(Unit(series=[saved], events=[thinned]))
+    (unit, _) = decode_unit(kind, payload)
+    assert (unit.series[0].values, unit.events) == (VALUES, [thinned])
+
+
+def test_each_series_of_many_finds_its_own_event() -> None:
+    count = 50
+    series = [Series(DEVICE, ts, {"n": ts % 7}) for ts in range(count)]
+    events = [
+        event({}, body=encode_entry(ts, {"n": ts % 7 if ts % 2 else -1}))
+        for ts in reversed(range(count))
+    ]
+    unit = Unit(series=series, events=events)
+    assert shared_events(unit) == [count - 1 - ts if ts % 2 else None for ts in range(count)]
     assert round_trip(unit) == UNIT
 
 

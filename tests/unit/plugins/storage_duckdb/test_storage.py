@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 import trio
+import trio.testing
 
 from appliance.extension.hookspecs import Context
 from appliance.kernel.clock import wall_clock_ms
 from appliance.kernel.events import Event, ignore
 from appliance.model.errors import ConfigError, Permanent, Retryable
 from appliance.model.ids import EntityId, new_uuid
-from appliance.model.telemetry import AttributeWrite, Scope
+from appliance.model.telemetry import AttributeWrite, Scope, Series
 from appliance.model.unit import CLOUD, EntityWrite, Lane, StateWrite, StoredEvent, Unit
 from appliance.testing.storage import (
     DEVICE,
@@ -232,6 +234,18 @@ async def test_history_goes_by_age_since_arrival_but_not_what_waits(tmp_path: Pa
         assert found == {"t": [(6, 2), (7, 3), (now[0], 4)]}
 
 
+async def test_a_point_at_the_end_of_time_does_not_stop_what_expires(tmp_path: Path) -> None:
+    now = 1_000_000 * 86_400_000
+    async with running(storage_in(tmp_path, clock=lambda: now)) as storage:
+        times = (1, (1 << 63) - 1)
+        series = [Series(DEVICE, ts, {"t": 1}, ttl_s=60) for ts in times]
+        await storage.commit([Unit(series=[point]) for point in series])
+        await storage.reclaim()
+        assert await storage.latest(DEVICE) == {"t": (times[1], 1)}
+        found = await storage.query_series(query("t", start_ms=0, end_ms=times[1]))
+        assert found == {}
+
+
 # --- the journal read from disk ------------------------------------------------------------------
 
 
@@ -249,6 +263,30 @@ async def test_a_sender_far_behind_reads_the_journal_in_order(tmp_path: Path) ->
         assert bodies(await all_pending(storage, Lane.ENTITY)) == [
             b'{"number":0}', b'{"number":1}',
         ]  # fmt: skip
+
+
+async def test_what_waits_for_the_disk_is_bounded_by_its_memory(tmp_path: Path) -> None:
+    taken: list[int] = []
+    refused: list[Retryable] = []
+
+    async def commit(storage: DuckdbStorage, number: int) -> None:
+        try:
+            await storage.commit([telemetry(number, {"t": number})])
+            taken.append(number)
+        except Retryable as error:
+            refused.append(error)
+
+    disk = threading.Event()
+    async with running(storage_in(tmp_path, backlog_bytes_max=10_000)) as storage:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(storage._opened().committer.exclusively, disk.wait)
+            for number in range(40):
+                nursery.start_soon(commit, storage, number)
+                await trio.testing.wait_all_tasks_blocked(0.001)
+            assert len(refused) > 30
+            disk.set()
+        assert len(taken) + len(refused) == 40
+        assert sorted(v for _, v in (await storage.query_series(query("t")))["t"]) == sorted(taken)
 
 
 async def test_a_value_that_cannot_be_stored_is_the_callers_problem(tmp_path: Path) -> None:
@@ -333,7 +371,7 @@ async def test_a_segment_that_is_gone_is_told_and_accounted(tmp_path: Path, vict
             assert len(left) == depth.pending < len(whole) == depth.accepted
             assert depth.dropped == {"damage": len(whole) - len(left)}
             (line,) = storage.statistics()["missing"]
-            assert line.startswith("journal segment gone: records ")
+            assert line.startswith("journal records gone: records ")
             check_conservation(storage)
 
 

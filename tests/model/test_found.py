@@ -1,0 +1,53 @@
+"""Programs that once ended badly, as short as they became; each stays mended."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance.model.telemetry import Scope
+from tests.model.test_two_sides import run
+from tests.model.world import CLOUD_SIDE, EDGE_SIDE, Step
+
+FOUND: dict[str, list[Step]] = {
+    "an attribute that a full disk refused is here, so the cloud hears of it too": [
+        ("full", EDGE_SIDE, 0.0),
+        ("attribute", EDGE_SIDE, 0, Scope.SERVER, "a"),
+    ],
+    "a change made while away is not overwritten by the sync that comes before it is heard": [
+        ("label", CLOUD_SIDE, 3),
+        ("restart", CLOUD_SIDE, 4000.0),
+        ("attribute", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("label", EDGE_SIDE, 1),
+        ("alarm", EDGE_SIDE, 0),
+    ],
+    "credentials changed during a sync are the same on both sides": [
+        ("sync", EDGE_SIDE),
+        ("token", EDGE_SIDE, 1),
+    ],
+    "a full sync asked for while the link breaks comes with the next one": [
+        ("cut", True),
+        ("sync", EDGE_SIDE),
+    ],
+    "a change of what is being taken away does not bring it back": [
+        ("unassign", 0),
+        ("label", EDGE_SIDE, 0),
+        ("label", EDGE_SIDE, 0),
+    ],
+    "a request that is said again after a cut is heard once": [
+        ("kill", CLOUD_SIDE, 12, 30.0),
+        ("stall", 0.05),
+        ("rpc", 3, "kept"),
+        ("wait", 2.0),
+    ],
+    "attributes that a device posts within one millisecond all arrive": [
+        ("post", 0, True),
+        ("post", 0, True),
+        ("post", 0, True),
+    ],
+}
+
+
+@pytest.mark.parametrize("program", FOUND.values(), ids=list(FOUND))
+def test_mended(program: list[Step]) -> None:
+    for seed in range(6):
+        run(seed, program)

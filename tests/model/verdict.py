@@ -1,0 +1,190 @@
+"""What must be true of both sides once it is quiet."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import trio
+
+from appliance.cloud.sync import ACTIVITY_KEYS
+from appliance.extension.ports import SeriesQuery
+from appliance.model.ids import EntityId
+from appliance.model.telemetry import AttributeWrite, Scope
+from appliance.model.unit import Lane
+from appliance.state.store import State
+from tests.model.world import CLOUD_SIDE, EDGE_SIDE, World
+
+KINDS = ("DEVICE", "ASSET", "ENTITY_VIEW")
+QUIET_S = 120.0
+_NOTHING = (0, 0, None)
+
+
+async def judge(world: World) -> None:
+    """Wait for quiet, then look at everything."""
+    await world.settle()
+    await _quiet(world)
+    for side in world.sides.values():
+        assert side.storage is not None
+        assert side.storage.quarantined() == []
+        side.order.check()
+    _entities(world)
+    _attributes(world)
+    _alarms(world)
+    _requests(world)
+    await _history(world)
+
+
+async def _quiet(world: World) -> None:
+    """Nothing is queued and nothing crosses any more."""
+    before = _counts(world)
+    await trio.sleep(QUIET_S)
+    assert before == _counts(world), "something goes to and fro"
+
+
+def _counts(world: World) -> list[int]:
+    queued = [
+        side.storage.depth(outbox, lane).accepted
+        for side, outbox in world.outboxes()
+        if side.storage is not None
+        for lane in Lane
+    ]
+    return queued + [side.order.crossed for side in world.sides.values()]
+
+
+# --- entities ------------------------------------------------------------------------------------
+
+
+def _shared(world: World) -> list[EntityId]:
+    """What the edge has, which is what the cloud assigns to it."""
+    out = []
+    for kind in KINDS:
+        assigned = set(world.cloud.edges.assigned(world.edge_id, kind))
+        assert set(world.edge.state.ids(kind)) == assigned, kind
+        out += [EntityId(kind, id) for id in sorted(assigned)]
+    return out
+
+
+def _entities(world: World) -> None:
+    edge, cloud = world.edge.state, world.cloud.state
+    shared = _shared(world)
+    for entity in shared:
+        mine = _plain(edge.entity(entity.type, entity.id))
+        assert mine == _plain(cloud.entity(entity.type, entity.id))
+        if entity.type == "DEVICE":
+            assert _same(edge, cloud, "DEVICE_CREDENTIALS", entity.id)
+        said = world.bodies[entity] | world.unsure
+        if entity not in world.removed:
+            said -= world.superseded
+        assert mine["label"] in said, (mine["label"], said)
+        assert _relations(edge, entity, shared) == _relations(cloud, entity, shared)
+    for entity in world.entities:
+        if entity in world.kept - world.removed:
+            assert edge.entity(entity.type, entity.id) is not None, f"{entity} was lost"
+
+
+def _same(edge: State, cloud: State, kind: str, id: UUID) -> bool:
+    return _plain(edge.entity(kind, id)) == _plain(cloud.entity(kind, id))
+
+
+def _plain(body: dict[str, Any] | None) -> dict[str, Any]:
+    """A body without what each side keeps for itself."""
+    return {key: value for key, value in (body or {}).items() if key != "version"}
+
+
+def _relations(
+    state: State, entity: EntityId, among: list[EntityId]
+) -> set[tuple[EntityId, EntityId]]:
+    both = [*state.relations_from(entity), *state.relations_to(entity)]
+    ends = {(r.source, r.target) for r in both if r.group == "COMMON" and r.type == "Uses"}
+    return {(source, target) for source, target in ends if source in among and target in among}
+
+
+# --- attributes ----------------------------------------------------------------------------------
+
+
+def _attributes(world: World) -> None:
+    """The same on both sides; and the newest of all that were ever written, or gone with it."""
+    newest = _newest(world)
+    for entity in _shared(world):
+        for scope in Scope:
+            mine, theirs = (
+                {
+                    key: (stored.ts, stored.value)
+                    for key, stored in side.state.attributes(entity, scope).items()
+                    if key not in ACTIVITY_KEYS
+                }
+                for side in world.sides.values()
+            )
+            if scope is Scope.CLIENT and entity in world.removed:
+                continue  # goes with the device, and no server sends it down again
+            assert mine == theirs, (entity, scope)
+            if entity not in world.removed:
+                wanted = newest.get((entity, scope), {})
+                found = {key: value for key, (_, _, value) in wanted.items() if value is not None}
+                assert found == {key: value for key, (_, value) in mine.items()}, (entity, scope)
+
+
+def _newest(world: World) -> dict[tuple[EntityId, Scope], dict[str, tuple[int, int, Any]]]:
+    """By entity and scope: key → (time, 1 if from the cloud, value or None for a deletion)."""
+    out: dict[tuple[EntityId, Scope], dict[str, tuple[int, int, Any]]] = {}
+    for rank, name in enumerate((EDGE_SIDE, CLOUD_SIDE)):
+        for unit in world.sides[name].disk.units:
+            for change in unit.attributes:
+                here = out.setdefault((change.entity, change.scope), {})
+                write = isinstance(change, AttributeWrite)
+                for key in change.values if write else change.keys:
+                    if key in ACTIVITY_KEYS:
+                        continue
+                    value = change.values[key] if write else None
+                    if here.get(key, _NOTHING)[:2] <= (change.ts, rank):
+                        here[key] = (change.ts, rank, value)
+    return out
+
+
+# --- alarms --------------------------------------------------------------------------------------
+
+
+def _alarms(world: World) -> None:
+    """The same alarms about everything shared, whatever their ids, with the same comments."""
+    for entity in _shared(world):
+        mine, theirs = (_alarms_of(side.state, entity) for side in world.sides.values())
+        assert mine == theirs, entity
+        if not world.dismissed and entity not in world.removed:
+            said = {text for text, about in world.comments.items() if about == entity}
+            assert said <= {text for *_, texts in mine for text in texts}, "comments were lost"
+
+
+def _alarms_of(state: State, entity: EntityId) -> list[tuple[Any, ...]]:
+    out = []
+    for id in state.owned("ALARM", entity.id):
+        body = state.entity("ALARM", id) or {}
+        comments = (state.entity("ALARM_COMMENT", c) for c in state.owned("ALARM_COMMENT", id))
+        texts = sorted(comment["comment"]["text"] for comment in comments if comment)
+        out.append((body["severity"], body["acknowledged"], body["cleared"], texts))
+    return sorted(out)
+
+
+# --- requests and history ------------------------------------------------------------------------
+
+
+def _requests(world: World) -> None:
+    for undisturbed, end in world.answers:
+        assert not undisturbed or end == "answered", end
+    waiting = [body for body in world.cloud.state.entities("RPC") if body["status"] == "QUEUED"]
+    assert waiting == []
+    lives = world.sides[EDGE_SIDE].lives  # a request may be heard again by an edge that died
+    assert all(count <= lives for count in world.heard.values()), "a device was asked twice"
+
+
+async def _history(world: World) -> None:
+    """Every value that a device was told to be kept is on the cloud, once, in order."""
+    storage = world.sides[CLOUD_SIDE].storage
+    assert storage is not None
+    for id, values in world.posted.items():
+        if world.cloud.state.entity("DEVICE", id) is None:
+            continue
+        query = SeriesQuery(EntityId("DEVICE", id), ("n",), 0, 2**62, 10_000, ascending=True)
+        found = (await storage.query_series(query)).get("n", [])
+        assert all(ts == value for ts, value in found)
+        assert set(values) <= {value for _, value in found}, f"values of {id} were lost"
