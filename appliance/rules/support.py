@@ -19,7 +19,6 @@ UNSUPPORTED: dict[str, str] = {
         "aws.sns.TbSnsNode": _ACCOUNT,
         "aws.sqs.TbSqsNode": _ACCOUNT,
         "gcp.pubsub.TbPubSubNode": _ACCOUNT,
-        "mail.TbSendEmailNode": "the server's mail settings do not reach an edge",
         "mqtt.azure.TbAzureIotHubNode": _ACCOUNT,
         "notification.TbNotificationNode": "notifications are the server's",
         "notification.TbSlackNode": _ACCOUNT,

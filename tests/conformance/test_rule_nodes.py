@@ -33,6 +33,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     # a name too long for a topic: refused at once, where an absent broker would be waited for
     "TbKafkaNode": {"topicPattern": "t" * 600},
     "TbRabbitMqNode": {"port": 9},
+    "TbSendEmailNode": {"useSystemSmtpSettings": False, "smtpPort": 9},
     "TbMqttNode": {"host": "localhost", "port": 9},
     "TbRestApiCallNode": {"restEndpointUrlPattern": "http://localhost:9/"},
 }

@@ -211,6 +211,9 @@ async def test_messages_go_on_when_rabbitmq_comes_back(rabbitmq: brokers.Broker)
     assert (label, "127.0.0.1" in metadata["error"]) == ("Failure", True)
     rabbitmq.start()
     assert (await node.send(3))[0] == "Success"
+    rabbitmq.stop()
+    rabbitmq.start()
+    assert (await node.send(4))[0] == "Success", "the old connection is found dead, and replaced"
     node.stop()
 
 

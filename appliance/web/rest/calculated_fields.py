@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from appliance.fields.check import OWNERS, check_field
+from appliance.fields.trial import try_field_script
 from appliance.model.errors import ConfigError
 from appliance.model.ids import EntityId, created_time_ms, new_uuid
 from appliance.state.kinds import entity_id_of, id_of
@@ -78,6 +81,15 @@ async def save_field(call: Call) -> Any:
     change = Change(_KIND, field.id, body, "ADDED" if new else "UPDATED")
     await call.commands.change([change], call.principal)
     return body
+
+
+@table.on("POST", "/api/calculatedField/testScript")
+async def test_script(call: Call) -> Any:
+    """Run a field's script once with the arguments given: `{output, error}`."""
+    try:
+        return try_field_script(call.json_object(), call.services.clock())
+    except msgspec.ValidationError as error:
+        raise ApiError(400, f"Bad script test: {error}") from None
 
 
 def _composed(call: Call, given: dict[str, Any]) -> tuple[dict[str, Any], bool]:

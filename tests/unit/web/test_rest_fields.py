@@ -118,3 +118,39 @@ async def test_a_field_in_debug_shows_its_calculations_and_forgets_them_when_tol
     _, page = await client.ask("GET", f"{path}/DEBUG_CALCULATED_FIELD?pageSize=10&page=0")
     assert page["totalElements"] == 0
     assert await client.ask("GET", f"/api/calculatedField/{id}/debug") == (200, "")
+
+
+@pytest.mark.parametrize(
+    ("expression", "output", "error"),
+    [
+        ("return {'o': t * 2, 'm': w.mean(), 'n': w.count()};", '{"o":43.0,"m":3.0,"n":2}', ""),
+        ("return {'a': ctx.args.t.ts, 'l': ctx.latestTs};", '{"a":1700000000000,', ""),
+        ("return {'s': w.timeWindow.startTs};", '{"s":1700000000000}', ""),
+        ("return t.nope.nope;", "", "nope"),
+        ("return (;", "", "does not compile"),
+    ],
+)
+async def test_a_script_is_tried_with_the_arguments_given(
+    expression: str, output: str, error: str
+) -> None:
+    arguments = {
+        "t": {"type": "SINGLE_VALUE", "ts": 1_700_000_000_000, "value": 21.5},
+        "w": {
+            "type": "TS_ROLLING",
+            "timeWindow": {"startTs": 1_700_000_000_000, "endTs": 1_700_000_060_000},
+            "values": [
+                {"ts": 1_700_000_002_000, "value": 4},
+                {"ts": 1_700_000_001_000, "value": 2},
+            ],
+        },
+    }
+    path = "/api/calculatedField/testScript"
+    body = {"expression": expression, "arguments": arguments}
+    status, answer = await Client(Site("edge")).ask("POST", path, body)
+    assert (status, output in answer["output"], error in answer["error"]) == (200, True, True)
+    assert bool(answer["output"]) != bool(answer["error"])
+
+
+async def test_a_script_test_without_a_script_is_refused() -> None:
+    client = Client(Site("cloud"))
+    assert (await client.ask("POST", "/api/calculatedField/testScript", {}))[0] == 400
