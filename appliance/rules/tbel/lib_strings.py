@@ -43,8 +43,11 @@ def _code_point(text: str, index: int) -> int:
     return ord(text[index])
 
 
-def _needle(what: Any) -> str:
-    return chr(what) if isinstance(what, int) else what
+def _needle(what: str | int) -> str:
+    if not isinstance(what, int):
+        return what
+    # a code point that is none is nowhere to be found
+    return chr(what) if 0 <= what < 0x110000 else "\ud800\ud800"
 
 
 @java("String", "int indexOf(String)", "int indexOf(int)", "int indexOf(String,int)",
@@ -123,6 +126,8 @@ def _replace(budget: Budget, text: str, old: Any, new: Any) -> str:
 @java("String", "String replaceAll(String,String)", budget=True)
 def _replace_all(budget: Budget, text: str, pattern: str, new: str) -> str:
     compiled = java_pattern(pattern)
+    if compiled.search(text) is None:
+        return text
     replacement = java_replacement(compiled, new)
     if len(text) * len(new) > 1_000_000:
         budget.grow(sum(1 for _ in compiled.finditer(text)) * len(new))
@@ -134,6 +139,8 @@ def _replace_all(budget: Budget, text: str, pattern: str, new: str) -> str:
 @java("String", "String replaceFirst(String,String)")
 def _replace_first(text: str, pattern: str, new: str) -> str:
     compiled = java_pattern(pattern)
+    if compiled.search(text) is None:
+        return text
     return compiled.sub(java_replacement(compiled, new), text, count=1)
 
 
@@ -206,7 +213,7 @@ def _compare_ignore_case(text: str, other: str) -> int:
 
 @java("String", "char[] toCharArray()")
 def _to_chars(text: str) -> JavaArray:
-    return JavaArray("char", [Char(c) for c in text])
+    return JavaArray("char", [Char(text_at(text, i)) for i in range(text_length(text))])
 
 
 @java("String", "byte[] getBytes()", "byte[] getBytes(String)")
