@@ -19,6 +19,7 @@ from appliance.rules.tbel import (
     lib_misc,
     lib_objects,
     lib_parse,
+    lib_rarities,
     lib_sets,
     lib_strings,
 )
@@ -29,7 +30,7 @@ from appliance.rules.tbel.script import Script, compile_script, plain
 
 LIBRARIES = (
     lib_objects, lib_math, lib_strings, lib_lists, lib_maps, lib_sets, lib_parse, lib_bytes,
-    lib_misc, lib_geo, lib_date,
+    lib_misc, lib_geo, lib_date, lib_rarities,
 )  # fmt: skip
 
 __all__ = [

@@ -1,6 +1,7 @@
 """Patterns of java.time: writing a moment by a pattern, reading one back.
 
-Letters: y u M L d H h k K m s S a E e z Z X x V O n D, quoted text, and optional parts in [ ].
+Letters: G y u Y Q M L w F d H h k K m s S A N a E e z Z X x V O n D, quoted text, and optional
+parts in [ ].
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from appliance.rules.tbel.date_locales import Locale, zone_name
+from appliance.rules.tbel.date_locales import Locale, zone_names
 from appliance.rules.tbel.errors import TbelError
 
 _PIECE = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|.", re.DOTALL)
@@ -36,6 +37,8 @@ def zone(name: str) -> tzinfo:
 
 def _offset(match: re.Match[str]) -> timezone:
     sign, hours, minutes, seconds = match.groups()
+    if int(hours) > 18:
+        raise TbelError(f"Zone offset hours not in valid range: {hours}")
     delta = timedelta(hours=int(hours), minutes=int(minutes or 0), seconds=int(seconds or 0))
     return timezone(-delta if sign == "-" else delta)
 
@@ -67,6 +70,18 @@ def write(moment: datetime, nanos: int, pattern: str, locale: Locale) -> str:
     return "".join(parts)
 
 
+def _week(moment: datetime, locale: Locale) -> tuple[int, int]:
+    """The year that a moment's week belongs to, and the number of the week in it."""
+    first, needed = locale.week
+    for year in (moment.year + 1, moment.year, moment.year - 1):
+        start = datetime(year, 1, 1, tzinfo=moment.tzinfo)
+        back = (start.isoweekday() - first) % 7
+        start -= timedelta(days=back if 7 - back >= needed else back - 7)
+        if moment >= start:
+            return year, (moment - start).days // 7 + 1
+    raise AssertionError("a moment belongs to a week of the year before, its own, or the next")
+
+
 def _padded(value: int, width: int) -> str:
     return str(value).rjust(width, "0")
 
@@ -75,32 +90,84 @@ def _write_one(moment: datetime, nanos: int, letter: str, count: int, locale: Lo
     if letter in "yu":
         return _padded(moment.year % 100, 2) if count == 2 else _padded(moment.year, count)
     if letter in "ML":
-        if count >= 3:
-            return (locale.short_months if count == 3 else locale.months)[moment.month - 1]
-        return _padded(moment.month, count)
+        return _padded(moment.month, count) if count < 3 else _month(moment, letter, count, locale)
     if letter == "E" or (letter in "ec" and count >= 3):
-        return (locale.days if count == 4 else locale.short_days)[moment.weekday()]
+        names = {4: locale.days, 5: locale.day_letters}.get(count, locale.short_days)
+        return names[moment.weekday()]
+    if letter == "G":
+        return locale.eras[count == 4]
+    if letter in "Qq" and count <= 4:
+        quarter = str((moment.month + 2) // 3)
+        return _padded(int(quarter), count) if count < 3 else _quarter(quarter, count, locale)
+    if letter in "Yw":
+        year, week = _week(moment, locale)
+        if letter == "w":
+            return _padded(week, count)
+        return _padded(year % 100, 2) if count == 2 else _padded(year, count)
+    if letter in "ec":
+        return _padded((moment.isoweekday() - locale.week[0]) % 7 + 1, count)
     if letter == "S":
         return _padded(nanos, 9)[:9].rjust(9, "0")[:count]
     if letter == "a":
         return locale.halves[moment.hour >= 12]
     if letter in "zZXxVO":
-        return _write_zone(moment, letter, count)
+        return _write_zone(moment, letter, count, locale)
     number = _number_of(moment, nanos, letter)
     if number is None:
         raise TbelError(f"Unknown pattern letter: {letter}")
     return _padded(number, count)
 
 
+def _month(moment: datetime, letter: str, count: int, locale: Locale) -> str:
+    if count == 5:
+        return locale.letters[moment.month - 1]
+    if letter == "L":
+        return (locale.short_alone if count == 3 else locale.alone)[moment.month - 1]
+    return (locale.short_months if count == 3 else locale.months)[moment.month - 1]
+
+
+def _quarter(number: str, count: int, locale: Locale) -> str:
+    first = locale.quarters[count == 4]
+    if count == 4 and first.startswith("1st"):
+        return {"1": "1st", "2": "2nd", "3": "3rd"}.get(number, f"{number}th") + first[3:]
+    return first.replace("1", number)
+
+
 def _number_of(moment: datetime, nanos: int, letter: str) -> int | None:
     return {
         "d": moment.day, "H": moment.hour, "h": (moment.hour + 11) % 12 + 1,
         "k": moment.hour or 24, "K": moment.hour % 12, "m": moment.minute, "s": moment.second,
-        "n": nanos, "D": moment.timetuple().tm_yday, "e": moment.isoweekday() % 7 + 1,
+        "n": nanos, "N": _nano_of_day(moment, nanos), "A": _nano_of_day(moment, nanos) // 1_000_000,
+        "D": moment.timetuple().tm_yday,
+        "F": (moment.day - 1) % 7 + 1,
     }.get(letter)  # fmt: skip
 
 
-def _write_zone(moment: datetime, letter: str, count: int) -> str:
+def _nano_of_day(moment: datetime, nanos: int) -> int:
+    return (moment.hour * 3600 + moment.minute * 60 + moment.second) * 1_000_000_000 + nanos
+
+
+def _zone_id(moment: datetime) -> str:
+    key = getattr(moment.tzinfo, "key", None)
+    return str(key or moment.tzname() or "UTC")
+
+
+def _zone_text(moment: datetime, count: int, locale: Locale) -> str:
+    names = zone_names(locale, _zone_id(moment), bool(moment.dst()))
+    if names is not None:
+        return names[count < 4]
+    if _zone_id(moment)[0] in "+-":
+        return _zone_id(moment)
+    seconds = int((moment.utcoffset() or timedelta()).total_seconds())
+    return "GMT" if not seconds else f"GMT{_clock_offset(seconds, ':')}"
+
+
+def _clock_offset(seconds: int, separator: str) -> str:
+    hours, minutes = divmod(abs(seconds) // 60, 60)
+    return f"{'-' if seconds < 0 else '+'}{hours:02d}{separator}{minutes:02d}"
+
+
+def _write_zone(moment: datetime, letter: str, count: int, locale: Locale) -> str:
     offset = moment.utcoffset() or timedelta()
     seconds = int(offset.total_seconds())
     sign, rest = ("-" if seconds < 0 else "+"), abs(seconds)
@@ -110,8 +177,7 @@ def _write_zone(moment: datetime, letter: str, count: int) -> str:
             getattr(moment.tzinfo, "key", None) or ("UTC" if not seconds else moment.tzname())
         )
     if letter == "z":
-        short = moment.tzname() or "UTC"
-        return zone_name(short) if count == 4 else short
+        return _zone_text(moment, count, locale)
     if letter == "O" or (letter == "Z" and count == 4):
         if not seconds:
             return "GMT"
@@ -128,7 +194,7 @@ def _write_zone(moment: datetime, letter: str, count: int) -> str:
 
 _DIGITS = {
     "y": "year", "u": "year", "M": "month", "L": "month", "d": "day", "H": "hour", "h": "hour12",
-    "k": "hour24", "K": "hour11", "m": "minute", "s": "second", "n": "nano",
+    "k": "hour24", "K": "hour11", "m": "minute", "s": "second", "n": "nano", "D": "day of year",
 }  # fmt: skip
 _OFFSET_TEXT = r"[+-]\d{1,2}(?::?\d{2})?"
 _ZONE_TEXT = (
@@ -179,11 +245,15 @@ def read(text: str, pattern: str, locale: Locale, *, lenient: bool = False) -> F
         TbelError: the text does not fit the pattern.
     """
     expression, names = "", list[tuple[str, str]]()
-    for letter, piece in _pieces(pattern):
+    pieces = list(_pieces(pattern))
+    optional = {} if lenient else {"[": "(?:", "]": ")?"}
+    for (letter, piece), (follower, _) in zip(pieces, [*pieces[1:], ("", "")], strict=True):
         if not letter:
-            expression += {"[": "(?:", "]": ")?"}.get(piece, re.escape(piece))
+            expression += optional.get(piece, re.escape(piece))
             continue
         group, source = _read_one(letter, len(piece), locale, lenient)
+        if lenient and source == r"\d+" and follower:
+            source = rf"\d{{{len(piece)}}}"
         names.append((group, letter))
         expression += f"({source})"
     match = re.compile(expression, re.IGNORECASE if lenient else 0).match(text)
@@ -212,9 +282,9 @@ def _read_one(letter: str, count: int, locale: Locale, lenient: bool) -> tuple[s
     if letter in "zZXxVO":
         return "zone", _ZONE_TEXT
     if letter == "S":
-        return "fraction", rf"\d{{{count}}}" if not lenient else r"\d+"
+        return ("millis", r"\d+") if lenient else ("fraction", rf"\d{{{count}}}")
     name = _DIGITS.get(letter)
-    if name is None:
+    if name is None or (lenient and letter == "n"):
         raise TbelError(f"Unknown pattern letter: {letter}")
     if letter in "yu" and count == 2:
         return "year2", r"\d{2}" if not lenient else r"\d+"
@@ -238,6 +308,8 @@ def _keep(found: Found, name: str, letter: str, value: str, locale: Locale) -> N
         found.zone = zone(value)
     elif name == "fraction":
         fields["nano"] = int(value.ljust(9, "0")[:9])
+    elif name == "millis":
+        fields["millis"] = int(value)
     elif name == "year2":
         fields["year"] = 2000 + int(value) if len(value) == 2 else int(value)
     elif name != "day name":

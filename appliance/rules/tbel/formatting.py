@@ -131,7 +131,7 @@ def _radix(letter: str, flags: str, width: str | None, precision: int | None, va
 
 def _decimal(letter: str, flags: str, width: str | None, precision: int | None, value: Any) -> str:
     if value is None:
-        return "null"
+        return "null"[:precision]
     if not isinstance(value, float | Decimal):
         raise _mismatch(letter.lower(), value)
     if value != value or value in (float("inf"), float("-inf")):

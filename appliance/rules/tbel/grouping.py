@@ -244,9 +244,11 @@ def calculate(left: Any, operator: str, right: Any) -> Any:
         TbelError: it does not fit them.
     """
     if operator in ("&&", "||"):
+        if isinstance(left, bool) and left == (operator == "||"):
+            return left
         if not isinstance(left, bool) or not isinstance(right, bool):
             raise TbelError(f"{operator} needs true or false on both sides")
-        return (left and right) if operator == "&&" else (left or right)
+        return right
     if operator == "or":
         return _elvis(left, right)
     word = WORDS.get(operator)

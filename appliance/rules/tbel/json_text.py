@@ -1,4 +1,7 @@
-"""JSON text to values, with the reference's tolerance: what follows the first value is ignored."""
+"""JSON text to values, with the reference's tolerance: what follows the first value is ignored.
+
+Only a number or a bare word must end before a blank or the end of the text.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,12 @@ def parse_json(text: str) -> Any:
     if not body:
         raise TbelError("No content to map due to end-of-input")
     try:
-        return _DECODER.raw_decode(body)[0]
+        value, end = _DECODER.raw_decode(body)
     except (ValueError, RecursionError) as error:
         raise TbelError(f"not JSON: {error}") from None
+    if body[0] not in '{["' and end < len(body) and not body[end].isspace():
+        raise TbelError(f"not JSON: unexpected {body[end]!r} after the value")
+    return value
 
 
 def parse_top(text: str) -> Any:

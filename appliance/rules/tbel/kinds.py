@@ -25,6 +25,7 @@ from appliance.rules.tbel.values import (
     FrozenMap,
     FrozenSet,
     JavaArray,
+    KeySet,
     Long,
     PlainList,
     Short,
@@ -52,7 +53,7 @@ _OF_PYTHON = {
     int: "Integer", Long: "Long", Short: "Short", Byte: "Byte", float: "Double", Float: "Float",
     bool: "Boolean", str: "String", Char: "Character", BigInteger: "BigInteger",
     BigDecimal: "BigDecimal", TbList: "TbList", FrozenList: "FrozenList", PlainList: "ArrayList",
-    TbMap: "TbMap", FrozenMap: "FrozenMap", TbSet: "TbSet", FrozenSet: "FrozenSet",
+    TbMap: "TbMap", FrozenMap: "FrozenMap", TbSet: "TbSet", KeySet: "Set", FrozenSet: "FrozenSet",
     Entry: "Entry", ClassRef: "Class", Blank: "BlankLiteral", type(None): "null",
 }  # fmt: skip
 
@@ -327,7 +328,7 @@ def check_storable(value: Any) -> None:
     """
     if type(value) in PLAIN_TYPES:
         return
-    if isinstance(value, _STORABLE) and not isinstance(value, PlainList | BigInteger):
+    if isinstance(value, _STORABLE) and not isinstance(value, PlainList | BigInteger | KeySet):
         return
     if isinstance(value, JavaArray):
         if value.component in BOXES:

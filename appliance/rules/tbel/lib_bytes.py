@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import struct
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -146,16 +147,19 @@ def _list_to_hex(data: Data) -> str:
     return bytes(parse_int(to_text(v), 10, 8) & 0xFF for v in _need(data)).hex().upper()
 
 
+_HEX_TEXT = re.compile(r"-?(0[xX])?[0-9a-fA-F]+")
+
+
 def _hex_bytes(text: str | None) -> bytes:
     body = prepared(text)
     if body is None or text is None:
         raise TbelError("Hex string must be not empty!")
     if len(body) % 2:
         raise TbelError("Hex string must be even-length.")
-    try:
-        return bytes.fromhex(body)
-    except ValueError:
-        raise TbelError(f'Value: "{text}" is not numeric or hexDecimal format!') from None
+    if _HEX_TEXT.fullmatch(text) is None:
+        raise TbelError(f'Value: "{text}" is not numeric or hexDecimal format!')
+    # a sign takes the place of the first digit
+    return bytes(int(body[i : i + 2], 16) & 0xFF for i in range(0, len(body), 2))
 
 
 @helper("TbList hexToBytes(String)", budget=True)
@@ -269,12 +273,18 @@ def _bits(value: int, count: int) -> JavaArray:
 @helper("byte[] parseByteToBinaryArray(byte)", "byte[] parseByteToBinaryArray(byte,int)",
         "byte[] parseByteToBinaryArray(byte,int,boolean)")  # fmt: skip
 def _byte_to_bits(value: int, count: int = 8, big: bool = True) -> JavaArray:
-    bits = _bits(int(value), min(count, 1024))
+    if count < 0:
+        raise TbelError(str(count))
+    # Java shifts an int by its distance modulo 32
+    wanted = range(min(count, 1024) - 1, -1, -1)
+    bits = JavaArray("byte", [Byte((int(value) >> (i % 32)) & 1) for i in wanted])
     return bits if big else JavaArray("byte", bits.items[::-1])
 
 
 @helper("byte[] parseLongToBinaryArray(long)", "byte[] parseLongToBinaryArray(long,int)")
 def _long_to_bits(value: int, count: int = 64) -> JavaArray:
+    if count < 0:
+        raise TbelError(str(count))
     return _bits(int(value), min(count, 64))
 
 

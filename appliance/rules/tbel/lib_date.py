@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 import time
+from calendar import monthrange
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, TypeVar
 
 from appliance.rules.tbel.date_locales import Locale, locale_of
@@ -19,13 +20,24 @@ from appliance.rules.tbel.signatures import java
 from appliance.rules.tbel.values import Long
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_OLD_ZONES = {
+    "PST": "America/Los_Angeles", "CST": "America/Chicago", "IST": "Asia/Kolkata",
+    "JST": "Asia/Tokyo", "AET": "Australia/Sydney", "ACT": "Australia/Darwin",
+    "ECT": "Europe/Paris", "CTT": "Asia/Shanghai", "BST": "Asia/Dhaka", "ART": "Africa/Cairo",
+}  # fmt: skip
+_OLD_OFFSETS = {
+    name: timezone(timedelta(hours=hours), f"-{-hours:02d}:00")
+    for name, hours in (("EST", -5), ("MST", -7), ("HST", -10))
+}
+_GMT = timezone(timedelta(), "GMT")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS = 1_000_000_000
 _ISO_OFFSET = re.compile(
     r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(Z|[+-]\d{2}(?::?\d{2})?)"
 )
 _ISO_LOCAL = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[ T]{0,2}(\d{2}:\d{2})(?::(\d{2})(?:\.(\d{3}))?)? ?(Z|[+-]\d{2}:?\d{2})?"
+    r"(\d{4}-\d{2}-\d{2}) ?T?(\d{2}:\d{2})(?::(\d{2})(?:\.(\d{3}))?)? ?"
+    r"(Z|[+-]\d{2}:?\d{2}|[A-Za-z][\w/+:-]*)?"
 )
 _RFC_1123 = re.compile(
     r"(?:(Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?(\d{1,2}) (\w{3}) (\d{4}) (\d{2}):(\d{2})(?::(\d{2}))? "
@@ -147,16 +159,39 @@ def _datetime(
 
 
 def _iso(text: str) -> TbDate | None:
-    match = _ISO_OFFSET.fullmatch(text) or _ISO_LOCAL.fullmatch(text)
+    match = _ISO_OFFSET.fullmatch(text)
+    try:
+        return _iso_moment(match, 0) if match else _iso_local(text)
+    except TbelError:
+        return _iso_local(text)
+
+
+def _iso_local(text: str) -> TbDate | None:
+    """The laxer form: days that a month has not become its last, 24:00 is the next day."""
+    match = _ISO_LOCAL.fullmatch(text)
     if match is None:
         return None
+    year, month, day = map(int, match.group(1).split("-"))
+    _range("MonthOfYear", month, 1, 12)
+    _range("DayOfMonth", day, 1, 31)
+    spare = max(0, day - monthrange(max(1, year), month)[1])
+    if match.group(2) == "24:00" and not int(match.group(3) or 0) + int(match.group(4) or 0):
+        start = _ISO_LOCAL.fullmatch(text.replace("24:00", "00:00", 1))
+        assert start is not None
+        moved = _iso_moment(start, spare)
+        moved.set(moved.seconds + 86400)
+        return moved
+    return _iso_moment(match, spare)
+
+
+def _iso_moment(match: re.Match[str], spare_days: int) -> TbDate:
     day, clock, second, fraction, offset = match.groups()
     year, month, date = map(int, day.split("-"))
     hour, minute = map(int, clock.split(":"))
     nanos = int((fraction or "").ljust(9, "0") or 0)
     tz = zone(offset) if offset else UTC
-    moment = _datetime(year, month, date, hour, minute, int(second or 0), nanos, tz)
-    return _of_datetime(moment, nanos)
+    rest = hour, minute, int(second or 0), nanos, tz
+    return _of_datetime(_datetime(year, month, date - spare_days, *rest), nanos)
 
 
 def _rfc_1123(text: str) -> TbDate | None:
@@ -177,7 +212,7 @@ def _rfc_1123(text: str) -> TbDate | None:
 @java("Date", "static long parse(String)")
 def _parse(text: str | None) -> Long:
     try:
-        found = None if text is None else _iso(text)
+        found = None if text is None else _iso_local(text)
     except TbelError:
         found = None
     return Long(-1) if found is None else found.millis()
@@ -187,12 +222,14 @@ def _parse(text: str | None) -> Long:
 def _parse_pattern(text: str | None, pattern: str) -> Long:
     try:
         found = read(text or "", pattern, locale_of("en"), lenient=True)
-        fields = {"month": 1, "day": 1, "year": 1970, **found.fields}
+        fields = {"month": 1, "day": found.fields.get("day of year", 1), "year": 1970}
+        fields |= found.fields
+        millis = fields.get("millis", 0)
         start = datetime(fields.pop("year"), 1, 1, tzinfo=found.zone or UTC)
-        moment = _roll(start, fields)
+        moment = _roll(start, fields) + timedelta(milliseconds=millis)
     except (TbelError, ValueError, OverflowError):
         return Long(-1)
-    return _of_datetime(moment, fields.get("nano", 0)).millis()
+    return _of_datetime(moment, millis % 1000 * 1_000_000).millis()
 
 
 def _roll(start: datetime, fields: dict[str, int]) -> datetime:
@@ -252,7 +289,7 @@ def _to_iso(date: TbDate) -> str:
         fraction = "." + fraction[:3]
     else:
         fraction = "." + (fraction[:6] if date.nanos % 1000 == 0 else fraction)
-    return date.at().strftime("%Y-%m-%dT%H:%M:%S") + fraction + "Z"
+    return date.at().replace(microsecond=0, tzinfo=None).isoformat() + fraction + "Z"
 
 
 # writing
@@ -289,11 +326,16 @@ def _styled(
 
 
 def _named_zone(name: str | None) -> tzinfo:
-    """TimeZone.getTimeZone: an unknown name is UTC."""
-    try:
-        return zone(name) if name else UTC
-    except TbelError:
+    """TimeZone.getTimeZone: an unknown name is GMT, and an offset needs GMT before it."""
+    if not name:
         return UTC
+    try:
+        bare = name[0] in "+-" or (name[:2] == "UT" and any(sign in name for sign in "+-"))
+        if bare or name in ("GMT", "Z"):
+            return _GMT
+        return _OLD_OFFSETS.get(name) or zone(_OLD_ZONES.get(name, name))
+    except TbelError:
+        return _GMT
 
 
 def _pattern(locale: Locale, day: int | None, clock: int | None) -> str:

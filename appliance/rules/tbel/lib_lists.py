@@ -69,6 +69,12 @@ def _insert(budget: Budget, values: list[Any], index: int, value: Any) -> None:
     values.insert(index, value)
 
 
+@java("TbList", "Object clone()", budget=True)
+def _clone(budget: Budget, values: list[Any]) -> TbList:
+    budget.grow(8 * len(values))
+    return TbList(values)
+
+
 @java("List", "boolean addAll(Collection)", budget=True)
 def _add_all(budget: Budget, values: list[Any], more: Any) -> bool:
     check_writable(values)
@@ -139,6 +145,8 @@ def _index_of(values: list[Any], value: Any) -> int:
 @java("TbList", "int indexOf(Object,int)")
 def _index_from(values: list[Any], value: Any, start: int) -> int:
     begin, _ = bounds(values, start, None)
+    if begin > len(values):
+        raise TbelError(f"fromIndex({begin}) > toIndex({len(values)})")
     found = index_of(values[begin:], value)
     return found if found == -1 else found + start
 
@@ -228,8 +236,6 @@ def _splice(
     if new and first > len(values):
         raise TbelError(f"Index: {first}, Size: {len(values)}")
     removed = TbList(values[first : first + taken])
-    if count is None and first > len(values):
-        raise TbelError(f"Index {first} out of bounds for length {len(values)}")
     values[first : first + taken] = new
     return removed
 

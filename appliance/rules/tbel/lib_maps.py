@@ -19,6 +19,7 @@ from appliance.rules.tbel.values import (
     Entry,
     FrozenMap,
     JavaArray,
+    KeySet,
     TbList,
     TbMap,
     TbSet,
@@ -106,8 +107,8 @@ def _entry_set(values: dict[Any, Any]) -> TbSet:
 
 
 @java("Map", "Set keySet()")
-def _key_set(values: dict[Any, Any]) -> TbSet:
-    found = TbSet()
+def _key_set(values: dict[Any, Any]) -> KeySet:
+    found = KeySet()
     found.items = list(values)
     return found
 

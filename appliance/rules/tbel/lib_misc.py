@@ -11,7 +11,7 @@ from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.json_text import parse_top
 from appliance.rules.tbel.limits import Budget
 from appliance.rules.tbel.signatures import helper, java
-from appliance.rules.tbel.text import to_json, to_text
+from appliance.rules.tbel.text import double_text, to_json, to_text
 from appliance.rules.tbel.values import (
     INT_MAX,
     INT_MIN,
@@ -50,7 +50,7 @@ def _fixed(value: float, digits: int) -> float:
         raise TbelError("Infinite or NaN")
     if not -300 < digits < 300:
         return float(value)
-    scaled = Decimal(repr(float(value))).scaleb(digits).to_integral_value(ROUND_HALF_UP)
+    scaled = Decimal(double_text(value)).scaleb(digits).to_integral_value(ROUND_HALF_UP)
     return float(scaled.scaleb(-digits))
 
 
@@ -68,7 +68,7 @@ def _to_fixed_float(value: Float, digits: int) -> Float:
 def _to_int(value: float) -> int:
     if value != value or value in (float("inf"), float("-inf")):
         raise TbelError("Infinite or NaN")
-    return wrap_int(int(Decimal(repr(float(value))).to_integral_value(ROUND_HALF_UP)))
+    return wrap_int(int(Decimal(double_text(value)).to_integral_value(ROUND_HALF_UP)))
 
 
 helper("boolean isNaN(double)")(lambda value: value != value)

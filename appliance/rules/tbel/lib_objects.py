@@ -241,10 +241,10 @@ java("Float", "static float intBitsToFloat(int)")(
 java("Float", "static int floatToIntBits(float)", "static int floatToRawIntBits(float)")(
     lambda v: struct.unpack(">i", struct.pack(">f", v))[0]
 )
+java("Boolean", "static Boolean valueOf(boolean)", "boolean booleanValue()")(lambda v: v)
 java("Boolean", "static boolean parseBoolean(String)", "static Boolean valueOf(String)")(
     lambda text: text is not None and text.lower() == "true"
 )
-java("Boolean", "static Boolean valueOf(boolean)", "boolean booleanValue()")(lambda v: v)
 java("Boolean", "static String toString(boolean)")(to_text)
 java("Boolean", "static boolean logicalAnd(boolean,boolean)")(lambda a, b: a and b)
 java("Boolean", "static boolean logicalOr(boolean,boolean)")(lambda a, b: a or b)

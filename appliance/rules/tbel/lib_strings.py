@@ -45,8 +45,11 @@ def _code_point(text: str, index: int) -> int:
     return ord(text[index])
 
 
-def _needle(what: Any) -> str:
-    return chr(what) if isinstance(what, int) else what
+def _needle(what: str | int) -> str:
+    if not isinstance(what, int):
+        return what
+    # a code point that is none is nowhere to be found
+    return chr(what) if 0 <= what < 0x110000 else "\ud800\ud800"
 
 
 @java("String", "int indexOf(String)", "int indexOf(int)", "int indexOf(String,int)",
@@ -125,9 +128,11 @@ def _replace(budget: Budget, text: str, old: Any, new: Any) -> str:
 @java("String", "String replaceAll(String,String)", budget=True)
 def _replace_all(budget: Budget, text: str, pattern: str, new: str) -> str:
     compiled = java_pattern(pattern)
-    replacement = java_replacement(compiled, new)
 
     def replaced() -> str:
+        if compiled.search(text) is None:
+            return text  # and a wrong replacement goes unnoticed
+        replacement = java_replacement(compiled, new)
         if len(text) * len(new) > 1_000_000:
             budget.grow(sum(1 for _ in compiled.finditer(text)) * len(new))
         return compiled.sub(replacement, text)
@@ -140,8 +145,13 @@ def _replace_all(budget: Budget, text: str, pattern: str, new: str) -> str:
 @java("String", "String replaceFirst(String,String)", budget=True)
 def _replace_first(budget: Budget, text: str, pattern: str, new: str) -> str:
     compiled = java_pattern(pattern)
-    replacement = java_replacement(compiled, new)
-    return bounded(budget, compiled, text, lambda: compiled.sub(replacement, text, count=1))
+
+    def replaced() -> str:
+        if compiled.search(text) is None:
+            return text
+        return compiled.sub(java_replacement(compiled, new), text, count=1)
+
+    return bounded(budget, compiled, text, replaced)
 
 
 @java("String", "boolean matches(String)", budget=True)
@@ -220,7 +230,7 @@ def _compare_ignore_case(text: str, other: str) -> int:
 
 @java("String", "char[] toCharArray()")
 def _to_chars(text: str) -> JavaArray:
-    return JavaArray("char", [Char(c) for c in text])
+    return JavaArray("char", [Char(text_at(text, i)) for i in range(text_length(text))])
 
 
 @java("String", "byte[] getBytes()", "byte[] getBytes(String)")

@@ -69,9 +69,12 @@ class Char(str):
 
 
 class TbList(list[Any]):
-    """The list that scripts make and see."""
+    """The list that scripts make and see. As a key of a map it counts by its content."""
 
     __slots__ = ()
+
+    def __hash__(self) -> int:  # type: ignore[override]  # Java hashes lists, Python does not
+        return len(self)
 
 
 class FrozenList(TbList):
@@ -87,9 +90,12 @@ class PlainList(list[Any]):
 
 
 class TbMap(dict[Any, Any]):
-    """The map that scripts make and see."""
+    """The map that scripts make and see. As a key of a map it counts by its content."""
 
     __slots__ = ()
+
+    def __hash__(self) -> int:  # type: ignore[override]  # Java hashes maps, Python does not
+        return len(self)
 
     def put(self, key: Any, value: Any) -> Any:
         """Set a key; null takes the key away. Returns the old value."""
@@ -129,6 +135,12 @@ class TbSet:
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+class KeySet(TbSet):
+    """What keySet gives: it can be used and returned, not stored."""
+
+    __slots__ = ()
 
 
 class FrozenSet(TbSet):
