@@ -44,7 +44,6 @@ from appliance.sync.messages import (
 )
 from appliance.sync.sender import Sender
 
-MAX_INBOUND_BYTES = 4_194_304
 _LATEST_S = 2.0
 """How long the history may take for the newest values of a portion of requests."""
 _LOOK_EVENTS = 1000
@@ -168,7 +167,7 @@ class EdgeSession:
             raise LinkClosed(reason, "UNAVAILABLE")  # an edge stays away after OK (§3.7)
 
     async def _accept(self, link: Link, hello: Connect) -> None:
-        await link.send([Connected(0, "", self.configuration(), MAX_INBOUND_BYTES)])
+        await link.send([Connected(0, "", self.configuration(), link.inbound_bytes_max)])
         version = EDGE_VERSIONS.get(hello.version, UNRECOGNIZED)
         now_ms = self._clock()
         await self._note({"active": True, "lastConnectTime": now_ms, "edgeVersion": version})
