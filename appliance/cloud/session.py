@@ -48,7 +48,6 @@ from appliance.sync.messages import (
 from appliance.sync.sender import Sender
 
 _OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
-MAX_INBOUND_BYTES = 4_194_304
 _LOOK_EVENTS = 1000
 _LOOK_BYTES = 1_000_000
 """How much of the outbox to read at once when looking for a sync that still waits."""
@@ -178,7 +177,7 @@ class EdgeSession:
             raise LinkClosed(reason, "UNAVAILABLE")  # an edge stays away after OK (§3.7)
 
     async def _accept(self, link: Link, hello: Connect) -> None:
-        await link.send([Connected(0, "", self.configuration(), MAX_INBOUND_BYTES)])
+        await link.send([Connected(0, "", self.configuration(), link.inbound_bytes_max)])
         version = EDGE_VERSIONS.get(hello.version, UNRECOGNIZED)
         now_ms = self._clock()
         await self._note({"active": True, "lastConnectTime": now_ms, "edgeVersion": version})

@@ -86,7 +86,6 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     routing_key: str
     secret: str
     version: int = 13
-    max_inbound_bytes: int = 4_194_304
     reconnect_interval_s: float = 3.0
     reconnect_interval_s_max: float = 60.0
     adopt: bool = False
@@ -243,9 +242,8 @@ class CloudLink:
 
     async def _handshake(self, link: Link) -> tuple[Connected, Sequence[Frame]]:
         settings = self._settings
-        hello = Connect(
-            settings.routing_key, settings.secret, self._version, settings.max_inbound_bytes
-        )
+        limit = link.inbound_bytes_max
+        hello = Connect(settings.routing_key, settings.secret, self._version, limit)
         with trio.move_on_after(HANDSHAKE_S):
             await link.send([hello])
             while True:

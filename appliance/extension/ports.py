@@ -221,6 +221,8 @@ class Link(Protocol):
 
     peer: str
     """Address of the other side, for people."""
+    inbound_bytes_max: int
+    """The largest inner message that it takes; whoever says CONNECT announces it (§1.4)."""
 
     async def send(self, frames: Sequence[Frame]) -> None:
         """Write frames in order; returns when the stream has taken them (flow control).

@@ -23,6 +23,7 @@ from appliance.model.errors import Retryable
 from appliance.sync.messages import Frame
 
 BUFFER_FRAMES = 64
+INBOUND_BYTES_MAX = 4_194_304
 
 
 class _Pipe:
@@ -68,6 +69,7 @@ class FakeLink:
 
     def __init__(self, peer: str, outgoing: _Pipe, incoming: _Pipe) -> None:
         self.peer = peer
+        self.inbound_bytes_max = INBOUND_BYTES_MAX
         self.outgoing = outgoing
         self.incoming = incoming
         self._writing = trio.Lock()

@@ -60,6 +60,7 @@ class GrpcLink:
         compress: bool = False,
     ) -> None:
         self.peer = http2.peer
+        self.inbound_bytes_max = inbound_bytes_max
         self.failure: LinkClosed | None = None
         self._room = room
         self._http2 = http2

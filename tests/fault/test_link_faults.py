@@ -85,6 +85,7 @@ class MoodyLink:
 
     def __init__(self, link: Link, cloud: Cloud) -> None:
         self.peer = link.peer
+        self.inbound_bytes_max = link.inbound_bytes_max
         self._link = link
         self._cloud = cloud
         self._values: dict[int, Values] = {}

@@ -113,6 +113,7 @@ async def test_a_message_beyond_our_limit_ends_the_link_after_those_before_it() 
 
     with google_server(handler) as port:
         async with our_client(port, inbound_bytes_max=65_536) as link:
+            assert link.inbound_bytes_max == 65_536
             await link.send(UPWARD[:1])
             assert await receive(link, 1) == [telemetry(1)]
             assert (await end_of(link)).status == "RESOURCE_EXHAUSTED"

@@ -74,6 +74,7 @@ class PlayedLink:
 
     def __init__(self, server: PlayedServer) -> None:
         self.peer = "recording"
+        self.inbound_bytes_max = 4_194_304
         self._server = server
         self._send, self._receive = trio.open_memory_channel[Frame](100_000)
 
@@ -165,6 +166,7 @@ class PlayedEdge:
 
     def __init__(self, uplinks: Sequence[Frame]) -> None:
         self.peer = "recording"
+        self.inbound_bytes_max = 4_194_304
         self._uplinks = list(uplinks)
         self.answers: dict[int, Ack] = {}
         self.downlinks: list[Batch] = []

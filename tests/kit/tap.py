@@ -20,6 +20,7 @@ class Tapped:
         self._link = link
         self._tap = tap
         self.peer = link.peer
+        self.inbound_bytes_max = link.inbound_bytes_max
 
     async def send(self, frames: Sequence[Frame]) -> None:
         """See Link."""
