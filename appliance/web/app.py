@@ -20,6 +20,7 @@ from appliance.web.rest import (
     audit_logs,
     auth,
     calculated_fields,
+    claims,
     devices,
     edges,
     entities,
@@ -51,6 +52,7 @@ TABLES = (
     calculated_fields,
     lookups,
     entity_query,
+    claims,
 )
 
 _OPEN = ("/api/auth/", "/api/noauth/", "/api/v1/", "/api/ws")

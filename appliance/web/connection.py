@@ -14,7 +14,7 @@ from appliance.kernel.events import Emit
 from appliance.web.asgi import Exchange, http_scope
 from appliance.web.config import WebConfig
 from appliance.web.errors import error_response
-from appliance.web.events import RequestFailed, RequestRefused
+from appliance.web.events import ConnectionFailed, RequestFailed, RequestRefused
 from appliance.web.http import (
     CONTINUE,
     BodyBudget,
@@ -82,6 +82,9 @@ class Connection:
                 await self._converse()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client is gone; nobody is left to tell
+        except Exception as error:  # noqa: BLE001 - one connection must not end the listener
+            text = f"{type(error).__name__}: {error}"
+            self._shared.emit(ConnectionFailed(peer=self._peer, error=text))
         finally:
             self._reader.close()
             await trio.aclose_forcefully(self._stream)
@@ -193,8 +196,13 @@ class Connection:
 
     async def _upgrade(self, request: HttpRequest, rest: bytes) -> bool:
         """Serve a WebSocket; the connection is used up by it."""
+        try:
+            exchange = WebSocketExchange(request, rest, self._stream)
+        except Exception as error:  # noqa: BLE001 - wsproto and h11 each have errors of their own
+            answer = error_response(400, f"Not a WebSocket handshake: {error}")
+            await self._refuse(Refused(answer))
+            return False
         self._upgraded = True
-        exchange = WebSocketExchange(request, rest, self._stream)
         scope = http_scope(request, self._shared.server, secure=self._shared.tls is not None)
         try:
             await exchange.run(self._shared.app, scope)

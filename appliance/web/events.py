@@ -44,3 +44,13 @@ class RequestRefused(Event, frozen=True):
     labels: ClassVar[tuple[str, ...]] = ("status",)
     peer: str
     status: int
+
+
+class ConnectionFailed(Event, frozen=True):
+    """A connection ended by an error of ours; the others go on."""
+
+    level: ClassVar[str] = "error"
+    text: ClassVar[str] = "the connection of {peer} ended by an internal error: {error}"
+    counters: ClassVar[dict[str, str]] = {"http_connections_failed": ""}
+    peer: str
+    error: str

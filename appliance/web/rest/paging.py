@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SIZE_MAX = 50_000
 """More entities than a page can be of use for; the answer stays below some tens of MB."""
-_SEARCHED = ("name", "title", "email", "type", "label")
+_SEARCHED = ("name", "title", "email", "type", "label", "customerTitle", "severity", "status")
 
 
 class PageLink(msgspec.Struct, frozen=True):

@@ -16,8 +16,9 @@ from appliance.extension.ports import HttpRequest, HttpResponse
 from appliance.kernel.events import Event, ignore
 from appliance.model.errors import ConfigError, Retryable
 from appliance.web.config import WebConfig
+from appliance.web.connection import Connection
 from appliance.web.door import Door
-from appliance.web.events import RequestFailed
+from appliance.web.events import ConnectionFailed, RequestFailed
 from tests.kit.certificates import Certificates
 
 
@@ -209,6 +210,40 @@ async def test_what_cannot_be_taken_is_answered_and_the_connection_closed(
         answer = await web.ask(raw)
         assert answer.startswith(b"HTTP/1.1 %d " % status)
         assert b"connection: close" in answer
+
+
+OFFER = b"GET /api/ws HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+KEY = b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        KEY + b"sec-websocket-version: 13\r\n",
+        b"host: x\r\n" + KEY,
+        b"host: x\r\nsec-websocket-version: 13\r\n",
+        b"host: x\r\n" + KEY + b"sec-websocket-version: 7\r\n",
+        b"host: x\r\n" + KEY + b"sec-websocket-version: 13\r\nx: \x01\r\n",
+    ],
+)
+async def test_a_bad_websocket_handshake_is_refused_and_ends_nobody(more: bytes) -> None:
+    async with running() as web:
+        answer = await web.ask(OFFER + more + b"\r\n")
+        assert answer.startswith(b"HTTP/1.1 4")
+        assert (await web.ask(get("/", CLOSE))).startswith(b"HTTP/1.1 200")
+
+
+async def test_an_error_of_ours_ends_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise LookupError("oops")
+
+    async with running() as web:
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "_answer_all", broken)
+            assert await web.ask(get("/", CLOSE)) == b""
+        assert (await web.ask(get("/", CLOSE))).startswith(b"HTTP/1.1 200")
+        (told,) = [event for event in web.events if isinstance(event, ConnectionFailed)]
+        assert told.error == "LookupError: oops"
 
 
 @pytest.mark.parametrize(
