@@ -186,6 +186,9 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
         applied.passed_over.append(f"{item.field}: {lacking[0]} is not here")
         return
     if kind.name == "ALARM":
+        if entity_id_of(body.get("originator")) is None:
+            applied.passed_over.append("an alarm of nothing")
+            return
         theirs = id
         if not (item.kind == UpdateKind.CREATED and body.get("cleared")):  # over before it came
             id = alarm_here(state, id, body)

@@ -320,3 +320,8 @@ def test_from_a_peer_without_order_a_relation_may_come_before_its_end(state: Sta
     body = {"from": DEVICE.to_json(), "to": STRANGER.to_json(), "type": "Contains"}
     applied = digest([update("relationUpdate", body)], state, Cloudlike(), NOW, {})
     assert len(applied.unit.entities) == 1 and not applied.passed_over
+
+
+def test_an_alarm_without_an_originator_is_taken_without_effect(state: State) -> None:
+    applied = take(state, update("alarmUpdate", {"type": "Hot", "originator": None}, DEVICE.id))
+    assert applied.passed_over and not applied.unit.entities
