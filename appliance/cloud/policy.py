@@ -62,6 +62,7 @@ class CloudPolicy:
 
     source = "edge"
     peer_wins_ties = False
+    peer_keeps_order = False
 
     def __init__(self, state: State, edges: Edges, edge: UUID) -> None:
         self._state = state

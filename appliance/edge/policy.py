@@ -118,6 +118,7 @@ class EdgePolicy:
 
     source = "cloud"
     peer_wins_ties = True
+    peer_keeps_order = True
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state

@@ -86,6 +86,10 @@ class Policy(Protocol):
     """Whether another value of the same millisecond is taken: one side must give way, and a server
     never does (§8.2)."""
 
+    peer_keeps_order: bool
+    """Whether what something refers to comes before it. A real edge sends a pack in any order
+    (§5.5), so a relation or a comment that comes first is kept until what it is about is there."""
+
     def admit(self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
         """The body to store; may add further writes, follow-up events or messages to `applied`."""
         ...
@@ -176,11 +180,15 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
         body = {**body, "widgets": msgspec.json.decode(item.widgets)}
     id = _key(kind, item, body)
     check(kind, body)
-    lacking = [entity for entity in _needed(kind, id, body) if not _is_here(entity, applied, state)]
+    needed = _needed(kind, id, body, referred=policy.peer_keeps_order)
+    lacking = [entity for entity in needed if not _is_here(entity, applied, state)]
     if lacking:
         applied.passed_over.append(f"{item.field}: {lacking[0]} is not here")
         return
     if kind.name == "ALARM":
+        if entity_id_of(body.get("originator")) is None:
+            applied.passed_over.append("an alarm of nothing")
+            return
         theirs = id
         if not (item.kind == UpdateKind.CREATED and body.get("cleared")):  # over before it came
             id = alarm_here(state, id, body)
@@ -206,13 +214,15 @@ def _key(kind: Kind, item: EntityUpdate, body: dict[str, Any]) -> UUID:
     return item.id if kind.has_id and item.id is not None else kind.key(body)
 
 
-def _needed(kind: Kind, id: UUID, body: dict[str, Any]) -> Iterator[EntityId]:
+def _needed(kind: Kind, id: UUID, body: dict[str, Any], *, referred: bool) -> Iterator[EntityId]:
     """What must be here for an entity to make sense; else it is taken without effect (§6.2).
 
     A server tells of every relation of an assigned entity, wherever the other end is.
     """
     if kind.name in _COMPANION_OF:
         yield EntityId(_COMPANION_OF[kind.name], id)
+    if not referred:
+        return
     ends = {"RELATION": ("from", "to"), "ALARM_COMMENT": ("alarmId",)}.get(kind.name, ())
     for end in ends:
         entity = entity_id_of(body.get(end))

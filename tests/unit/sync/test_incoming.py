@@ -38,6 +38,7 @@ class AnyPolicy:
 
     source = "cloud"
     peer_wins_ties = False
+    peer_keeps_order = True
 
     def admit(self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
         return body
@@ -310,3 +311,17 @@ def test_a_backlog_said_twice_leaves_what_was_set_after_a_deletion(state: State)
     for item in backlog * 2:
         state.apply(take(state, item).unit)
     assert state.attributes(DEVICE, Scope.SHARED)["k"].value == 2
+
+
+def test_from_a_peer_without_order_a_relation_may_come_before_its_end(state: State) -> None:
+    class Cloudlike(AnyPolicy):
+        peer_keeps_order = False
+
+    body = {"from": DEVICE.to_json(), "to": STRANGER.to_json(), "type": "Contains"}
+    applied = digest([update("relationUpdate", body)], state, Cloudlike(), NOW, {})
+    assert len(applied.unit.entities) == 1 and not applied.passed_over
+
+
+def test_an_alarm_without_an_originator_is_taken_without_effect(state: State) -> None:
+    applied = take(state, update("alarmUpdate", {"type": "Hot", "originator": None}, DEVICE.id))
+    assert applied.passed_over and not applied.unit.entities
