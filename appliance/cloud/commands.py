@@ -5,7 +5,7 @@ One unit per call: the change and an event for every edge that has the entity.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -32,15 +32,12 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
 from appliance.model.unit import EntityWrite, Unit
 from appliance.state.deleted import remembered
-from appliance.state.kinds import entity_id_of, id_of, relation_key
+from appliance.state.kinds import id_of, relation_key
 from appliance.state.store import State
 from appliance.sync.conflicts import cascade
-from appliance.sync.incoming import source_metadata
 from appliance.web.commands import Change, EdgeNotReady, NotConnected, RpcCommand
+from appliance.web.heard import Heard
 from appliance.web.rpc_forms import rpc_call
-
-_CREATED = {"ADDED": "ENTITY_CREATED", "UPDATED": "ENTITY_UPDATED", "DELETED": "ENTITY_DELETED"}
-_ALARM_MESSAGES = frozenset({"ALARM_ACK", "ALARM_CLEAR"})
 
 
 class CloudCommands:
@@ -64,6 +61,7 @@ class CloudCommands:
         self._rules = rules
         self._telling = Telling(state, edges)
         self._clock = clock
+        self._heard = Heard(state, clock)
 
     async def change(self, changes: Sequence[Change], actor: Principal) -> None:
         """See Commands."""
@@ -71,7 +69,7 @@ class CloudCommands:
         for change in changes:
             self._telling.tell(change, unit)
             self._write(change, unit)
-        messages = [m for change in changes for m in self._messages(change, actor)]
+        messages = [m for change in changes for m in self._heard.of_change(change, actor)]
         await self._commit(unit, messages)
         for change in changes:
             session = self._service.sessions.get(change.id)
@@ -132,7 +130,7 @@ class CloudCommands:
         unit = Unit(attributes=[AttributeWrite(entity, scope, now_ms, values)])
         for edge in self._edges.edges_with(entity):
             unit.events.append(attributes_updated(edge, entity, scope, now_ms, values))
-        message = self._message("ATTRIBUTES_UPDATED", entity, values, actor, scope, now_ms)
+        message = self._heard.message("ATTRIBUTES_UPDATED", entity, values, actor, scope, now_ms)
         await self._commit(unit, [message])
 
     async def delete_attributes(
@@ -145,24 +143,13 @@ class CloudCommands:
         for edge in self._edges.edges_with(entity):
             unit.events.append(attributes_deleted(edge, entity, scope, now_ms, list(keys)))
         data = {"attributes": list(keys)}
-        message = self._message("ATTRIBUTES_DELETED", entity, data, actor, scope, now_ms)
+        message = self._heard.message("ATTRIBUTES_DELETED", entity, data, actor, scope, now_ms)
         await self._commit(unit, [message])
 
-    async def save_telemetry(
-        self,
-        entity: EntityId,
-        posts: Sequence[tuple[int | None, dict[str, Value]]],
-        ttl_s: int,
-        actor: Principal,
-    ) -> None:
+    async def save_telemetry(self, series: Sequence[Series], actor: Principal) -> None:
         """See Commands. Stays here unless a rule chain with a push-to-edge node says otherwise."""
-        now_ms = self._clock()
-        series = [
-            Series(entity, now_ms if ts is None else ts, values, ttl_s) for ts, values in posts
-        ]
-        told = [{"ts": one.ts, "values": one.values} for one in series]
-        message = self._message("TIMESERIES_UPDATED", entity, {"timeseries": told}, actor)
-        await self._commit(Unit(series=series), [message])
+        message = self._heard.of_series(series, actor)
+        await self._commit(Unit(series=list(series)), [message])
 
     async def delete_series(
         self, entity: EntityId, keys: Sequence[str], start_ms: int, end_ms: int, actor: Principal
@@ -233,31 +220,3 @@ class CloudCommands:
             await self._storage.commit([unit])
             self._state.apply(unit)
         self._rules.follow(messages, unit.events)
-
-    def _messages(self, change: Change, actor: Principal) -> Iterator[Message]:
-        """What the rule chain hears of a change (rule-engine §2.3)."""
-        stored = change.body or self._state.entity(change.kind, change.id)
-        if change.kind in ("DEVICE", "ASSET") and change.action in _CREATED:
-            entity = EntityId(change.kind, change.id)
-            yield self._message(_CREATED[change.action], entity, stored, actor)
-        elif change.kind == "ALARM" and change.action in _ALARM_MESSAGES and stored:
-            originator = entity_id_of(stored.get("originator"))
-            if originator is not None:
-                yield self._message(change.action, originator, stored, actor)
-
-    def _message(
-        self,
-        type: str,
-        entity: EntityId,
-        data: Any,
-        actor: Principal,
-        scope: Scope | None = None,
-        ts: int | None = None,
-    ) -> Message:
-        metadata = source_metadata(entity, self._state, "rest")
-        del metadata["source"]
-        metadata |= {"userId": str(actor.user_id), "userName": actor.email}
-        if scope is not None:
-            metadata["scope"] = scope.value
-        moment = self._clock() if ts is None else ts
-        return Message(new_uuid(), moment, type, entity, data, metadata)

@@ -7,7 +7,7 @@ Attributes and alarms go up by themselves, also where the chain has no push node
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -31,11 +31,12 @@ from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Se
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.rules.ports import CalculationInput, RpcOutcome
 from appliance.state.deleted import remembered
-from appliance.state.kinds import BY_NAME, entity_id_of, told_of
+from appliance.state.kinds import BY_NAME, told_of
 from appliance.state.store import State
-from appliance.sync.incoming import Applied, source_metadata
+from appliance.sync.incoming import Applied
 from appliance.sync.messages import RpcCall
 from appliance.web.commands import Change, NotConnected, RpcCommand
+from appliance.web.heard import Heard
 from appliance.web.rpc_forms import rpc_body, rpc_call
 
 _OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
@@ -47,8 +48,6 @@ _SENT = frozenset(
 """Kinds that a server takes from an edge (edge-protocol §5.2); changes of others stay here."""
 _NEVER_DELETED = frozenset({"DEVICE_PROFILE", "ASSET_PROFILE", "TB_RESOURCE"})
 """Kinds whose deletion a server refuses for ever (§11.8)."""
-_CREATED = {"ADDED": "ENTITY_CREATED", "UPDATED": "ENTITY_UPDATED", "DELETED": "ENTITY_DELETED"}
-_ALARM_MESSAGES = {"ALARM_ACK", "ALARM_CLEAR"}
 
 
 class EdgeCommands:
@@ -70,6 +69,7 @@ class EdgeCommands:
         self._services = services
         self._sessions = sessions
         self._clock = clock
+        self._heard = Heard(state, clock)
         self._link = link
         self._policy = EdgePolicy(state, clock)
 
@@ -86,7 +86,7 @@ class EdgeCommands:
             event = self._event(change)
             if event is not None:
                 unit.events.append(event)
-            messages += self._messages(change, actor)
+            messages += self._heard.of_change(change, actor)
         await self._processor.commit(unit, messages)
         for change in changes:
             if change.kind == "DEVICE_CREDENTIALS" and change.action == "CREDENTIALS_UPDATED":
@@ -123,17 +123,6 @@ class EdgeCommands:
             entity = told_of(change.kind, stored) or entity
         return OutboxEvent(CLOUD, lane, owner or change.kind, change.action, entity, body)
 
-    def _messages(self, change: Change, actor: Principal) -> Iterable[Message]:
-        """What the rule chain hears of a change (rule-engine §2.3)."""
-        stored = change.body or self._state.entity(change.kind, change.id)
-        if change.kind in ("DEVICE", "ASSET") and change.action in _CREATED:
-            entity = EntityId(change.kind, change.id)
-            yield self._message(_CREATED[change.action], entity, stored, actor)
-        elif change.kind == "ALARM" and change.action in _ALARM_MESSAGES and stored:
-            originator = entity_id_of(stored.get("originator"))
-            if originator is not None:
-                yield self._message(change.action, originator, stored, actor)
-
     # --- data ---------------------------------------------------------------------------------
 
     async def save_attributes(
@@ -142,7 +131,7 @@ class EdgeCommands:
         """See Commands."""
         now_ms = self._state.next_ms(entity, scope, values, self._clock())
         unit = Unit(attributes=[AttributeWrite(entity, scope, now_ms, values)])
-        message = self._message("ATTRIBUTES_UPDATED", entity, values, actor, scope, now_ms)
+        message = self._heard.message("ATTRIBUTES_UPDATED", entity, values, actor, scope, now_ms)
         body = {"kv": values, "ts": now_ms, "scope": scope.value}
         await self._commit_data(unit, message, "ATTRIBUTES_UPDATED", entity, body)
         if scope is Scope.SHARED:
@@ -155,7 +144,7 @@ class EdgeCommands:
         now_ms = self._state.next_ms(entity, scope, keys, self._clock())
         delete = AttributeDelete(entity, scope, tuple(keys), now_ms)
         unit = Unit(attributes=[delete], states=list(remembered(delete)))
-        message = self._message(
+        message = self._heard.message(
             "ATTRIBUTES_DELETED", entity, {"attributes": list(keys)}, actor, scope, now_ms
         )
         body = {"keys": list(keys), "ts": now_ms, "scope": scope.value}
@@ -170,21 +159,10 @@ class EdgeCommands:
         own = OutboxEvent(CLOUD, Lane.DATA, entity.type, action, entity, msgspec.json.encode(body))
         await self._processor.commit(unit, [message], unless_pushed=own)
 
-    async def save_telemetry(
-        self,
-        entity: EntityId,
-        posts: Sequence[tuple[int | None, dict[str, Value]]],
-        ttl_s: int,
-        actor: Principal,
-    ) -> None:
+    async def save_telemetry(self, series: Sequence[Series], actor: Principal) -> None:
         """See Commands. Goes up if the chain pushes "Timeseries Updated", as on the reference."""
-        now_ms = self._clock()
-        series = [
-            Series(entity, now_ms if ts is None else ts, values, ttl_s) for ts, values in posts
-        ]
-        told = [{"ts": each.ts, "values": each.values} for each in series]
-        message = self._message("TIMESERIES_UPDATED", entity, {"timeseries": told}, actor)
-        await self._processor.commit(Unit(series=series), [message])
+        message = self._heard.of_series(series, actor)
+        await self._processor.commit(Unit(series=list(series)), [message])
 
     async def delete_series(
         self, entity: EntityId, keys: Sequence[str], start_ms: int, end_ms: int, actor: Principal
@@ -239,26 +217,6 @@ class EdgeCommands:
         if self._state.entity("EDGE", edge) is None:
             raise Permanent("Edges support disabled")
         await self._link.request_full_sync()
-
-    def _message(
-        self,
-        type: str,
-        entity: EntityId,
-        data: Any,
-        actor: Principal,
-        scope: Scope | None = None,
-        ts: int | None = None,
-    ) -> Message:
-        metadata = source_metadata(entity, self._state, "rest") | {
-            "userId": str(actor.user_id),
-            "userName": actor.email,
-            "userEmail": actor.email,
-        }
-        del metadata["source"]
-        if scope is not None:
-            metadata["scope"] = scope.value
-        moment = self._clock() if ts is None else ts
-        return Message(new_uuid(), moment, type, entity, data, metadata)
 
 
 def outcome_or_error(outcome: RpcOutcome) -> Any:

@@ -65,19 +65,9 @@ class MemoryCommands:
         delete = AttributeDelete(entity, scope, tuple(keys), self._clock())
         await self._commit(Unit(attributes=[delete]))
 
-    async def save_telemetry(
-        self,
-        entity: EntityId,
-        posts: Sequence[tuple[int | None, dict[str, Value]]],
-        ttl_s: int,
-        actor: Principal,
-    ) -> None:
+    async def save_telemetry(self, series: Sequence[Series], actor: Principal) -> None:
         """See `Commands`."""
-        now_ms = self._clock()
-        series = [
-            Series(entity, now_ms if ts is None else ts, values, ttl_s) for ts, values in posts
-        ]
-        await self._commit(Unit(series=series))
+        await self._commit(Unit(series=list(series)))
 
     async def delete_series(
         self, entity: EntityId, keys: Sequence[str], start_ms: int, end_ms: int, actor: Principal

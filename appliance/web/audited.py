@@ -17,7 +17,7 @@ from appliance.access.audit import AuditLog, Deed
 from appliance.access.tokens import Principal
 from appliance.model.errors import Permanent, Retryable
 from appliance.model.ids import EntityId
-from appliance.model.telemetry import Scope, Value
+from appliance.model.telemetry import Scope, Series, Value
 from appliance.state.kinds import entity_id_of, id_of
 from appliance.state.view import StateView
 from appliance.web.commands import Change, Commands, NotConnected, RpcCommand
@@ -163,17 +163,12 @@ class AuditedCommands:
         async with self._told([self._deed("ATTRIBUTES_DELETED", entity, data)]):
             await self._commands.delete_attributes(entity, scope, keys, actor)
 
-    async def save_telemetry(
-        self,
-        entity: EntityId,
-        posts: Sequence[tuple[int | None, dict[str, Value]]],
-        ttl_s: int,
-        actor: Principal,
-    ) -> None:
+    async def save_telemetry(self, series: Sequence[Series], actor: Principal) -> None:
         """See Commands."""
-        series = [{"ts": ts, "values": values} for ts, values in posts]
-        async with self._told([self._deed("TIMESERIES_UPDATED", entity, {"timeseries": series})]):
-            await self._commands.save_telemetry(entity, posts, ttl_s, actor)
+        told = [{"ts": each.ts, "values": each.values} for each in series]
+        deed = self._deed("TIMESERIES_UPDATED", series[0].entity, {"timeseries": told})
+        async with self._told([deed]):
+            await self._commands.save_telemetry(series, actor)
 
     async def delete_series(
         self, entity: EntityId, keys: Sequence[str], start_ms: int, end_ms: int, actor: Principal

@@ -15,7 +15,7 @@ import msgspec
 
 from appliance.access.tokens import Principal
 from appliance.model.ids import EntityId
-from appliance.model.telemetry import Scope, Value
+from appliance.model.telemetry import Scope, Series, Value
 
 
 class NotConnected(Exception):
@@ -77,14 +77,8 @@ class Commands(Protocol):
         """Remove attributes."""
         ...
 
-    async def save_telemetry(
-        self,
-        entity: EntityId,
-        posts: Sequence[tuple[int | None, dict[str, Value]]],
-        ttl_s: int,
-        actor: Principal,
-    ) -> None:
-        """Store points: (epoch ms or None = now, values)."""
+    async def save_telemetry(self, series: Sequence[Series], actor: Principal) -> None:
+        """Store points of one entity; at least one."""
         ...
 
     async def delete_series(

@@ -8,7 +8,7 @@ import msgspec
 
 from appliance.extension.ports import SeriesQuery
 from appliance.model.ids import EntityId
-from appliance.model.telemetry import Scope, Value
+from appliance.model.telemetry import Scope, Series, Value
 from appliance.payload import PayloadError, parse_telemetry
 from appliance.state.kinds import BY_NAME
 from appliance.web.errors import ApiError, whole_number
@@ -103,9 +103,15 @@ async def save_series(call: Call) -> None:
     except PayloadError as error:
         word = ": Invalid JSON body!" if error.line else f". Invalid JSON body: {error.args[0]}"
         raise _plain(f"Unable to parse time series payload{word}") from error
-    if not any(values for _, values in posts):
+    now_ms = call.services.clock()
+    series = [
+        Series(entity, now_ms if ts is None else ts, values, ttl_s)
+        for ts, values in posts
+        if values
+    ]
+    if not series:
         raise _plain("No time series data found in request body!")
-    await call.commands.save_telemetry(entity, posts, ttl_s, call.principal)
+    await call.commands.save_telemetry(series, call.principal)
 
 
 def _ttl_s(call: Call) -> int:

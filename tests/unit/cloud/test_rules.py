@@ -88,9 +88,9 @@ async def test_a_new_cloud_runs_no_rules() -> None:
 async def test_telemetry_of_the_cloud_goes_down_through_a_push_node_only() -> None:
     async with house() as made, edge(made) as played:
         device = await made.add_device("Valve")
-        await made.cloud.commands.save_telemetry(device, [(1_000, {"t": 1})], 0, ACTOR)
+        await made.cloud.commands.save_telemetry([Series(device, 1_000, {"t": 1})], ACTOR)
         await give_chain(made, PUSH)
-        await made.cloud.commands.save_telemetry(device, [(2_000, {"t": 2})], 0, ACTOR)
+        await made.cloud.commands.save_telemetry([Series(device, 2_000, {"t": 2})], ACTOR)
         await until(lambda: played.count(Telemetry) > 0)
         told = [item for item in played.down if isinstance(item, Telemetry)]
         assert [decode_entry(entry) for item in told for entry in item.entries] == [
@@ -104,7 +104,7 @@ async def test_attributes_go_down_once_with_a_push_node_and_without() -> None:
         await made.cloud.commands.save_attributes(device, Scope.SHARED, {"a": 1}, ACTOR)
         await give_chain(made, PUSH)
         await made.cloud.commands.save_attributes(device, Scope.SHARED, {"a": 2}, ACTOR)
-        await made.cloud.commands.save_telemetry(device, [(1, {"t": 1})], 0, ACTOR)
+        await made.cloud.commands.save_telemetry([Series(device, 1, {"t": 1})], ACTOR)
         await until(lambda: played.count(Telemetry) > 0)
         told = [item for item in played.down if isinstance(item, Attributes)]
         assert [decode_attributes(item.values) for item in told] == [{"a": 1}, {"a": 2}]
@@ -170,7 +170,7 @@ async def test_an_event_that_cannot_be_kept_now_is_kept_when_there_is_room(
             return await commit_units(units)
 
         monkeypatch.setattr(made.store, "commit", refuse)
-        await made.cloud.commands.save_telemetry(device, [(1, {"t": 1})], 0, ACTOR)
+        await made.cloud.commands.save_telemetry([Series(device, 1, {"t": 1})], ACTOR)
         await until(lambda: played.count(Telemetry) == 1, 60.0)
         assert refusals == [0]
 
