@@ -305,6 +305,8 @@ _SAME: dict[int, Callable[[Any, str, Any], Any]] = {
 
 def _compare_same(code: int, left: Any, op: str, right: Any) -> bool:
     if left is None or right is None:
+        if code in (W_INTEGER, INTEGER) or (right is None and op in ("==", "!=")):
+            raise TbelError("null pointer: a variable of a known type is null")
         if op == "==":
             return left is right
         return op == "!=" and left is not right
@@ -325,9 +327,13 @@ def _same_kind(code: int, left: Any, op: str, right: Any) -> Any:
     if rule is not None:
         if op in COMPARISONS:
             return _compare_same(code, left, op, right)
+        if code == W_DOUBLE and (left is None or right is None):
+            raise TbelError("null pointer: a variable of a known type is null")
         return rule(left, op, right)
     if code == COLLECTION and op == "+":
         return PlainList([*left, *right])
+    if code == W_BOOLEAN and (left is None or right is None):
+        raise TbelError("null pointer: a variable of a known type is null")
     if op == "==":
         return _equals(left, right)
     if op == "!=":
@@ -400,6 +406,7 @@ def operate(code1: int, left: Any, op: str, code2: int, right: Any) -> Any:
     Raises:
         TbelError: the operator does not fit the values.
     """
+    known1, known2 = code1, code2
     if code1 < 1:
         code1 = code_of(left)
     if code2 < 1:
@@ -407,6 +414,8 @@ def operate(code1: int, left: Any, op: str, code2: int, right: Any) -> Any:
     if op == "#":
         return _other(code1, left, op, right)
     bits = op in BITWISE
+    if bits and code1 in _INTEGRAL and code2 in _INTEGRAL:
+        _check_bits(known1, left, known2, right)
     if code1 == code2 and (code1 > 49 or op in ("==", "!=")) and not (bits and code1 < 99):
         return _same_kind(code1, left, op, right)
     if bits and code1 in _INTEGRAL and code2 in _INTEGRAL:
@@ -415,6 +424,18 @@ def operate(code1: int, left: Any, op: str, code2: int, right: Any) -> Any:
         target = max(_BOXED.get(code2, code2), _BOXED.get(code1, code1))
         return _mixed(_as_double(left, code1), op, _as_double(right, code2), target)
     return _mismatched(code1, left, op, code2, right)
+
+
+def _check_bits(code1: int, left: Any, code2: int, right: Any) -> None:
+    """Operators of bits take the left side for what it was when the script was compiled.
+
+    `long a = 6; a & 3` fails, and so does `(big & 255) | 1`, as `&` counts as an Integer.
+    """
+    known = _BOXED.get(code1, code1)
+    if known in (W_INTEGER, W_LONG, W_BOOLEAN) and code_of(left) != known:
+        raise TbelError(f"{type_of(left)} is not of the type that its place has")
+    if _BOXED.get(code2, code2) == W_BOOLEAN and code_of(right) != W_BOOLEAN:
+        raise TbelError(f"{type_of(right)} cannot be cast to Boolean")
 
 
 def _bit_of(value: Any) -> Any:

@@ -45,6 +45,12 @@ FAMILIES = {
             "msg.count++; return msg.count;",
         ),
         Family(
+            "typed-minus",
+            "`int x = -y` fails on a server: after a type only a number may have a minus; "
+            "write `var x = -y`.",
+            "int x = -msg.count; return x;",
+        ),
+        Family(
             "switch-spacing",
             "On a server a `break;` needs two or more blanks or a line with indent before the next "
             "`case` or `default`.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.rules.tbel import ast
 from appliance.rules.tbel.families import Warning_
-from appliance.rules.tbel.lexer import END, NAME, SYMBOL, Source, Token, tokenize
+from appliance.rules.tbel.lexer import END, NAME, NUMBER, SYMBOL, Source, Token, tokenize
 from appliance.rules.tbel.limits import DEFAULT, Limits
 from appliance.rules.tbel.names import CLASSES, RESERVED
 from appliance.rules.tbel.parse_expressions import ExpressionParser
@@ -88,8 +88,15 @@ class Parser(ExpressionParser):
         if self.take("="):
             if self.token.kind == END or self.is_symbol(";", ","):
                 raise self.error("expected a value after '='")
+            self._warn_of_minus(type_name)
             value = self.expression()
         return ast.Declare(type=type_name, name=token.text, value=value, at=token.start)
+
+    def _warn_of_minus(self, type_name: str) -> None:
+        follower = self.ahead()
+        literal = follower.kind == NUMBER and follower.start == self.token.end
+        if type_name and self.is_symbol("-") and not literal:
+            self.warn("typed-minus", self.token.start)
 
     def _var(self, token: Token) -> list[ast.Statement]:
         return self._declarations("")

@@ -12,7 +12,7 @@ from appliance.rules.tbel.kinds import convertible, instance_of, type_of
 from appliance.rules.tbel.limits import DEFAULT, Budget
 from appliance.rules.tbel.regex import java_pattern
 from appliance.rules.tbel.text import to_text
-from appliance.rules.tbel.values import ClassRef, Float, JavaArray, TbSet, contains, to_float
+from appliance.rules.tbel.values import Char, ClassRef, Float, JavaArray, TbSet, contains, to_float
 
 
 def _contains(container: Any, wanted: Any) -> bool:
@@ -51,7 +51,15 @@ def _matches(text: Any, pattern: Any) -> bool:
     return matches(Budget(DEFAULT), text, pattern)
 
 
+def _text_on_the_left(value: Any) -> None:
+    if type(value) is not str:
+        raise TbelError(f"{type_of(value)} cannot be cast to String")
+
+
 def _similarity(left: Any, right: Any) -> Float:
+    if left is None:
+        return Float(0.0)
+    _text_on_the_left(left)
     a, b = to_text(left), to_text(right)
     same = sum(1 for x, y in zip(a, b, strict=False) if x == y)
     longest = max(len(a), len(b))
@@ -80,7 +88,13 @@ def soundex(text: str) -> str:
 
 
 def _sounds_like(left: Any, right: Any) -> bool:
-    return soundex(to_text(left)) == soundex(to_text(right))
+    if left is None:
+        return False
+    _text_on_the_left(left)
+    other = to_text(right)
+    if isinstance(right, Char) or re.match("[A-Za-z]", other) is None:
+        raise TbelError("null pointer: what does not start with a letter has no sound")
+    return re.match("[A-Za-z]", left) is not None and soundex(left) == soundex(other)
 
 
 WORDS: dict[str, Callable[[Any, Any], Any]] = {
