@@ -95,7 +95,7 @@ async def test_script(call: Call) -> Any:
 
 def _composed(call: Call, given: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     """The whole field of what was posted, and whether it is new."""
-    given = {**given, **checked(given, ("id", "entityId", "type", "name", "version"))}
+    given = {**given, **checked(given, ("type", "name", "version"))}
     stored: dict[str, Any] | None = None
     id = new_uuid()
     if given.get("id") is not None:
