@@ -19,6 +19,7 @@ from appliance.state.kinds import entity_id_of, id_of
 from appliance.web.commands import Change
 from appliance.web.errors import ApiError, not_found, uuid_of
 from appliance.web.rest.call import Call, Table
+from appliance.web.rest.checked import checked
 from appliance.web.rest.paging import page_link, page_of
 from appliance.web.rest.shapes import check_length, next_version
 
@@ -94,6 +95,7 @@ async def test_script(call: Call) -> Any:
 
 def _composed(call: Call, given: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     """The whole field of what was posted, and whether it is new."""
+    given = {**given, **checked(given, ("type", "name", "version"))}
     stored: dict[str, Any] | None = None
     id = new_uuid()
     if given.get("id") is not None:
