@@ -241,7 +241,8 @@ class CloudCommands:
             raise EdgeNotReady("Sync process is active at the moment")
 
     async def _commit(self, unit: Unit) -> None:
-        """The state follows the disk here: nobody reads it between the two."""
-        with trio.CancelScope(shield=True):
-            await self._storage.commit([unit])
-            self._state.apply(unit)
+        """The state follows the disk here, and no edge comes in between the two."""
+        async with self._edges.changing():
+            with trio.CancelScope(shield=True):
+                await self._storage.commit([unit])
+                self._state.apply(unit)

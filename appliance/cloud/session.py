@@ -213,6 +213,7 @@ class EdgeSession:
         """Make the batches durable, each whole or not at all; the acknowledgements in order."""
         acks: list[Ack] = []
         taken: list[Applied] = []
+        await self._edges.wait_settled()
         now_ms = self._clock()
         for batch in batches:
             try:
