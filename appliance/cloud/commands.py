@@ -215,8 +215,9 @@ class CloudCommands:
             raise EdgeNotReady("Sync process is active at the moment")
 
     async def _commit(self, unit: Unit, messages: Sequence[Message] = ()) -> None:
-        """The state follows the disk here: nobody reads it between the two; then come the rules."""
-        with trio.CancelScope(shield=True):
-            await self._storage.commit([unit])
-            self._state.apply(unit)
+        """The state follows the disk here, and no edge comes in between the two; then the rules."""
+        async with self._edges.changing():
+            with trio.CancelScope(shield=True):
+                await self._storage.commit([unit])
+                self._state.apply(unit)
         self._rules.follow(messages, unit.events)

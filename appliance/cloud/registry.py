@@ -6,10 +6,13 @@ Assignment is the relation `Contains` of group EDGE from the edge to the entity 
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+import trio
 
 from appliance.model.errors import Permanent
 from appliance.model.ids import NULL_UUID, EntityId, created_time_ms, new_uuid
@@ -43,6 +46,23 @@ class Edges:
     def __init__(self, state: State, cloud_type: CloudType = "CE") -> None:
         self._state = state
         self.cloud_type: CloudType = cloud_type
+        self._turn = trio.Lock()
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """Held by a change made here from its commit until the state has it."""
+        async with self._turn:
+            yield
+
+    async def wait_settled(self) -> None:
+        """Wait until the state has all that is committed.
+
+        What an edge says enters the state before its commit. In between the two of a change made
+        here it would be the later one on the disk and the earlier one in the state.
+        """
+        while self._turn.locked():
+            async with self._turn:
+                pass
 
     def by_routing_key(self, routing_key: str) -> dict[str, Any] | None:
         """The edge with that key."""

@@ -211,6 +211,7 @@ class EdgeSession:
         acks: list[Ack] = []
         taken: list[Applied] = []
         after: list[Callable[[], None]] = []
+        await self._edges.wait_settled()
         now_ms = self._clock()
         for batch in batches:
             try:

@@ -50,7 +50,10 @@ class AttributeWrite(msgspec.Struct, frozen=True):
 
 
 class AttributeDelete(msgspec.Struct, frozen=True):
-    """Keys to remove from one scope of one entity."""
+    """Keys to remove from one scope of one entity, if not newer than ts; 0 removes any.
+
+    Like a write it may be committed behind a newer change that was decided before it.
+    """
 
     entity: EntityId
     scope: Scope

@@ -75,11 +75,13 @@ class State:
                 self._scope(entity, scope)[key] = value
 
     async def recall_deleted(self, storage: Storage) -> None:
-        """After `load`: the moments of deletions of what is not there again."""
+        """After `load`: the moments of deletions; what is not newer is not there."""
         states = await storage.load_states(OWNER)
         for place, ms in recalled(states).items():
             entity, scope, key = place
-            if key not in self.attributes(entity, scope):
+            stored = self.attributes(entity, scope).get(key)
+            if stored is None or stored.ts <= ms:  # an older one that was written after it
+                self._scope(entity, scope).pop(key, None)
                 self._deleted[place] = ms
         if forgotten := outdated(states):
             await storage.commit([Unit(states=forgotten)])
@@ -197,6 +199,9 @@ class State:
     def _delete_attributes(self, delete: AttributeDelete) -> None:
         scope = self._scope(delete.entity, delete.scope)
         for key in delete.keys:
+            stored = scope.get(key)
+            if stored is not None and 0 < delete.ts < stored.ts:
+                continue  # as storage does
             scope.pop(key, None)
             self._deleted[delete.entity, delete.scope, key] = delete.ts
         while len(self._deleted) > DELETED_MAX:

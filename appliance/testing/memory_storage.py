@@ -91,7 +91,9 @@ class MemoryStorage:
                 self._apply_attributes(write)
             else:
                 for key in write.keys:
-                    self.disk.attributes.pop((write.entity, write.scope, key), None)
+                    stored = self.disk.attributes.get((write.entity, write.scope, key))
+                    if stored is not None and not 0 < write.ts < stored.ts:
+                        del self.disk.attributes[write.entity, write.scope, key]
         for entity in unit.entities:
             self.disk.entities.pop((entity.kind, entity.id), None)
             if entity.body is not None:

@@ -49,7 +49,7 @@ SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), u
 """
 _INSERT_ATTRIBUTES = """
 INSERT INTO store.attribute
-SELECT a.* EXCLUDE (replaces) FROM staged_attribute a
+SELECT a.* EXCLUDE (cut) FROM staged_attribute a
 WHERE ts IS NOT NULL AND NOT EXISTS (FROM store.attribute t
     WHERE t.entity_type = a.entity_type AND t.entity_id = a.entity_id
     AND t.scope = a.scope AND t.key = a.key)
@@ -57,12 +57,12 @@ WHERE ts IS NOT NULL AND NOT EXISTS (FROM store.attribute t
 _DELETE_ATTRIBUTES = """
 DELETE FROM store.attribute t USING staged_attribute a
 WHERE t.entity_type = a.entity_type AND t.entity_id = a.entity_id AND t.scope = a.scope
-    AND t.key = a.key AND (a.replaces OR t.ts <= a.ts)
+    AND t.key = a.key AND t.ts <= a.cut
 """
 _STAGE_ATTRIBUTES = """
 CREATE OR REPLACE TEMP TABLE staged_attribute AS
 SELECT unnest($1) entity_type, unnest($2)::UUID entity_id, unnest($3) scope, unnest($4) key,
-    unnest($5::BIGINT[]) ts, unnest($6) AS value, unnest($7) replaces
+    unnest($5::BIGINT[]) ts, unnest($6) AS value, unnest($7::BIGINT[]) cut
 """
 
 
@@ -236,8 +236,8 @@ class Database:
         if not staging.attributes:
             return
         rows = [
-            (kind, str(id), scope, key, ts, value, replaces)
-            for (kind, id, scope, key), (replaces, ts, value) in staging.attributes.items()
+            (kind, str(id), scope, key, ts, value, cut)
+            for (kind, id, scope, key), (cut, ts, value) in staging.attributes.items()
         ]
         for piece in _pieces(rows):
             self.connection.execute(_STAGE_ATTRIBUTES, _columns(piece))

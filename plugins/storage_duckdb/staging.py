@@ -59,6 +59,8 @@ _POINT_COLUMNS = {
 }  # fmt: skip
 
 AttributeKey = tuple[str, UUID, str, str]
+END_OF_TIME = 2**63 - 1
+"""Of a deletion without a time of its own: it takes everything."""
 _PAIR_TAG = 0x12
 _DOUBLE_TAIL, _LONG_TAIL = b"\x10\x02\x29", b"\x10\x01\x20"
 _unpack_double = struct.Struct("<d").unpack_from
@@ -118,7 +120,8 @@ class Staging:
         self.texts: list[tuple[int, int, int, int, int, int, int, str, int]] = []
         self.events: list[tuple[Any, ...]] = []
         self.entity_writes: dict[tuple[str, UUID], bytes | None] = {}
-        self.attributes: dict[AttributeKey, tuple[bool, int | None, str]] = {}
+        self.attributes: dict[AttributeKey, tuple[int, int | None, str]] = {}
+        """(up to which time the stored one goes, time or None, value as JSON)."""
         self.states: dict[tuple[str, str], bytes | None] = {}
         self.lanes: dict[tuple[str, Lane], LaneFigures] = {}
         self.quarantines: list[QuarantineNote] = []
@@ -272,15 +275,20 @@ class Staging:
     def _add_attributes(self, change: AttributeWrite | AttributeDelete) -> None:
         entity, scope = change.entity, change.scope.value
         if isinstance(change, AttributeDelete):
+            until = change.ts or END_OF_TIME
             for key in change.keys:
-                self.attributes[entity.type, entity.id, scope, key] = (True, None, "")
+                place = (entity.type, entity.id, scope, key)
+                cut, ts, text = self.attributes.get(place, (until, None, ""))
+                if ts is not None and ts <= until:
+                    ts, text = None, ""
+                self.attributes[place] = (max(cut, until), ts, text)
             return
         for key, value in change.values.items():
             place = (entity.type, entity.id, scope, key)
-            replaces, ts, _ = self.attributes.get(place, (False, None, ""))
+            cut, ts, _ = self.attributes.get(place, (change.ts, None, ""))
             if ts is None or change.ts >= ts:
                 text = msgspec.json.encode(value).decode()
-                self.attributes[place] = (replaces, change.ts, text)
+                self.attributes[place] = (max(cut, change.ts), change.ts, text)
 
     def _add_note(self, seq: int, note: Note) -> None:
         if isinstance(note, list):
