@@ -108,6 +108,7 @@ class MortalLink:
 
     def __init__(self, link: Link, life: Life, hear: Watch, say: Watch) -> None:
         self.peer = link.peer
+        self.inbound_bytes_max = link.inbound_bytes_max
         self._link = link
         self._life = life
         self._hear = hear
