@@ -27,7 +27,7 @@ from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.damage import DamageReport
 from plugins.storage_duckdb.database import Database
 from plugins.storage_duckdb.events import ApplyFailed, BatchApplied
-from plugins.storage_duckdb.format import Record
+from plugins.storage_duckdb.format import PLAIN, Record
 from plugins.storage_duckdb.history import History
 from plugins.storage_duckdb.journal import Journal
 from plugins.storage_duckdb.reader import JournalReader
@@ -44,7 +44,8 @@ machine that crashes again and again does not start slower each time."""
 _BATCH_MAX = 4096
 _RETRY_S = 1.0
 _FINISH_S = 2.0
-_REFUSALS = (duckdb.Error, ValueError, TypeError, OverflowError, LookupError)
+_UNREADABLE = (ValueError, TypeError, OverflowError, LookupError)
+_REFUSALS = (duckdb.Error, *_UNREADABLE)
 
 T = TypeVar("T")
 
@@ -119,6 +120,33 @@ class Applier:
             self._work.set()
             self._hurry.set()
             await progress.wait()
+
+    async def bring_state(self, seq: int) -> None:
+        """Return when the tables of the state contain everything up to seq.
+
+        Points and events may be behind, by a million after an outage and a kill: whoever starts
+        needs the state and must not wait for them. Raises Retryable as `wait_applied`.
+        """
+        await trio.lowlevel.checkpoint()
+        if self.applied_seq < seq:
+            try:
+                await self.query(lambda database, _: self._bring_state(database, seq))
+            except Retryable:
+                await self.wait_applied(seq)  # which steps over what cannot be stored
+
+    def _bring_state(self, database: Database, seq: int) -> None:
+        reader = JournalReader(without=PLAIN)
+        next_seq = max(database.applied_seq, database.state_seq) + 1
+        try:
+            while next_seq <= seq:
+                records = reader.read(self._journal.segments, next_seq)
+                if not records:
+                    break
+                database.apply_state(records)
+                next_seq = records[-1].seq + 1
+        except _UNREADABLE as error:
+            raise Retryable(f"a record cannot be read: {error}") from error
+        database.state_seq = max(database.state_seq, seq)
 
     async def call(self, work: Callable[[], T]) -> T:
         """Run work in the database's thread, alone. Raises what work raises."""

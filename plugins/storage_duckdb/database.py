@@ -7,7 +7,7 @@ than 10, so it is folded in every few megabytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from appliance.model.unit import Lane
 from plugins.storage_duckdb.folders import free_bytes
 from plugins.storage_duckdb.format import LaneFigures, Record
 from plugins.storage_duckdb.ledger import Position
-from plugins.storage_duckdb.records import QuarantineNote, decode_note
+from plugins.storage_duckdb.records import UNIT, QuarantineNote, decode_note, decode_unit
 from plugins.storage_duckdb.schema import TABLES, VERSION, VIEWS
 from plugins.storage_duckdb.staging import Numbers, Staging, quarantine_row
 
@@ -86,6 +86,8 @@ class Database:
     ) -> None:
         self.path = path
         self.applied_seq = 0
+        self.state_seq = 0
+        """Up to there entities, attributes and states are current, if that is further."""
         self.watched: set[int] = set()
         self.connection = connect(
             path, memory_bytes, threads, temp, external_access=external_access
@@ -136,7 +138,7 @@ class Database:
 
         Returns what was stored. Raises duckdb.Error, then nothing was.
         """
-        staging = Staging(self.entities, self.keys, self.watched)
+        staging = Staging(self.entities, self.keys, self.watched, self.state_seq)
         try:
             for record in records:
                 if record.seq > self.applied_seq:
@@ -155,20 +157,41 @@ class Database:
             self.dictionary_seq = staging.last_seq
         return staging
 
+    def apply_state(self, records: Sequence[Record]) -> None:
+        """Store only what the records say of the state, ahead of all else, in one transaction.
+
+        Raises duckdb.Error, then nothing was stored; ValueError for a record that cannot be read.
+        """
+        staging = Staging(self.entities, self.keys)
+        for record in records:
+            if record.kind == UNIT and record.seq > self.state_seq:
+                staging.add_state(decode_unit(record.kind, record.payload)[0])
+        self._in_transaction(lambda: self._store_state(staging))
+        self.state_seq = records[-1].seq
+
     def step_over(self, seq: int) -> None:
         """Count a record as applied although it cannot be."""
         self.connection.execute("UPDATE store.meta SET applied_seq = ?", [seq])
         self.applied_seq = seq
 
     def _transaction(self, staging: Staging) -> None:
+        def store() -> None:
+            self._store(staging)
+            self.connection.execute("UPDATE store.meta SET applied_seq = ?", [staging.last_seq])
+
+        try:
+            self._in_transaction(store)
+        except BaseException:
+            self._forget_fresh()
+            raise
+
+    def _in_transaction(self, work: Callable[[], None]) -> None:
         execute = self.connection.execute
         try:
             execute("BEGIN")
-            self._store(staging)
-            execute("UPDATE store.meta SET applied_seq = ?", [staging.last_seq])
+            work()
             execute("COMMIT")
         except BaseException:
-            self._forget_fresh()
             try:
                 execute("ROLLBACK")
             except duckdb.Error:
@@ -184,9 +207,7 @@ class Database:
         self._store_points(staging)
         if staging.events:
             self._execute(_INSERT_EVENTS, staging.events)
-        self._store_entities(staging)
-        self._store_attributes(staging)
-        self._store_states(staging)
+        self._store_state(staging)
         self._store_lanes(staging)
         self._store_exceptions(staging)
         self._delete_series(staging)
@@ -215,6 +236,11 @@ class Database:
                 self.connection.unregister("points")
         if staging.texts:
             self._execute(_INSERT_TEXTS, staging.texts)
+
+    def _store_state(self, staging: Staging) -> None:
+        self._store_entities(staging)
+        self._store_attributes(staging)
+        self._store_states(staging)
 
     def _store_entities(self, staging: Staging) -> None:
         writes = staging.entity_writes

@@ -44,6 +44,8 @@ GROUP_RECORDS_MAX = 4096
 ALL_LANES = sum(1 << lane for lane in Lane)
 NOTES = 1 << 7
 """Bit of a group's lanes: it holds records that are not units of work."""
+PLAIN = 1 << 6
+"""Bit of a group's lanes: nothing but telemetry and cursors is in it, so no state changes."""
 
 _GROUP = struct.Struct("<2sIIQQHB")
 _GROUP_TAIL = struct.Struct("<IQQHB")

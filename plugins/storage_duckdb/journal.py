@@ -25,6 +25,7 @@ from plugins.storage_duckdb.folders import free_bytes
 from plugins.storage_duckdb.format import (
     GROUP_RECORDS_MAX,
     NOTES,
+    PLAIN,
     RECORD_BYTES_MAX,
     SegmentHeader,
     crc32c,
@@ -177,7 +178,7 @@ class Journal:
             raise _full(f"{free >> 20} MiB are free, {self._free_bytes_min >> 20} are kept free")
 
     def _group(self, first_seq: int, entries: Sequence[Entry], committed_ms: int) -> bytes:
-        lanes = 0
+        lanes = 0 if any(holds_state(entry.kind) for entry in entries) else PLAIN
         records = []
         for seq, entry in enumerate(entries, first_seq):
             records.append(encode_record(seq, entry.kind, entry.payload))

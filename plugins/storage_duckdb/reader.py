@@ -29,10 +29,12 @@ class JournalReader:
 
     Args:
         lanes: bits of the lanes (format.ALL_LANES, NOTES) whose groups are wanted; 0 wants all.
+        without: bits (format.PLAIN) whose groups are not.
     """
 
-    def __init__(self, lanes: int = 0) -> None:
+    def __init__(self, lanes: int = 0, *, without: int = 0) -> None:
         self._lanes = lanes
+        self._without = without
         self._first_seq = -1
         self._offset = 0
         self._next_seq = -1
@@ -115,6 +117,8 @@ class JournalReader:
 
     def _wanted(self, group: Group, from_seq: int) -> bool:
         if group.first_seq + group.records <= from_seq:
+            return False
+        if group.lanes & self._without:
             return False
         return not self._lanes or bool(group.lanes & self._lanes)
 

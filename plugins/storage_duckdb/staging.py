@@ -109,11 +109,21 @@ class Numbers:
 
 
 class Staging:
-    """One batch for one transaction."""
+    """One batch for one transaction.
 
-    def __init__(self, entities: Numbers, keys: Numbers, watched: Set[int] = frozenset()) -> None:
+    state_seq: up to there the tables have the state already, ahead of everything else.
+    """
+
+    def __init__(
+        self,
+        entities: Numbers,
+        keys: Numbers,
+        watched: Set[int] = frozenset(),
+        state_seq: int = 0,
+    ) -> None:
         self.entities, self.keys = entities, keys
         self.watched = watched
+        self._state_seq = state_seq
         self.points: dict[str, array[Any]] = {
             name: array(code) for name, code in _POINT_COLUMNS.items()
         }
@@ -207,6 +217,11 @@ class Staging:
         for index, event in enumerate(unit.events):
             if index not in merged:
                 self._add_event(record, index, event)
+        if record.seq > self._state_seq:
+            self.add_state(unit)
+
+    def add_state(self, unit: Unit) -> None:
+        """Take what a unit says of entities, attributes and states."""
         for attributes in unit.attributes:
             self._add_attributes(attributes)
         for entity in unit.entities:

@@ -229,6 +229,12 @@ class DuckdbStorage:
         await opened.applier.wait_applied(opened.journal.durable_seq)
         return opened
 
+    async def _state_current(self) -> _Open:
+        """Wait until the tables of the state do, be the points behind."""
+        opened = self._opened()
+        await opened.applier.bring_state(opened.journal.durable_seq)
+        return opened
+
     async def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
         """See Storage.load_entities."""
         statement = "SELECT kind, id, body FROM store.entity ORDER BY rowid"
@@ -258,7 +264,7 @@ class DuckdbStorage:
         One look sees one moment, but a million rows as Python objects at once would take more
         memory than everything that is made of them.
         """
-        opened = await self._current()
+        opened = await self._state_current()
         encode = msgspec.msgpack.encode
         chunks = await opened.applier.query(
             lambda database, _: deque(encode(rows) for rows in database.chunks(statement))
@@ -267,7 +273,7 @@ class DuckdbStorage:
 
     async def load_states(self, owner: str) -> dict[str, bytes]:
         """See Storage.load_states."""
-        opened = await self._current()
+        opened = await self._state_current()
         statement = "SELECT key, body FROM store.state WHERE owner = ?"
         rows = await opened.applier.query(lambda database, _: database.rows(statement, [owner]))
         return {key: bytes(body) for key, body in rows}

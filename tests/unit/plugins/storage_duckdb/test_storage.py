@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from appliance.extension.hookspecs import Context
+from appliance.extension.ports import SeriesQuery
 from appliance.kernel.clock import wall_clock_ms
 from appliance.kernel.events import Event, ignore
 from appliance.model.errors import ConfigError, Permanent, Retryable
@@ -55,6 +56,30 @@ async def fill_segments(storage: DuckdbStorage, count: int = 3) -> None:
 def test_the_hook_offers_the_storage() -> None:
     spec = register_storage()
     assert (spec.name, spec.config_type) == ("duckdb", DuckdbStorageConfig)
+
+
+async def test_the_state_is_read_whole_while_the_points_are_behind(tmp_path: Path) -> None:
+    """Whoever starts after a kill needs the state at once, and the history later."""
+    asset = new_uuid()
+    async with running(storage_in(tmp_path, apply_interval_s=3600.0)) as storage:
+        await storage.commit([telemetry(number, {"t": number}) for number in range(50)])
+        await storage.commit([Unit(entities=[EntityWrite("ASSET", asset, b"old")])])
+        await storage.commit([telemetry(number, {"t": number}) for number in range(50, 99)])
+        await storage.commit([Unit(entities=[EntityWrite("ASSET", asset, b"new")])])
+        await storage.commit([Unit(states=[StateWrite("rules", "k", b"v")])])
+        await storage.commit([Unit(attributes=[AttributeWrite(DEVICE, Scope.SHARED, 5, {"a": 1})])])
+        loaded = [write async for chunk in storage.load_entities() for write in chunk]
+        assert [(write.id, write.body) for write in loaded] == [(asset, b"new")]
+        assert await storage.load_states("rules") == {"k": b"v"}
+        assert [entry async for chunk in storage.load_attributes() for entry in chunk]
+        assert storage.statistics()["applied_seq"] == 0  # nobody had to wait for this
+
+        points = await storage.query_series(SeriesQuery(DEVICE, ("t",), 0, 1_000))
+        assert len(points["t"]) == 99  # for which everything is applied, in order
+        loaded = [write async for chunk in storage.load_entities() for write in chunk]
+        assert [(write.id, write.body) for write in loaded] == [(asset, b"new")]
+    async with running(storage_in(tmp_path)) as storage:
+        assert await storage.load_states("rules") == {"k": b"v"}
 
 
 # --- tables --------------------------------------------------------------------------------------
