@@ -54,6 +54,11 @@ class Edges:
         async with self._turn:
             yield
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether a change is committed that the state does not have yet."""
+        return self._turn.locked()
+
     async def wait_settled(self) -> None:
         """Wait until the state has all that is committed.
 

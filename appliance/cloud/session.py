@@ -45,6 +45,7 @@ from appliance.sync.messages import (
     Frame,
     SyncRequest,
 )
+from appliance.sync.packing import About
 from appliance.sync.sender import Sender
 
 _OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
@@ -135,6 +136,7 @@ class EdgeSession:
         self._policy = CloudPolicy(state, edges, edge)
         self._scope = trio.CancelScope()
         self._planning = trio.Lock()
+        self._unsaid: set[About] = set()
         self.replaced = False
         self.ended = trio.Event()
         self.peer = ""
@@ -211,7 +213,7 @@ class EdgeSession:
         acks: list[Ack] = []
         taken: list[Applied] = []
         after: list[Callable[[], None]] = []
-        await self._edges.wait_settled()
+        await self._look_around()
         now_ms = self._clock()
         for batch in batches:
             try:
@@ -273,13 +275,28 @@ class EdgeSession:
                 continue
             owner = _OWNERS.get(write.kind)
             entity = EntityId(owner or write.kind, write.id)
-            spoken = entity.type in SENT_BY_EDGES and self._sender.is_flying(entity)
+            spoken = entity.type in SENT_BY_EDGES and (
+                self._sender.is_flying(entity) or self._comes_back(entity)
+            )
             if (spoken and not (owner and write.body is None)) or entity in merged:
                 lane = Lane.PRIORITY if write.kind == "ALARM" else Lane.ENTITY
                 action = "DELETED" if write.body is None else "UPDATED"
                 if owner:
                     action = "CREDENTIALS_UPDATED"
                 unit.events.append(event_for(self.edge, entity, action, lane=lane))
+
+    async def _look_around(self) -> None:
+        """Know all that was changed here, and what of it the edge has yet to hear."""
+        while True:
+            await self._edges.wait_settled()
+            self._unsaid = await self._sender.unsaid()
+            if not self._edges.is_changing:
+                return
+
+    def _comes_back(self, entity: EntityId) -> bool:
+        """Whether the edge speaks of what was deleted here, and has yet to hear of that."""
+        known = self._state.entity(entity.type, entity.id) is not None
+        return not known and (entity.type, entity.id) in self._unsaid
 
     def _last_relation(self, write: EntityWrite, unit: Unit) -> None:
         body = write.body or self._state.body("RELATION", write.id)

@@ -297,7 +297,7 @@ def _newer(
 
 
 def _attributes_deleted(item: AttributesDeleted, applied: Applied, state: State) -> None:
-    """Delete what is not newer than the deletion.
+    """Delete what is not newer than the deletion; an older one than that known says nothing.
 
     The reference gives deletions no time. Such a one deletes whatever is here, since the peer's
     clock may be ahead of ours; and it is not remembered, because a server repeats what it said in
@@ -308,7 +308,13 @@ def _attributes_deleted(item: AttributesDeleted, applied: Applied, state: State)
         _delete_attributes(item, applied, scope, item.keys, 0)
         return
     stored = state.attributes(item.entity, scope)
-    keys = tuple(key for key in item.keys if key not in stored or stored[key].ts <= ts)
+
+    def last_ms(key: str) -> int:
+        if key in stored:
+            return stored[key].ts
+        return state.deleted_ms(item.entity, scope, key) or 0
+
+    keys = tuple(key for key in item.keys if last_ms(key) <= ts)
     if keys:
         _delete_attributes(item, applied, scope, keys, ts)
 

@@ -66,6 +66,10 @@ FOUND: dict[str, list[Step]] = {
         ("relate", EDGE_SIDE, 3, 3),
         ("relate", EDGE_SIDE, 3, 3),
     ],
+    "what is changed here and deleted there at once is on both sides or on neither": [
+        ("label", EDGE_SIDE, 3),
+        ("delete", CLOUD_SIDE, 3),
+    ],
     "attributes that a device posts within one millisecond all arrive": [
         ("post", 0, True),
         ("post", 0, True),
@@ -76,5 +80,5 @@ FOUND: dict[str, list[Step]] = {
 
 @pytest.mark.parametrize("program", FOUND.values(), ids=list(FOUND))
 def test_mended(program: list[Step]) -> None:
-    for seed in range(6):
+    for seed in (*range(6), 30):
         run(seed, program)

@@ -143,6 +143,17 @@ def test_a_deletion_names_its_keys_and_the_device_hears_of_it(state: State) -> N
     assert applied.notices[0].deleted == ("a", "b")
 
 
+def test_an_older_deletion_does_not_make_a_newer_one_forgotten(state: State) -> None:
+    newer = take(state, AttributesDeleted(DEVICE, "SHARED_SCOPE", ("a",), 7))
+    state.apply(newer.unit)
+
+    older = take(state, AttributesDeleted(DEVICE, "SHARED_SCOPE", ("a",), 5))
+    assert not older.unit
+    state.apply(older.unit)
+    assert not take(state, attributes({"a": 1}, 6)).unit
+    assert take(state, AttributesDeleted(DEVICE, "SHARED_SCOPE", ("a",), 7)).unit == newer.unit
+
+
 def test_a_repeat_changes_nothing(state: State) -> None:
     items = (attributes({"k": 1}, 5), update("deviceUpdate", msgspec.json.decode(device_body())))
     first = take(state, *items)
