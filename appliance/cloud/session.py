@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import ClassVar
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Series, Value
 from appliance.model.unit import EntityWrite, Lane, Unit
-from appliance.state.kinds import entity_id_of, id_of
+from appliance.state.kinds import BY_FIELD, entity_id_of, id_of
 from appliance.state.store import State
 from appliance.sync.incoming import Applied, digest, telemetry_messages
 from appliance.sync.mapping import edge_configuration
@@ -42,7 +42,9 @@ from appliance.sync.messages import (
     Connect,
     Connected,
     EdgeConfiguration,
+    EntityUpdate,
     Frame,
+    Item,
     SyncRequest,
 )
 from appliance.sync.packing import About
@@ -213,7 +215,7 @@ class EdgeSession:
         acks: list[Ack] = []
         taken: list[Applied] = []
         after: list[Callable[[], None]] = []
-        await self._look_around()
+        await self._look_around(batches)
         now_ms = self._clock()
         for batch in batches:
             try:
@@ -285,13 +287,25 @@ class EdgeSession:
                     action = "CREDENTIALS_UPDATED"
                 unit.events.append(event_for(self.edge, entity, action, lane=lane))
 
-    async def _look_around(self) -> None:
-        """Know all that was changed here, and what of it the edge has yet to hear."""
+    async def _look_around(self, batches: Sequence[Batch]) -> None:
+        """Know all that was changed here, and what of it the edge has yet to hear.
+
+        The latter only where the edge speaks of what is not here: it is new, or was deleted.
+        """
         while True:
             await self._edges.wait_settled()
+            if not any(map(self._is_unknown, chain.from_iterable(b.items for b in batches))):
+                self._unsaid = set()
+                return
             self._unsaid = await self._sender.unsaid()
             if not self._edges.is_changing:
                 return
+
+    def _is_unknown(self, item: Item) -> bool:
+        if not isinstance(item, EntityUpdate) or item.id is None:
+            return isinstance(item, EntityUpdate)
+        kind = BY_FIELD.get(item.field)
+        return kind is None or self._state.entity(kind.name, item.id) is None
 
     def _comes_back(self, entity: EntityId) -> bool:
         """Whether the edge speaks of what was deleted here, and has yet to hear of that."""

@@ -21,12 +21,12 @@ from appliance.model.unit import Lane, StoredEvent
 from appliance.sync.deaths import LinkDeaths
 from appliance.sync.messages import Ack, Batch, Item, Telemetry
 from appliance.sync.outgoing import Answer, Outgoing, OutgoingLimits
-from appliance.sync.packing import About, Parcel, spoken_of
+from appliance.sync.packing import About, Parcel
+from appliance.sync.unsaid import Unread
 
 DEFAULT_PEER_BYTES_MAX = 4_194_304
 """What both sides of the reference accept unless they say otherwise (edge-protocol §1.4)."""
 
-_LOOK_EVENTS = 1000
 
 Itemize = Callable[[StoredEvent], Iterable[Item]]
 """Turns an event into what goes on the wire now; nothing for an entity that is gone."""
@@ -79,7 +79,7 @@ class Sender:
         self._emit = emit
         self._wakeup = Wakeup()
         self._room = {lane: Wakeup() for lane in Lane}
-        self._outgoing = Outgoing(limits)
+        self._outgoing, self._unread = self._fresh()
         self._deaths = LinkDeaths(limits.retries_max)
         self._acks: list[Ack] = []
 
@@ -111,16 +111,9 @@ class Sender:
     async def unsaid(self) -> set[About]:
         """What we have still to say on this link: committed here, and not on its way yet."""
         out: set[About] = set()
-        for lane in (Lane.PRIORITY, Lane.ENTITY):
-            after = self._outgoing.lanes[lane].read_to
-            unread = self._storage.depth(self._outbox, lane).pending - self._outgoing.known[lane]
-            while unread > 0 and (
-                events := await self._storage.pending(
-                    self._outbox, lane, after, _LOOK_EVENTS, self._limits.bytes_max
-                )
-            ):
-                out.update(spoken_of(events))
-                after = events[-1].position
+        for lane, unread in self._unread.items():
+            if self._storage.depth(self._outbox, lane).pending > self._outgoing.known[lane]:
+                out |= await unread.about(self._outgoing.lanes[lane].read_to)
         return out | self._outgoing.unsaid()  # last: what was not read before may be by now
 
     def on_ack(self, ack: Ack) -> None:
@@ -134,7 +127,7 @@ class Sender:
         peer_bytes_max: what the peer announced; None or 0 means it did not.
         """
         await self._put_convict_aside()
-        self._outgoing = Outgoing(self._limits)
+        self._outgoing, self._unread = self._fresh()
         self._take_care()
         self._acks.clear()
         try:
@@ -145,7 +138,14 @@ class Sender:
                     await self._step(link, peer_bytes_max or DEFAULT_PEER_BYTES_MAX)
         finally:
             self._deaths.link_broke([flight.parcel for flight in self._outgoing.flights.values()])
-            self._outgoing = Outgoing(self._limits)
+            self._outgoing, self._unread = self._fresh()
+
+    def _fresh(self) -> tuple[Outgoing, dict[Lane, Unread]]:
+        """Everything is read again for a new link."""
+        storage, outbox, bytes_max = self._storage, self._outbox, self._limits.bytes_max
+        lanes = (Lane.PRIORITY, Lane.ENTITY)
+        unread = {lane: Unread(storage, outbox, lane, bytes_max) for lane in lanes}
+        return Outgoing(self._limits), unread
 
     def _take_care(self) -> None:
         """As careful as the links that broke demand."""
