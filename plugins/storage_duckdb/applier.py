@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ from plugins.storage_duckdb.history import History
 from plugins.storage_duckdb.journal import Journal
 from plugins.storage_duckdb.reader import JournalReader
 from plugins.storage_duckdb.rebuild import DatabaseOpener, is_about_data, is_damage, is_dead
+from plugins.storage_duckdb.records import TELEMETRY
 from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
 from plugins.storage_duckdb.segments import holes, told
 from plugins.storage_duckdb.staging import Staging
@@ -42,6 +43,9 @@ _REPLAY_MIN = 2_000
 """Records applied again at a start (40 ms) that are worth a checkpoint when it is done, so that a
 machine that crashes again and again does not start slower each time."""
 _BATCH_MAX = 4096
+_HEAVY_BYTES_MAX = 128 << 10
+"""Bytes of records other than telemetry that one transaction takes: a full sync's attributes take
+twenty times as much memory on their way as in the journal."""
 _RETRY_S = 1.0
 _FINISH_S = 2.0
 _UNREADABLE = (ValueError, TypeError, OverflowError, LookupError)
@@ -142,7 +146,8 @@ class Applier:
                 records = reader.read(self._journal.segments, next_seq)
                 if not records:
                     break
-                database.apply_state(records)
+                for piece in _pieces(records):
+                    database.apply_state(piece)
                 next_seq = records[-1].seq + 1
         except _UNREADABLE as error:
             raise Retryable(f"a record cannot be read: {error}") from error
@@ -198,7 +203,7 @@ class Applier:
         self._forget_waiting()
         self._work.set()
 
-    def _apply_singly(self, records: list[Record]) -> Staging:
+    def _apply_singly(self, records: Sequence[Record]) -> Staging:
         """One record cannot be stored: step over it and say so; the journal had it delivered."""
         staging = Staging(self.database.entities, self.database.keys)
         for record in records:
@@ -249,15 +254,17 @@ class Applier:
         database = self.database
         try:
             with trio.CancelScope(shield=True):
-                staging = await self.call(lambda: self._apply(records))
+                applied = await self.call(lambda: self._apply(records))
         except (duckdb.Error, OSError) as error:
             await self._recover(database, error)
             return False
         self._failures = 0
         self._refusal = None
+        if records and self.applied_seq < records[-1].seq:
+            self._forget_waiting()
         if not self._waiting and self._next_seq <= self.applied_seq:
             self._next_seq = self.applied_seq + 1
-        if staging.last_seq:
+        for staging in applied:
             self._on_applied(staging)
             self._context.emit(BatchApplied(records=staging.records, seq=staging.last_seq))
         self._wake()
@@ -273,16 +280,22 @@ class Applier:
         self._waiting_bytes -= taken
         return records
 
-    def _apply(self, records: list[Record]) -> Staging:
+    def _apply(self, records: list[Record]) -> list[Staging]:
         database = self.database
         records = records or self._read_on(database)
-        try:
-            staging = database.apply(records)
-        except _REFUSALS as error:
-            if not is_about_data(error):
-                raise
-            staging = self._apply_singly(records)
-        self.history.applied(staging)
+        applied: list[Staging] = []
+        for piece in _pieces(records):
+            try:
+                staging = database.apply(piece)
+            except _REFUSALS as error:
+                if not is_about_data(error):
+                    if applied:
+                        break  # the next step reads on in the journal and meets it again
+                    raise
+                staging = self._apply_singly(piece)
+            self.history.applied(staging)
+            if staging.last_seq:
+                applied.append(staging)
         overdue = time.monotonic() > self._checkpoint_at
         large = database.wal_bytes() > self._config.wal_bytes_max
         replayed = 0 < self._replay_until <= database.applied_seq
@@ -290,7 +303,7 @@ class Applier:
             self._replay_until = 0
             database.checkpoint()
             self._checkpoint_at = time.monotonic() + self._config.checkpoint_interval_s
-        return staging
+        return applied
 
     def _read_on(self, database: Database) -> list[Record]:
         """The next records of the journal; where it has none any more they are stepped over."""
@@ -353,6 +366,16 @@ class Applier:
     def _fold(self) -> None:
         if self.database.has_room():
             self.database.checkpoint()
+
+
+def _pieces(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """The records in portions for one transaction each."""
+    start = size = 0
+    for end, record in enumerate(records, 1):
+        size += 0 if record.kind == TELEMETRY else len(record.payload)
+        if size >= _HEAVY_BYTES_MAX or end == len(records):
+            yield records[start:end]
+            start, size = end, 0
 
 
 def _read_rows(table: str, start: int, database: Database, history: History) -> int | None:

@@ -51,7 +51,7 @@ def peak_mb(pid: int) -> float:
     """The greatest resident memory so far."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found is not None
-    return int(found[1]) / 1024
+    return int(found[1]) * 1024 / 1e6
 
 
 def answers(house: House, port: int) -> bool:
