@@ -201,6 +201,10 @@ class EdgeSession:
             for frame in frames:
                 match frame:
                     case Ack():
+                        if any(map(_tells_of_entities, batches)):
+                            # What was said before this must not look as if it had come after it.
+                            await link.send(await self._take(batches))
+                            batches = []
                         self._sender.on_ack(frame)
                     case Batch():
                         batches.append(frame)
@@ -381,6 +385,10 @@ class EdgeSession:
             await self._storage.commit([unit])
         except Retryable:
             pass  # a courtesy to the pages; the link itself must go on
+
+
+def _tells_of_entities(batch: Batch) -> bool:
+    return any(isinstance(item, EntityUpdate) for item in batch.items)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

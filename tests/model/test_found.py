@@ -75,10 +75,17 @@ FOUND: dict[str, list[Step]] = {
         ("post", 0, True),
         ("post", 0, True),
     ],
+    "what was said before a deletion was heard does not come after its acknowledgement": [
+        ("label", EDGE_SIDE, 1),
+        ("wait", 0.001),
+        ("restart", CLOUD_SIDE, 0.05),
+        ("delete", CLOUD_SIDE, 1),
+        ("label", EDGE_SIDE, 1),
+    ],
 }
 
 
 @pytest.mark.parametrize("program", FOUND.values(), ids=list(FOUND))
 def test_mended(program: list[Step]) -> None:
-    for seed in (*range(6), 30):
+    for seed in (*range(10), 30):
         run(seed, program)
