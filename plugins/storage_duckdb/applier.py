@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -32,7 +32,7 @@ from plugins.storage_duckdb.history import History
 from plugins.storage_duckdb.journal import Journal
 from plugins.storage_duckdb.reader import JournalReader
 from plugins.storage_duckdb.rebuild import DatabaseOpener, is_about_data, is_damage, is_dead
-from plugins.storage_duckdb.records import TELEMETRY
+from plugins.storage_duckdb.records import TELEMETRY, UNIT
 from plugins.storage_duckdb.schema import GROWING_TABLES, KEYED_TABLES
 from plugins.storage_duckdb.segments import holes, told
 from plugins.storage_duckdb.staging import Staging
@@ -42,6 +42,8 @@ _RECORD_OVERHEAD_BYTES = 120
 _REPLAY_MIN = 2_000
 """Records applied again at a start (40 ms) that are worth a checkpoint when it is done, so that a
 machine that crashes again and again does not start slower each time."""
+_REPLAY_STEP = 20_000
+"""Records applied again (half a second) after which what is done shall outlive the next crash."""
 _BATCH_MAX = 4096
 _HEAVY_BYTES_MAX = 128 << 10
 """Bytes of records other than telemetry that one transaction takes: a full sync's attributes take
@@ -92,6 +94,7 @@ class Applier:
         self._checkpoint_at = time.monotonic() + config.checkpoint_interval_s
         behind = journal.durable_seq - database.applied_seq
         self._replay_until = journal.durable_seq if behind > _REPLAY_MIN else 0
+        self._replayed_seq = database.applied_seq
 
     @property
     def applied_seq(self) -> int:
@@ -139,19 +142,20 @@ class Applier:
                 await self.wait_applied(seq)  # which steps over what cannot be stored
 
     def _bring_state(self, database: Database, seq: int) -> None:
-        reader = JournalReader(without=PLAIN)
         next_seq = max(database.applied_seq, database.state_seq) + 1
         try:
-            while next_seq <= seq:
-                records = reader.read(self._journal.segments, next_seq)
-                if not records:
-                    break
-                for piece in _pieces(records):
-                    database.apply_state(piece)
-                next_seq = records[-1].seq + 1
+            for piece in _pieces(self._units(next_seq, seq)):
+                database.apply_state(piece)
         except _UNREADABLE as error:
             raise Retryable(f"a record cannot be read: {error}") from error
         database.state_seq = max(database.state_seq, seq)
+
+    def _units(self, next_seq: int, seq: int) -> Iterator[Record]:
+        """Records up to about seq that may change the state."""
+        reader = JournalReader(without=PLAIN)
+        while next_seq <= seq and (records := reader.read(self._journal.segments, next_seq)):
+            yield from (record for record in records if record.kind == UNIT)
+            next_seq = records[-1].seq + 1
 
     async def call(self, work: Callable[[], T]) -> T:
         """Run work in the database's thread, alone. Raises what work raises."""
@@ -298,12 +302,18 @@ class Applier:
                 applied.append(staging)
         overdue = time.monotonic() > self._checkpoint_at
         large = database.wal_bytes() > self._config.wal_bytes_max
-        replayed = 0 < self._replay_until <= database.applied_seq
-        if (overdue or large or replayed) and database.has_room():
-            self._replay_until = 0
+        if (overdue or large or self._has_replayed(database)) and database.has_room():
             database.checkpoint()
+            self._replayed_seq = database.applied_seq
             self._checkpoint_at = time.monotonic() + self._config.checkpoint_interval_s
         return applied
+
+    def _has_replayed(self, database: Database) -> bool:
+        """Whether a good part of what had to be applied again is, or the last of it."""
+        if self._replayed_seq >= self._replay_until:
+            return False
+        done = database.applied_seq - self._replayed_seq
+        return done >= _REPLAY_STEP or database.applied_seq >= self._replay_until
 
     def _read_on(self, database: Database) -> list[Record]:
         """The next records of the journal; where it has none any more they are stepped over."""
@@ -368,14 +378,18 @@ class Applier:
             self.database.checkpoint()
 
 
-def _pieces(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+def _pieces(records: Iterable[Record]) -> Iterator[Sequence[Record]]:
     """The records in portions for one transaction each."""
-    start = size = 0
-    for end, record in enumerate(records, 1):
+    piece: list[Record] = []
+    size = 0
+    for record in records:
+        piece.append(record)
         size += 0 if record.kind == TELEMETRY else len(record.payload)
-        if size >= _HEAVY_BYTES_MAX or end == len(records):
-            yield records[start:end]
-            start, size = end, 0
+        if size >= _HEAVY_BYTES_MAX:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
 
 
 def _read_rows(table: str, start: int, database: Database, history: History) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from pathlib import Path
 from uuid import UUID
@@ -29,7 +30,7 @@ from appliance.testing.storage import (
     running,
     telemetry,
 )
-from plugins.storage_duckdb import DuckdbStorage, build, register_storage
+from plugins.storage_duckdb import DuckdbStorage, applier, build, register_storage
 from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.database import FILE
 from plugins.storage_duckdb.events import EventsDropped, GroupCommitted
@@ -80,6 +81,27 @@ async def test_the_state_is_read_whole_while_the_points_are_behind(tmp_path: Pat
         assert [(write.id, write.body) for write in loaded] == [(asset, b"new")]
     async with running(storage_in(tmp_path)) as storage:
         assert await storage.load_states("rules") == {"k": b"v"}
+
+
+async def test_what_is_applied_again_outlives_the_next_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a machine that crashes again and again starts slower each time."""
+    monkeypatch.setattr(applier, "_REPLAY_MIN", 10)
+    monkeypatch.setattr(applier, "_REPLAY_STEP", 50)
+    lives = [tmp_path / name for name in ("first", "second", "third")]
+    async with running(storage_in(lives[0], apply_interval_s=3600.0)) as storage:
+        await storage.commit([telemetry(number, {"t": number}) for number in range(300)])
+        shutil.copytree(lives[0], lives[1])
+    async with running(storage_in(lives[1])) as storage:
+        assert (await storage.query_series(query("t")))["t"]
+        shutil.copytree(lives[1], lives[2])
+    assert await applied_at_start(lives[2]) >= 300
+
+
+async def applied_at_start(folder: Path) -> int:
+    async with running(storage_in(folder, apply_interval_s=3600.0)) as storage:
+        return int(storage.statistics()["applied_seq"])
 
 
 # --- tables --------------------------------------------------------------------------------------
