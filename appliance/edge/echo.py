@@ -37,7 +37,7 @@ async def told(applied: Applied, state: State, storage: Storage) -> list[Message
 
 async def without_echoes(storage: Storage, entity: EntityId, points: Points) -> Points:
     """The points without the values that the history has already."""
-    if len(points) > MOMENTS_MAX:
+    if not 1 <= len(points) <= MOMENTS_MAX:
         return points
     with trio.move_on_after(LOOK_S):
         try:
@@ -49,16 +49,15 @@ async def without_echoes(storage: Storage, entity: EntityId, points: Points) -> 
 
 async def _news(storage: Storage, entity: EntityId, points: Points) -> Points:
     news: Points = []
-    if points:
-        latest = await storage.latest(entity)
-        for ts, values in points:
-            known = {key: value for key, (at, value) in latest.items() if at == ts}
-            older = tuple(key for key in values if key in latest and latest[key][0] > ts)
-            if older:
-                found = await storage.query_series(SeriesQuery(entity, older, ts, ts + 1, limit=1))
-                known |= {key: rows[0][1] for key, rows in found.items() if rows}
-            if left := _left(values, known):
-                news.append((ts, left))
+    latest = await storage.latest(entity)
+    for ts, values in points:
+        known = {key: value for key, (at, value) in latest.items() if at == ts}
+        older = tuple(key for key in values if key in latest and latest[key][0] > ts)
+        if older:
+            found = await storage.query_series(SeriesQuery(entity, older, ts, ts + 1, limit=1))
+            known |= {key: rows[0][1] for key, rows in found.items() if rows}
+        if left := _left(values, known):
+            news.append((ts, left))
     return news
 
 
