@@ -1,12 +1,14 @@
 """JavaScript bodies in QuickJS, with limits.
 
 Limits: 100 MB of memory per context, 8 s of CPU per call (spec/rule-engine.md §5.1), 256 kB of
-stack. A call that takes longer than `INLINE_S` is a long one: it is stopped, the script is marked
-slow, and from then on its calls run in a worker thread with the full limit, so that one heavy
-script cannot hold up every device. Scripts are pure by contract, so running one again is safe.
+stack. The engine looks at its clock in loops, in calls and inside regular expressions; where it
+does not, in methods that go through an array place by place, the array is bounded. A call that
+takes longer than `INLINE_S` is a long one: it is stopped, the script is marked slow, and from then
+on its calls run in a worker thread with the full limit, so that one heavy script cannot hold up
+every device. Scripts are pure by contract, so running one again is safe.
 
 Arguments and results cross as JSON text: scripts cannot reach Python, and cannot change the
-message. Contexts are shared by `SCRIPTS_PER_CONTEXT` scripts (70 kB a context, 1 kB a script): a
+message. Contexts are shared by `SCRIPTS_PER_CONTEXT` scripts (100 kB a context, 1 kB a script): a
 script may spoil globals for its neighbours just as it may on the server.
 """
 
@@ -27,6 +29,8 @@ CPU_S_MAX = 8.0
 INLINE_S = 0.05
 STACK_BYTES_MAX = 256 * 1024
 SCRIPTS_PER_CONTEXT = 64
+PLACES_MAX = 8_000_000
+"""Of an array: a place takes 16 bytes, so a longer one can only be empty for the most part."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -37,6 +41,23 @@ _WRAP = """(function () {
 };
   return function (%s) { return JSON.stringify(body(%s)); };
 })()"""
+
+_BOUND_ARRAYS = f"""(function () {{
+  function check(value) {{
+    if (value && value.length > {PLACES_MAX})
+      throw new RangeError("an array of " + value.length + " places");
+  }}
+  for (const name of ["concat", "copyWithin", "flat", "join", "reverse", "shift", "slice", "sort",
+                      "splice", "toLocaleString", "unshift"]) {{
+    const native = Array.prototype[name];
+    const value = function () {{
+      check(this);
+      for (let i = 0; i < arguments.length; i++) check(arguments[i]);
+      return native.apply(this, arguments);
+    }};
+    Object.defineProperty(Array.prototype, name, {{ value, writable: true, configurable: true }});
+  }}
+}})()"""
 
 
 class ScriptTooLong(NodeError):
@@ -128,6 +149,7 @@ def _context() -> quickjs.Context:
     context = quickjs.Context()
     context.set_memory_limit(MEMORY_BYTES_MAX)
     context.set_max_stack_size(STACK_BYTES_MAX)
+    context.eval(_BOUND_ARRAYS)
     return context
 
 

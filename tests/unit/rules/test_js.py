@@ -49,6 +49,36 @@ def test_an_endless_script_is_stopped_and_called_slow() -> None:
     assert script.slow
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return /(a+)+$/.test('a'.repeat(40) + 'b');",
+        "return ('x'.repeat(100000) + '1').replace(/(x*)*y/g, '');",
+    ],
+)
+def test_a_regular_expression_without_end_is_stopped(body: str) -> None:
+    script = compile_js(body, ARGUMENTS)
+    with pytest.raises(ScriptTooLong):
+        script.run({}, {}, "T")
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["a.join()", "String(a)", "a.sort()", "a.slice(1)", "[1].concat(a)", "a.indexOf(1)", "[...a]"],
+)
+def test_an_array_of_four_billion_empty_places_is_an_error(call: str) -> None:
+    script = compile_js(f"var a = []; a.length = 4294967295; return {call};", ARGUMENTS)
+    with pytest.raises(NodeError):
+        script.run({}, {}, "T")
+
+
+def test_the_bound_of_arrays_is_not_seen_by_scripts() -> None:
+    body = """var keys = []; for (var k in msg.a) keys.push(k);
+    return [msg.a.concat([4], 5).sort().reverse().slice(1).join("-"), keys, [[1], [2]].flat()];"""
+    result = compile_js(body, ARGUMENTS).run({"a": [3, 1]}, {}, "T")
+    assert result == ["4-3-1", ["0", "1"], [1, 2]]
+
+
 def test_memory_is_limited_and_the_neighbours_go_on() -> None:
     greedy = compile_js("var a = []; while (true) a.push(new Array(1e6).fill(1));", ARGUMENTS)
     neighbour = compile_js("return 1;", ARGUMENTS)
