@@ -5,7 +5,8 @@ One unit per call: the change and an event for every edge that has the entity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +33,7 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
 from appliance.model.unit import EntityWrite, Unit
 from appliance.state.deleted import remembered
-from appliance.state.kinds import id_of, relation_key
+from appliance.state.kinds import entity_id_of, id_of, relation_key
 from appliance.state.store import State
 from appliance.sync.conflicts import cascade
 from appliance.web.commands import Change, EdgeNotReady, NotConnected, RpcCommand
@@ -65,12 +66,11 @@ class CloudCommands:
 
     async def change(self, changes: Sequence[Change], actor: Principal) -> None:
         """See Commands."""
-        unit = Unit()
-        for change in changes:
-            self._telling.tell(change, unit)
-            self._write(change, unit)
-        messages = [m for change in changes for m in self._heard.of_change(change, actor)]
-        await self._commit(unit, messages)
+        async with self._changing() as (unit, messages):
+            for change in changes:
+                self._telling.tell(change, unit)
+                self._write(change, unit)
+                messages += self._heard.of_change(change, actor)
         for change in changes:
             session = self._service.sessions.get(change.id)
             if change.kind == "EDGE" and change.body is None and session is not None:
@@ -126,30 +126,34 @@ class CloudCommands:
         self, entity: EntityId, scope: Scope, values: dict[str, Value], actor: Principal
     ) -> None:
         """See Commands."""
-        now_ms = self._state.next_ms(entity, scope, values, self._clock())
-        unit = Unit(attributes=[AttributeWrite(entity, scope, now_ms, values)])
-        for edge in self._edges.edges_with(entity):
-            unit.events.append(attributes_updated(edge, entity, scope, now_ms, values))
-        message = self._heard.message("ATTRIBUTES_UPDATED", entity, values, actor, scope, now_ms)
-        await self._commit(unit, [message])
+        async with self._changing() as (unit, messages):
+            now_ms = self._state.next_ms(entity, scope, values, self._clock())
+            unit.attributes.append(AttributeWrite(entity, scope, now_ms, values))
+            for edge in self._edges.edges_with(entity):
+                unit.events.append(attributes_updated(edge, entity, scope, now_ms, values))
+            said = self._heard.message("ATTRIBUTES_UPDATED", entity, values, actor, scope, now_ms)
+            messages.append(said)
 
     async def delete_attributes(
         self, entity: EntityId, scope: Scope, keys: Sequence[str], actor: Principal
     ) -> None:
         """See Commands."""
-        now_ms = self._state.next_ms(entity, scope, keys, self._clock())
-        delete = AttributeDelete(entity, scope, tuple(keys), now_ms)
-        unit = Unit(attributes=[delete], states=list(remembered(delete)))
-        for edge in self._edges.edges_with(entity):
-            unit.events.append(attributes_deleted(edge, entity, scope, now_ms, list(keys)))
-        data = {"attributes": list(keys)}
-        message = self._heard.message("ATTRIBUTES_DELETED", entity, data, actor, scope, now_ms)
-        await self._commit(unit, [message])
+        async with self._changing() as (unit, messages):
+            now_ms = self._state.next_ms(entity, scope, keys, self._clock())
+            delete = AttributeDelete(entity, scope, tuple(keys), now_ms)
+            unit.attributes.append(delete)
+            unit.states += remembered(delete)
+            for edge in self._edges.edges_with(entity):
+                unit.events.append(attributes_deleted(edge, entity, scope, now_ms, list(keys)))
+            data = {"attributes": list(keys)}
+            said = self._heard.message("ATTRIBUTES_DELETED", entity, data, actor, scope, now_ms)
+            messages.append(said)
 
     async def save_telemetry(self, series: Sequence[Series], actor: Principal) -> None:
         """See Commands. Stays here unless a rule chain with a push-to-edge node says otherwise."""
-        message = self._heard.of_series(series, actor)
-        await self._commit(Unit(series=list(series)), [message])
+        async with self._changing() as (unit, messages):
+            unit.series += series
+            messages.append(self._heard.of_series(series, actor))
 
     async def delete_series(
         self, entity: EntityId, keys: Sequence[str], start_ms: int, end_ms: int, actor: Principal
@@ -193,18 +197,26 @@ class CloudCommands:
     # --- edges --------------------------------------------------------------------------------
 
     async def assign(self, edge: UUID, entity: EntityId, actor: Principal) -> None:
-        """See Commands."""
-        await self._commit(self._edges.assign(edge, entity))
+        """See Commands. Refused as a server does where the edge lacks what a view shows."""
+        async with self._changing() as (unit, _):
+            shown = entity_id_of((self._state.entity(entity.type, entity.id) or {}).get("entityId"))
+            if shown is not None and not self._edges.has(edge, shown):
+                raise Permanent(
+                    "Can't assign entity view to edge because related device/asset doesn't assigned"
+                    " to edge!"
+                )
+            self._edges.assign(unit, edge, entity)
 
     async def unassign(self, edge: UUID, entity: EntityId, actor: Principal) -> None:
         """See Commands. Refused as a server does while the edge has a view of it."""
-        views = (EntityId("ENTITY_VIEW", v) for v in self._state.owned("ENTITY_VIEW", entity.id))
-        if any(self._edges.has(edge, view) for view in views):
-            raise Permanent(
-                "Can't unassign device/asset from edge that is related to entity view and entity"
-                " view is assigned to edge!"
-            )
-        await self._commit(self._edges.unassign(edge, entity))
+        async with self._changing() as (unit, _):
+            views = self._state.owned("ENTITY_VIEW", entity.id)
+            if any(self._edges.has(edge, EntityId("ENTITY_VIEW", view)) for view in views):
+                raise Permanent(
+                    "Can't unassign device/asset from edge that is related to entity view and"
+                    " entity view is assigned to edge!"
+                )
+            self._edges.unassign(unit, edge, entity)
 
     async def sync_edge(self, edge: UUID) -> None:
         """See Commands."""
@@ -214,9 +226,16 @@ class CloudCommands:
         if not await session.sync(full=True):
             raise EdgeNotReady("Sync process is active at the moment")
 
-    async def _commit(self, unit: Unit, messages: Sequence[Message] = ()) -> None:
-        """The state follows the disk here, and no edge comes in between the two; then the rules."""
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[tuple[Unit, list[Message]]]:
+        """A change: what it does and what the rules hear of it.
+
+        It is made up of the state that it is committed on; the state follows the disk, and neither
+        another change nor an edge comes in between.
+        """
+        unit, messages = Unit(), list[Message]()
         async with self._edges.changing():
+            yield unit, messages
             with trio.CancelScope(shield=True):
                 await self._storage.commit([unit])
                 self._state.apply(unit)

@@ -41,7 +41,7 @@ CloudType = Literal["CE", "PE"]
 
 
 class Edges:
-    """Reads and changes edges and assignments; changes are returned as units."""
+    """Reads edges and assignments; changes are returned as units, or added to one."""
 
     def __init__(self, state: State, cloud_type: CloudType = "CE") -> None:
         self._state = state
@@ -113,16 +113,14 @@ class Edges:
                 return id_of(chain["id"])
         return None
 
-    def assign(self, edge: UUID, entity: EntityId) -> Unit:
-        """Give an entity to an edge; the event that brings it there is in the unit."""
-        unit = Unit()
+    def assign(self, unit: Unit, edge: UUID, entity: EntityId) -> Unit:
+        """Give an entity to an edge; returns the unit with that and the event that tells it."""
         self._relate(unit, edge, entity)
         unit.events.append(event_for(edge, entity, "ASSIGNED_TO_EDGE"))
         return unit
 
-    def unassign(self, edge: UUID, entity: EntityId) -> Unit:
-        """Take an entity back; the edge deletes its copy."""
-        unit = Unit()
+    def unassign(self, unit: Unit, edge: UUID, entity: EntityId) -> Unit:
+        """Take an entity back, of which the edge deletes its copy; returns the unit with that."""
         relation = relation_key(contains(edge, entity))
         unit.entities.append(EntityWrite("RELATION", relation, None))
         unit.events.append(event_for(edge, entity, "UNASSIGNED_FROM_EDGE"))

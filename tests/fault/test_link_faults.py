@@ -23,7 +23,7 @@ from appliance.edge.assembly import Edge
 from appliance.extension.ports import DeviceSession, Link, LinkClosed
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Value
-from appliance.model.unit import CLOUD, Lane, StoredEvent
+from appliance.model.unit import CLOUD, Lane, StoredEvent, Unit
 from appliance.sync.messages import Ack, Batch, Connect, Connected, Frame, Telemetry
 from appliance.sync.outgoing import OutgoingLimits
 from appliance.sync.wire import decode_entry
@@ -252,7 +252,9 @@ async def site(limits: OutgoingLimits = LIMITS) -> AsyncIterator[Site]:
                 device, unit = device_unit(house.state, f"D{number}", f"T{number}")
                 await commit(house, cloud_store, unit)
                 await commit(
-                    house, cloud_store, house.edges.assign(house.state.ids("EDGE")[0], device)
+                    house,
+                    cloud_store,
+                    house.edges.assign(Unit(), house.state.ids("EDGE")[0], device),
                 )
             async with running_edge(store, grpc(proxy.port), limits=limits) as edge:
                 place = Site(edge, store, cloud, proxy)

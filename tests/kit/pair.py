@@ -55,7 +55,7 @@ class Pair:
         """Make a device on the cloud and assign it; wait until the edge has it."""
         device, unit = device_unit(self.cloud.state, name, token or name)
         await commit(self.cloud, self.cloud_store, unit)
-        unit = self.cloud.edges.assign(self.edge_id, device)
+        unit = self.cloud.edges.assign(Unit(), self.edge_id, device)
         await commit(self.cloud, self.cloud_store, unit)
         await until(lambda: self.edge.gate.authenticate_token(token or name) is not None)
         return device.id

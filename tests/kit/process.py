@@ -23,6 +23,7 @@ from appliance.extension.hookspecs import Context
 from appliance.kernel.clock import wall_clock_ms
 from appliance.kernel.events import ignore
 from appliance.model.ids import EntityId
+from appliance.model.unit import Unit
 from appliance.state.store import State
 from plugins.storage_duckdb.config import DuckdbStorageConfig
 from plugins.storage_duckdb.storage import DuckdbStorage
@@ -159,7 +160,7 @@ class House:
             units = [unit]
             for token in self.tokens:
                 device, unit = device_unit(state, token, token)
-                units += [unit, edges.assign(state.ids("EDGE")[0], device)]
+                units += [unit, edges.assign(Unit(), state.ids("EDGE")[0], device)]
                 self.devices.append(device)
             await storage.commit(units)
             nursery.cancel_scope.cancel()

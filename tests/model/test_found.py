@@ -82,6 +82,13 @@ FOUND: dict[str, list[Step]] = {
         ("delete", CLOUD_SIDE, 1),
         ("label", EDGE_SIDE, 1),
     ],
+    "a view is not assigned to an edge that gave up at the same moment what it shows": [
+        ("attribute", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("delete", EDGE_SIDE, 0),
+        ("attribute", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("make", CLOUD_SIDE, "ENTITY_VIEW", 0),
+        ("delete", CLOUD_SIDE, 0),
+    ],
 }
 
 

@@ -73,8 +73,8 @@ def test_assigned_is_what_was_given_and_not_taken_back(state: State) -> None:
     edges, edge = Edges(state), add_edge(state, "E1")
     one, two = add_device(state, "D1"), add_device(state, "D2")
     for device in (one, two):
-        state.apply(edges.assign(edge, device))
-    unit = edges.unassign(edge, one)
+        state.apply(edges.assign(Unit(), edge, device))
+    unit = edges.unassign(Unit(), edge, one)
     state.apply(unit)
     assert edges.assigned(edge, "DEVICE") == [two.id]
     assert [event.action for event in unit.events] == ["UNASSIGNED_FROM_EDGE"]
@@ -87,7 +87,7 @@ def test_changes_go_to_the_edges_that_have_the_entity_but_not_back_to_the_sender
     first, second, third = (add_edge(state, name) for name in ("E1", "E2", "E3"))
     device = add_device(state, "D1")
     for edge in (first, second):
-        state.apply(edges.assign(edge, device))
+        state.apply(edges.assign(Unit(), edge, device))
     unit = Unit()
     edges.fan_out(unit, device, "UPDATED", besides=first)
     assert [event.outbox for event in unit.events] == [str(second)]
@@ -118,7 +118,7 @@ def test_a_sync_ends_with_its_completion_and_the_full_one_has_more(state: State)
 def test_other_edges_devices_are_not_in_it(state: State) -> None:
     edges, mine, other = Edges(state), add_edge(state, "E1"), add_edge(state, "E2")
     device = add_device(state, "D1")
-    state.apply(edges.assign(other, device))
+    state.apply(edges.assign(Unit(), other, device))
     events = list(SyncPlan(state, edges).events(mine, full=True))
     assert device not in [event.entity for event in events]
 

@@ -61,7 +61,7 @@ class House:
     async def add_device(self, name: str) -> EntityId:
         device, unit = device_unit(self.cloud.state, name, name)
         await commit(self.cloud, self.store, unit)
-        await commit(self.cloud, self.store, self.cloud.edges.assign(self.edge, device))
+        await commit(self.cloud, self.store, self.cloud.edges.assign(Unit(), self.edge, device))
         return device
 
     def of(self, kind: type[Any]) -> list[Any]:
