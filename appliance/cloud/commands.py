@@ -36,7 +36,13 @@ from appliance.state.deleted import remembered
 from appliance.state.kinds import entity_id_of, id_of, relation_key
 from appliance.state.store import State
 from appliance.sync.conflicts import cascade
-from appliance.web.commands import Change, EdgeNotReady, NotConnected, RpcCommand
+from appliance.web.commands import (
+    Change,
+    EdgeNotReady,
+    NotConnected,
+    RpcCommand,
+    refuse_what_is_gone,
+)
 from appliance.web.heard import Heard
 from appliance.web.rpc_forms import rpc_call
 
@@ -67,6 +73,7 @@ class CloudCommands:
     async def change(self, changes: Sequence[Change], actor: Principal) -> None:
         """See Commands."""
         async with self._changing() as (unit, messages):
+            refuse_what_is_gone(self._state, changes)
             for change in changes:
                 self._telling.tell(change, unit)
                 self._write(change, unit)

@@ -16,7 +16,6 @@ import msgspec
 import trio
 
 from appliance.access.tokens import Principal
-from appliance.edge.fullsync import KINDS
 from appliance.edge.link import CloudLink
 from appliance.edge.policy import EdgePolicy
 from appliance.edge.processor import Processor
@@ -35,7 +34,7 @@ from appliance.state.kinds import BY_NAME, told_of
 from appliance.state.store import State
 from appliance.sync.incoming import Applied
 from appliance.sync.messages import RpcCall
-from appliance.web.commands import Change, NotConnected, RpcCommand
+from appliance.web.commands import Change, NotConnected, RpcCommand, refuse_what_is_gone
 from appliance.web.heard import Heard
 from appliance.web.rpc_forms import rpc_body, rpc_call
 
@@ -75,10 +74,7 @@ class EdgeCommands:
 
     async def change(self, changes: Sequence[Change], actor: Principal) -> None:
         """See Commands. What the cloud took away meanwhile does not come back by a change."""
-        for change in changes:
-            update = change.action == "UPDATED" and change.kind in KINDS
-            if update and self._state.entity(change.kind, change.id) is None:
-                raise Permanent(f"{change.kind} {change.id} is not here any more")
+        refuse_what_is_gone(self._state, changes)
         unit = Unit()
         messages: list[Message] = []
         for change in changes:
@@ -119,6 +115,8 @@ class EdgeCommands:
             change.kind == "ALARM" and change.body is None
         ):
             stored = change.body or self._state.entity(change.kind, change.id)
+            if stored is None:
+                return None  # gone already, and the cloud hears of that
             body = msgspec.json.encode(stored)
             entity = told_of(change.kind, stored) or entity
         return OutboxEvent(CLOUD, lane, owner or change.kind, change.action, entity, body)

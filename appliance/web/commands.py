@@ -14,8 +14,10 @@ from uuid import UUID
 import msgspec
 
 from appliance.access.tokens import Principal
+from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope, Series, Value
+from appliance.state.view import StateView
 
 
 class NotConnected(Exception):
@@ -37,6 +39,21 @@ class Change(msgspec.Struct, frozen=True):
     id: UUID
     body: dict[str, Any] | None
     action: str
+
+
+_OF_WHAT_IS_THERE = frozenset({"UPDATED", "CREDENTIALS_UPDATED", "ALARM_ACK", "ALARM_CLEAR"})
+
+
+def refuse_what_is_gone(state: StateView, changes: Sequence[Change]) -> None:
+    """Raises Permanent if a change is of something that went since the caller looked.
+
+    It would bring back a part of that: a device without credentials, an alarm of nothing. The
+    metadata of a rule chain are changed with the chain and may come for the first time.
+    """
+    for change in changes:
+        known = change.kind == "RULE_CHAIN_METADATA" or state.entity(change.kind, change.id)
+        if change.action in _OF_WHAT_IS_THERE and not known:
+            raise Permanent(f"{change.kind} {change.id} is not here any more")
 
 
 class RpcCommand(msgspec.Struct, frozen=True):
