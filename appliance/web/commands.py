@@ -41,18 +41,21 @@ class Change(msgspec.Struct, frozen=True):
     action: str
 
 
-_OF_WHAT_IS_THERE = frozenset({"UPDATED", "CREDENTIALS_UPDATED", "ALARM_ACK", "ALARM_CLEAR"})
+_CHANGED = frozenset({"UPDATED", "CREDENTIALS_UPDATED", "ALARM_ACK", "ALARM_CLEAR"})
+_MAY_GO = frozenset(
+    {"DEVICE", "DEVICE_CREDENTIALS", "ASSET", "ENTITY_VIEW", "DASHBOARD", "RULE_CHAIN", "ALARM"}
+)
+"""What either side can take away while somebody here has it before them."""
 
 
 def refuse_what_is_gone(state: StateView, changes: Sequence[Change]) -> None:
     """Raises Permanent if a change is of something that went since the caller looked.
 
-    It would bring back a part of that: a device without credentials, an alarm of nothing. The
-    metadata of a rule chain are changed with the chain and may come for the first time.
+    It would bring back a part of that: a device without credentials, an alarm of nothing.
     """
     for change in changes:
-        known = change.kind == "RULE_CHAIN_METADATA" or state.entity(change.kind, change.id)
-        if change.action in _OF_WHAT_IS_THERE and not known:
+        known = state.entity(change.kind, change.id) is not None
+        if change.kind in _MAY_GO and change.action in _CHANGED and not known:
             raise Permanent(f"{change.kind} {change.id} is not here any more")
 
 
