@@ -39,6 +39,13 @@ FOUND: dict[str, list[Step]] = {
         ("rpc", 3, "kept"),
         ("wait", 2.0),
     ],
+    "a request that is kept outlives the edge that has it": [
+        ("rpc", 0, "kept"),
+        ("kill", EDGE_SIDE, 6, 30.0),
+        ("rpc", 0, "kept"),
+        ("wait", 2.0),
+        ("restart", EDGE_SIDE, 0.05),
+    ],
     "a deletion is remembered through a restart, so that no older value undoes it": [
         ("attribute", CLOUD_SIDE, 0, Scope.SERVER, "a"),
         ("wait", 2.0),

@@ -178,8 +178,11 @@ def _comments_on(state: State, entity: EntityId) -> set[str]:
 def _requests(world: World) -> None:
     for undisturbed, end in world.answers:
         assert not undisturbed or end == "answered", end
-    waiting = [body for body in world.cloud.state.entities("RPC") if body["status"] == "QUEUED"]
-    assert waiting == []
+    for request, (device, params) in world.kept_requests.items():
+        status = (world.cloud.state.entity("RPC", request) or {})["status"]
+        if device not in world.removed:
+            assert status == "SUCCESSFUL", f"a kept request was lost: {status}"
+        assert status != "SUCCESSFUL" or world.heard[params], "nobody asked the device"
     lives = world.sides[EDGE_SIDE].lives  # a request may be heard again by an edge that died
     assert all(count <= lives for count in world.heard.values()), "a device was asked twice"
 
