@@ -114,12 +114,10 @@ class World:
         """Labels that somebody changed who knew them, and was told that it is done."""
         self.unsure: set[str] = set()
         """Labels of changes that were never acknowledged."""
-        self.comments: dict[str, EntityId] = {}
-        """What was said about an alarm of which entity."""
-        self.raised: dict[EntityId, set[str]] = defaultdict(set)
-        """Which sides raised alarms about what: two alarms may be one, with two names."""
-        self.dismissed = False
-        """Whether any alarm was deleted."""
+        self.comments: dict[str, tuple[EntityId, UUID]] = {}
+        """What was said about which alarm of which entity."""
+        self.dismissed: set[EntityId] = set()
+        """Of what an alarm was deleted."""
         self.heard: Counter[int] = Counter()
         self.kept_requests: dict[UUID, tuple[EntityId, int]] = {}
         """By id: the device and the params of what the cloud said it keeps."""
@@ -411,7 +409,6 @@ class World:
             return
         if active is None:
             id, action = new_uuid(), "ADDED"
-            self.raised[entity].add(name)
             active = body_of(
                 side.state,
                 "ALARM",
@@ -445,9 +442,9 @@ class World:
     async def do_dismiss(self, name: str, number: int) -> None:
         """An active alarm is deleted."""
         side = self.sides[name]
-        _, active = self._alarm(side, number)
-        if active is not None:
-            self.dismissed = True
+        entity, active = self._alarm(side, number)
+        if entity is not None and active is not None:
+            self.dismissed.add(entity)
             await self.change(side, Change("ALARM", UUID(active["id"]["id"]), None, "ALARM_DELETE"))
 
     async def do_comment(self, name: str, number: int) -> None:
@@ -459,7 +456,7 @@ class World:
             body = {"id": {"id": str(id)}, "createdTime": 1, "alarmId": active["id"],
                     "type": "OTHER", "comment": {"text": text}}  # fmt: skip
             if await self.change(side, Change("ALARM_COMMENT", id, body, "ADDED_COMMENT")):
-                self.comments[text] = entity
+                self.comments[text] = (entity, UUID(active["id"]["id"]))
 
     # --- requests -----------------------------------------------------------------------------
 
