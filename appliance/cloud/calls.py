@@ -1,8 +1,9 @@
 """RPC on the cloud: callers that wait for devices behind edges, and requests that are kept.
 
 A kept (persistent) request is an entity of kind RPC: QUEUED until the edge answers for the device,
-then SUCCESSFUL, TIMEOUT or FAILED; EXPIRED when its time ends without an answer. Its event waits in
-the edge's priority lane as long as the edge is away.
+then SUCCESSFUL, TIMEOUT, FAILED or EXPIRED. Its event waits in the edge's priority lane as long as
+the edge is away. EXPIRED when its time ends without an answer, until one comes: the device may have
+answered in time, and the link was cut.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from appliance.model.unit import EntityWrite, Lane, Unit
 from appliance.state.store import State
 from appliance.sync.mapping import rpc_to_json
 from appliance.sync.messages import RpcCall
-from appliance.web.rpc_forms import rpc_body
+from appliance.web.rpc_forms import rpc_body, rpc_status
 
-_ENDS = {None: "SUCCESSFUL", "": "SUCCESSFUL", "TIMEOUT": "TIMEOUT"}
 _LOOK_S = 1.0
+_OPEN = ("QUEUED", "EXPIRED")
 
 
 class CallEnd(msgspec.Struct, frozen=True):
@@ -98,11 +99,11 @@ class Calls:
             waiting.end = CallEnd(call.response, call.error or None)
             waiting.came.set()
         kept = self._state.entity("RPC", call.request_uuid)
-        if kept is not None and kept["status"] == "QUEUED":
+        if kept is not None and kept["status"] in _OPEN:
             response = _json_or_text(call.response) if call.response else None
             if _only_taken(response):
                 return
-            await self._change(kept, _ENDS.get(call.error, "FAILED"), response)
+            await self._change(kept, rpc_status(call.error), response)
 
     async def _answer_device(self, edge: UUID, call: RpcCall) -> None:
         """No rule chain runs here that could know the answer; the device hears that (§8.1)."""

@@ -33,10 +33,9 @@ from appliance.state.deleted import remembered
 from appliance.state.kinds import BY_NAME, told_of
 from appliance.state.store import State
 from appliance.sync.incoming import Applied
-from appliance.sync.messages import RpcCall
 from appliance.web.commands import Change, NotConnected, RpcCommand, refuse_what_is_gone
 from appliance.web.heard import Heard
-from appliance.web.rpc_forms import rpc_body, rpc_call
+from appliance.web.rpc_forms import rpc_call
 
 _OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
 _SENT = frozenset(
@@ -89,6 +88,8 @@ class EdgeCommands:
                 self._sessions.close(change.id, "credentials")
             elif change.kind == "DEVICE" and change.body is None:
                 self._sessions.close(change.id, "deleted")
+            elif change.kind == "RPC" and change.body is None:
+                self._services.withdraw(change.id)
 
     def _write(self, change: Change, unit: Unit) -> None:
         if change.body is not None:
@@ -185,20 +186,8 @@ class EdgeCommands:
         """See Commands: kept, sent through the chain, its end written to it."""
         uuid = command.request_uuid or new_uuid()
         call = rpc_call(device, msgspec.structs.replace(command, request_uuid=uuid))
-        await self._processor.commit(self._rpc_unit(uuid, call, "QUEUED", None))
-
-        async def follow() -> None:
-            outcome = await self._services.call_device(call)
-            status = {None: "SUCCESSFUL", "TIMEOUT": "TIMEOUT"}.get(outcome.error, "EXPIRED")
-            await self._processor.commit(self._rpc_unit(uuid, call, status, outcome.reply))
-
-        self._services.spawn(follow)
+        await self._services.queue(call)
         return uuid
-
-    def _rpc_unit(self, uuid: UUID, call: RpcCall, status: str, response: Any) -> Unit:
-        assert call.device_id is not None
-        body = rpc_body(uuid, self._state.tenant_id, call, status, response)
-        return Unit(entities=[EntityWrite("RPC", uuid, msgspec.json.encode(body))])
 
     # --- not here -----------------------------------------------------------------------------
 

@@ -330,6 +330,7 @@ class CloudLink:
                 acks.append(Ack(batch.id, False, str(error)))
                 continue
             one.unit.events.extend(answers(one.requests))
+            self._services.keep(one.calls, one.unit)
             one.unit.events.extend(retold(one, self._state))
             self._note_version(batch.items)
             ended += revoked(one.unit, self._state)

@@ -1,8 +1,8 @@
 """RPC desk: requests on their way to devices and back (spec/edge-protocol.md §8.1).
 
-In memory on purpose: an RPC is a person waiting. What outlives a restart is the cloud's own
-record of it. At most `PENDING_MAX` requests wait at once, which is a thousand people at ten
-devices each; beyond that a request is answered with an error instead of being queued.
+In memory on purpose: an RPC is a person waiting. Persistent ones outlive a restart (kept.py); the
+desk is then asked once more. At most `PENDING_MAX` requests wait at once, which is a thousand
+people at ten devices each; beyond that a request is answered with an error instead of being queued.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class RpcDesk:
         """
         self._listeners.setdefault(device, []).append(downlink)
         for (owner, _), pending in list(self._pending.items()):
-            if owner == device and not pending.delivered:
+            if owner == device and not pending.delivered and not pending.done.is_set():
                 self._deliver(pending)
 
         def stop() -> None:
@@ -90,10 +90,11 @@ class RpcDesk:
 
         A one-way request ends when a session took it; without a session at once, with
         NO_ACTIVE_CONNECTION, as the reference does, unless it is persistent. A two-way one waits
-        for a session to come.
+        for a session to come. A persistent one that has expired is never put to the device.
         """
         waits = request.persistent or not request.oneway
-        if not waits and request.device not in self._listeners:
+        late = request.persistent and request.expires_ms <= self._clock()
+        if late or (not waits and request.device not in self._listeners):
             return RpcOutcome(error="NO_ACTIVE_CONNECTION")
         if len(self._pending) >= PENDING_MAX:
             return RpcOutcome(error="INTERNAL")
@@ -122,6 +123,13 @@ class RpcDesk:
         pending.outcome = RpcOutcome(response=body)
         pending.done.set()
         return True
+
+    def withdraw(self, uuid: UUID) -> None:
+        """Nobody wants it any more; a device that does not have it yet never hears of it."""
+        for pending in self._pending.values():
+            if pending.request.uuid == uuid:
+                pending.outcome = RpcOutcome(error="NOT_FOUND")
+                pending.done.set()
 
     def delivered(self, device: UUID, request_id: int) -> None:
         """The device confirmed that it has the request; its answer is yet to come."""

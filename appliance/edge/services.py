@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import trio
 
+from appliance.edge.kept import ended, kept, waiting
 from appliance.edge.processor import Processor
 from appliance.edge.rpc import ReplyDesk, RpcDesk, RpcRequest
 from appliance.edge.sessions import Sessions
@@ -85,6 +87,10 @@ class EdgeServices:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Own the tasks of requests that wait for devices, until cancelled."""
         async with trio.open_nursery() as nursery:
+            for call, from_cloud in waiting(self._state):
+                if from_cloud and call.request_uuid is not None:
+                    self._asked[call.request_uuid] = None
+                nursery.start_soon(self._ask, call, from_cloud)
             task_status.started()
             async for start in self._runs:
                 nursery.start_soon(self._run, start)
@@ -96,6 +102,25 @@ class EdgeServices:
             self._emit(RpcTurnedAway(method="", reason=str(error)))
 
     # --- the cloud's requests -----------------------------------------------------------------
+
+    def keep(self, calls: Iterable[RpcCall], unit: Unit) -> None:
+        """Let persistent requests that are new be part of the unit that brings them."""
+        for call in calls:
+            asks = call.persisted and call.method is not None and call.device_id is not None
+            uuid = call.request_uuid
+            if asks and uuid is not None and self._state.entity("RPC", uuid) is None:
+                unit.entities.append(kept(call, self._state.tenant_id, from_cloud=True))
+
+    async def queue(self, call: RpcCall) -> None:
+        """Keep a persistent request made on this edge and ask the device. Raises Retryable."""
+        call = msgspec.structs.replace(call, persisted=True)
+        stored = kept(call, self._state.tenant_id, from_cloud=False)
+        await self._processor.commit(Unit(entities=[stored]))
+        self.spawn(lambda: self._ask(call, from_cloud=False))
+
+    def withdraw(self, uuid: UUID) -> None:
+        """A kept request is not wanted any more, and is not in the state."""
+        self._desk.withdraw(uuid)
 
     def call_from_cloud(self, call: RpcCall) -> None:
         """A request or an answer came down. Must not wait: the link goes on."""
@@ -114,6 +139,9 @@ class EdgeServices:
         uuid = call.request_uuid
         if uuid is None or uuid in self._asked:
             return uuid is not None
+        known = self._state.entity("RPC", uuid)
+        if known is not None and known["status"] != "QUEUED":
+            return True
         self._asked[uuid] = None
         if len(self._asked) > CALLS_MAX:
             del self._asked[next(iter(self._asked))]
@@ -126,22 +154,27 @@ class EdgeServices:
             body = _json_or_text(text) if text is not None else {"error": call.error}
             self._replies.reply(session, call.request_id, body)
 
-    async def _ask(self, call: RpcCall) -> None:
-        """Send it through the rule chain, whose RPC node hands it to the device (§8.1)."""
+    async def _ask(self, call: RpcCall, from_cloud: bool = True) -> None:
+        """Send it through the rule chain, whose RPC node hands it to the device (§8.1).
+
+        A persistent one is not given up while storage takes nothing.
+        """
         assert call.device_id is not None
-
-        async def answer(outcome: RpcOutcome) -> None:
-            await self._answer(call, outcome)
-
+        answer = partial(self._answer, call, from_cloud=from_cloud)
         device = EntityId("DEVICE", call.device_id)
         if self._state.entity("DEVICE", call.device_id) is None:
             await answer(RpcOutcome(error="NOT_FOUND"))
             return
         uuid = call.request_uuid or new_uuid()
-        try:
-            await self._through_chain(self._request_message(call, device, uuid), answer)
-        except Retryable:
-            await answer(RpcOutcome(error="INTERNAL"))
+        while True:
+            try:
+                await self._through_chain(self._request_message(call, device, uuid), answer)
+                return
+            except Retryable as error:
+                if not call.persisted:
+                    await answer(RpcOutcome(error="INTERNAL"))
+                    return
+                await trio.sleep(error.retry_after_s)
 
     async def _through_chain(self, message: Message, ending: Ending) -> None:
         """Run a request's message; without an RPC node in its way the ending comes at once."""
@@ -188,8 +221,33 @@ class EdgeServices:
         kind = "RPC_CALL_FROM_SERVER_TO_DEVICE"
         return Message(uuid, self._clock(), kind, device, data, metadata)
 
-    async def _answer(self, call: RpcCall, outcome: RpcOutcome) -> None:
+    async def _answer(self, call: RpcCall, outcome: RpcOutcome, *, from_cloud: bool) -> None:
         """One event in the priority lane: the sender picks it up at once."""
+        unit = Unit()
+        if from_cloud:
+            unit.events.append(self._answer_event(call, outcome))
+        if call.persisted and call.request_uuid is not None:
+            unit.entities += ended(self._state, call.request_uuid, outcome)
+        if not await self._commit_answer(unit):
+            return
+        if from_cloud:
+            said = outcome.error or "answered"
+            device = EntityId("DEVICE", call.device_id) if call.device_id else ""
+            self._emit(RpcAnswered(device=str(device), method=call.method or "", outcome=said))
+
+    async def _commit_answer(self, unit: Unit) -> bool:
+        """Whether it is durable; the end of a kept request waits for storage."""
+        if unit.entities:
+            self._state.apply(unit)
+            await self._processor.commit_received([unit])
+            return True
+        try:
+            await self._processor.commit(unit)
+        except Retryable:
+            return False  # the disk takes nothing now; the caller's own timeout tells him
+        return True
+
+    def _answer_event(self, call: RpcCall, outcome: RpcOutcome) -> OutboxEvent:
         response = None if outcome.error else msgspec.json.encode(outcome.reply).decode()
         if outcome.error and call.request_uuid is not None:
             self._asked.pop(call.request_uuid, None)  # to ask again may be another try
@@ -207,16 +265,8 @@ class EdgeServices:
         )
         assert call.device_id is not None
         device = EntityId("DEVICE", call.device_id)
-        event = OutboxEvent(CLOUD, Lane.PRIORITY, "DEVICE", "RPC_CALL", device, rpc_to_json(answer))
-        try:
-            await self._processor.commit(Unit(events=[event]))
-        except Retryable:
-            return  # the disk takes nothing now; the caller's own timeout tells him
-        self._emit(
-            RpcAnswered(
-                device=str(device), method=call.method or "", outcome=outcome.error or "answered"
-            )
-        )
+        body = rpc_to_json(answer)
+        return OutboxEvent(CLOUD, Lane.PRIORITY, "DEVICE", "RPC_CALL", device, body)
 
     # --- RuleServices -------------------------------------------------------------------------
 

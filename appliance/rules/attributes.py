@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from appliance.extension.ports import AttributeValue
-from appliance.model.telemetry import Scope, Value
+from appliance.model.ids import EntityId
+from appliance.model.telemetry import AttributeDelete, Scope, Value
+from appliance.rules.context import Context
 from appliance.rules.node import NodeError
 from appliance.rules.values import json_text
+from appliance.state.deleted import remembered
 
 _SCOPES = {scope.value: scope for scope in Scope}
 
@@ -18,6 +21,18 @@ def scope_of(name: str) -> Scope:
     if scope is None:
         raise NodeError(f"No attribute scope {name!r}")
     return scope
+
+
+def delete_attributes(ctx: Context, entity: EntityId, scope: Scope, keys: Sequence[str]) -> int:
+    """Delete attributes for good; the moment, behind that of what was there (§8.2).
+
+    Else a value of a peer whose clock is ahead would stay, and an older one would come back.
+    """
+    ts = ctx.state.next_ms(entity, scope, keys, ctx.now())
+    delete = AttributeDelete(entity, scope, tuple(keys), ts)
+    ctx.unit.attributes.append(delete)
+    ctx.unit.states.extend(remembered(delete))
+    return ts
 
 
 def changed_values(

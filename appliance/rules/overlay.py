@@ -63,6 +63,11 @@ class UnitView:
                     merged.pop(key, None)
         return merged
 
+    def next_ms(self, entity: EntityId, scope: Scope, keys: Iterable[str], now_ms: int) -> int:
+        """See StateView."""
+        own = {w.ts + 1 for w in self._unit.attributes if (w.entity, w.scope) == (entity, scope)}
+        return max(self._base.next_ms(entity, scope, keys, now_ms), *own, 0)
+
     def relations_from(self, entity: EntityId) -> Iterable[Relation]:
         """See StateView."""
         return self._base.relations_from(entity)

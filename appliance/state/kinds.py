@@ -183,11 +183,13 @@ KINDS: tuple[Kind, ...] = (
 OWNERS = {
     "ALARM": "originator",
     "ALARM_COMMENT": "alarmId",
+    "ALARM_ALIAS": "alarmId",
     "ENTITY_VIEW": "entityId",
     "CALCULATED_FIELD": "entityId",
     "API_KEY": "userId",
 }
-"""Kinds that belong to one other entity, and the field that says to which."""
+"""Kinds that belong to one other entity, and the field that says to which. An ALARM_ALIAS, stored
+under the id that a peer gave an alarm of ours (§6.2), never leaves this side."""
 
 BY_NAME: dict[str, Kind] = {kind.name: kind for kind in KINDS}
 BY_FIELD: dict[str, Kind] = {kind.field: kind for kind in KINDS if kind.field}

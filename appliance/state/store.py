@@ -261,9 +261,8 @@ class State:
         return self._attributes.get(entity, {}).get(scope, _NOTHING)
 
     def next_ms(self, entity: EntityId, scope: Scope, keys: Iterable[str], now_ms: int) -> int:
-        """The time for a change of attributes now: behind what was written or deleted before.
-
-        A peer takes only what is strictly newer (§8.2), and two changes may share a millisecond.
+        """See StateView. A peer takes only what is strictly newer (§8.2); two changes may share a
+        millisecond.
         """
         stored = self.attributes(entity, scope)
         last = [stored[key].ts for key in keys if key in stored]

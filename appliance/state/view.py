@@ -46,6 +46,10 @@ class StateView(Protocol):
         """The scope's attributes; an empty mapping when there are none."""
         ...
 
+    def next_ms(self, entity: EntityId, scope: Scope, keys: Iterable[str], now_ms: int) -> int:
+        """The time for a change of attributes now: behind what was written or deleted before."""
+        ...
+
     def relations_from(self, entity: EntityId) -> Iterable[Relation]:
         """Relations whose source it is."""
         ...

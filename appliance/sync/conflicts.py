@@ -1,8 +1,10 @@
 """What both roles do when two things are one, or one thing has two names (spec §6.2, §7.5).
 
 An alarm is known by its originator and type as long as it is active: the one that is here keeps
-its id, and whatever the peer says of its own id is said of ours. Acknowledged and cleared are steps
-without a way back, so the two sides agree in whatever order they hear of them.
+its id, and whatever the peer says of its own id is said of ours. That id is kept as an alias, as
+long as the alarm, so that comments on it and news of it find ours when it is over too. Acknowledged
+and cleared are steps without a way back, so the two sides agree in whatever order they hear of
+them.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import string
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import AttributeDelete, Scope
@@ -56,11 +60,29 @@ def namesake(state: State, kind: Kind, id: UUID, body: dict[str, Any]) -> dict[s
 
 def alarm_here(state: State, id: UUID, body: dict[str, Any] | None) -> UUID:
     """The id that an alarm of the peer has here: its own, or that of the active one like it."""
+    known = known_as(state, id)
     originator = entity_id_of((body or {}).get("originator"))
-    if body is None or originator is None or state.entity("ALARM", id) is not None:
-        return id
+    if body is None or originator is None or state.entity("ALARM", known) is not None:
+        return known
     active = state.active_alarm(originator, body.get("type") or "")
     return id if active is None else UUID(active["id"]["id"])
+
+
+def known_as(state: State, id: UUID) -> UUID:
+    """The id of ours that an alarm of the peer was found to be, or its own."""
+    alias = state.entity("ALARM_ALIAS", id)
+    return id if alias is None else id_of(alias["alarmId"]) or id
+
+
+def one_alarm(state: State, theirs: UUID, ours: UUID) -> Iterator[EntityWrite]:
+    """Remember that the peer's alarm is ours; what was said about it before it came is ours too."""
+    if theirs == ours or known_as(state, theirs) == ours:
+        return
+    alarm = EntityId("ALARM", ours).to_json()
+    yield EntityWrite("ALARM_ALIAS", theirs, msgspec.json.encode({"alarmId": alarm}))
+    for id in state.owned("ALARM_COMMENT", theirs):
+        comment = {**(state.entity("ALARM_COMMENT", id) or {}), "alarmId": alarm}
+        yield EntityWrite("ALARM_COMMENT", id, msgspec.json.encode(comment))
 
 
 def merged_alarm(known: dict[str, Any] | None, body: dict[str, Any]) -> dict[str, Any]:

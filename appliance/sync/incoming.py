@@ -23,9 +23,16 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Value
 from appliance.model.unit import EntityWrite, Unit
 from appliance.state.deleted import remembered
-from appliance.state.kinds import BY_FIELD, Kind, check, entity_id_of
+from appliance.state.kinds import BY_FIELD, Kind, check, entity_id_of, id_of
 from appliance.state.store import State
-from appliance.sync.conflicts import COMPANIONS, alarm_here, is_deletion_mark, merged_alarm
+from appliance.sync.conflicts import (
+    COMPANIONS,
+    alarm_here,
+    is_deletion_mark,
+    known_as,
+    merged_alarm,
+    one_alarm,
+)
 from appliance.sync.messages import (
     Attributes,
     AttributesDeleted,
@@ -180,6 +187,8 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
         body = {**body, "widgets": msgspec.json.decode(item.widgets)}
     id = _key(kind, item, body)
     check(kind, body)
+    if kind.name == "ALARM_COMMENT":
+        body = _about_ours(body, applied, state)
     needed = _needed(kind, id, body, referred=policy.peer_keeps_order)
     lacking = [entity for entity in needed if not _is_here(entity, applied, state)]
     if lacking:
@@ -190,15 +199,29 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
             applied.passed_over.append("an alarm of nothing")
             return
         theirs = id
-        if not (item.kind == UpdateKind.CREATED and body.get("cleared")):  # over before it came
-            id = alarm_here(state, id, body)
+        over = item.kind == UpdateKind.CREATED and body.get("cleared")  # before it came
+        id = known_as(state, id) if over else alarm_here(state, id, body)
         if theirs != id:
             applied.merged.append(EntityId("ALARM", id))
+            applied.unit.entities.extend(one_alarm(state, theirs, id))
         body = merged_alarm(state.entity("ALARM", id), body)
     body = policy.admit(kind, id, body, applied)
     applied.unit.entities.append(EntityWrite(kind.name, id, msgspec.json.encode(body)))
     if not kind.used:
         applied.kept.append(item.field)
+
+
+def _about_ours(comment: dict[str, Any], applied: Applied, state: State) -> dict[str, Any]:
+    """A comment under our id of its alarm, be the two found to be one in the same batch."""
+    theirs = id_of(comment.get("alarmId"))
+    if theirs is None:
+        return comment
+    aliases = (w for w in applied.unit.entities if (w.kind, w.id) == ("ALARM_ALIAS", theirs))
+    alias = next(aliases, None)
+    if alias is not None and alias.body is not None:
+        return {**comment, **msgspec.json.decode(alias.body)}
+    ours = known_as(state, theirs)
+    return comment if ours == theirs else comment | {"alarmId": EntityId("ALARM", ours).to_json()}
 
 
 def _parse(item: EntityUpdate) -> dict[str, Any] | None:

@@ -11,6 +11,13 @@ from appliance.model.ids import EntityId, created_time_ms
 from appliance.sync.messages import RpcCall
 from appliance.web.commands import RpcCommand
 
+_ENDS = {"": "SUCCESSFUL", "TIMEOUT": "TIMEOUT", "NO_ACTIVE_CONNECTION": "EXPIRED"}
+
+
+def rpc_status(error: str | None) -> str:
+    """The end of a persistent request by the RpcError it had; EXPIRED: the device never came."""
+    return _ENDS.get(error or "", "FAILED")
+
 
 def rpc_call(device: UUID, command: RpcCommand) -> RpcCall:
     """A REST request as the wire's struct."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from appliance.model.message import Message
-from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Value
-from appliance.rules.attributes import changed_values, scope_of
+from appliance.model.telemetry import AttributeWrite, Scope, Value
+from appliance.rules.attributes import changed_values, delete_attributes, scope_of
 from appliance.rules.context import Context
 from appliance.rules.messages import derived
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle
 from appliance.rules.patterns import Pattern
 from appliance.rules.ports import CalculationInput
 from appliance.rules.values import typed_values
-from appliance.state.deleted import remembered
 from plugins.rules_action.processing import ProcessingSettings, always
 
 
@@ -116,16 +117,13 @@ class DeleteAttributes:
             return
         scope = scope_of(message.metadata.get("scope") or self._config.scope)
         originator = message.originator
-        delete = AttributeDelete(originator, scope, keys, ctx.now())
-        ctx.unit.attributes.append(delete)
-        ctx.unit.states.extend(remembered(delete))
-        ctx.services.calculate(
-            CalculationInput(originator, scope, ctx.now(), {}, message, keys), ctx.work
-        )
+        ts = delete_attributes(ctx, originator, scope, keys)
+        ctx.services.calculate(CalculationInput(originator, scope, ts, {}, message, keys), ctx.work)
         if self._config.send_attributes_deleted_notification:
             metadata = {"scope": str(scope), "ruleNodeId": str(self._node.id)}
             body = {"attributes": list(keys)}
-            ctx.follow_up(derived(message, "ATTRIBUTES_DELETED", body, metadata))
+            told = derived(message, "ATTRIBUTES_DELETED", body, metadata)
+            ctx.follow_up(msgspec.structs.replace(told, ts=ts))
         if scope is Scope.SHARED and (
             self._config.notify_device or _wants_notice(message.metadata.get("notifyDevice"))
         ):

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
-from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope
-from appliance.rules.attributes import scope_of
+from appliance.model.telemetry import AttributeWrite, Scope
+from appliance.rules.attributes import delete_attributes, scope_of
 from appliance.rules.context import Context
 from appliance.rules.messages import copied, with_originator
 from appliance.rules.node import PACKAGE, SUCCESS, NodeConfig, NodeError, NodeFactory, NodeHandle
@@ -51,7 +51,7 @@ class CopyToView:
         if message.type == "ATTRIBUTES_DELETED":
             keys = tuple(key for key in message.data.get("attributes", ()) if key in shown)
             if keys:
-                ctx.unit.attributes.append(AttributeDelete(entity, scope, keys, now))
+                delete_attributes(ctx, entity, scope, keys)
         else:
             values = {k: v for k, v in typed_values(message.data).items() if k in shown}
             if values:

@@ -39,6 +39,13 @@ FOUND: dict[str, list[Step]] = {
         ("rpc", 3, "kept"),
         ("wait", 2.0),
     ],
+    "a request that is kept outlives the edge that has it": [
+        ("rpc", 0, "kept"),
+        ("kill", EDGE_SIDE, 6, 30.0),
+        ("rpc", 0, "kept"),
+        ("wait", 2.0),
+        ("restart", EDGE_SIDE, 0.05),
+    ],
     "a deletion is remembered through a restart, so that no older value undoes it": [
         ("attribute", CLOUD_SIDE, 0, Scope.SERVER, "a"),
         ("wait", 2.0),
@@ -56,6 +63,28 @@ FOUND: dict[str, list[Step]] = {
         ("alarm", EDGE_SIDE, 1),
         ("alarm", CLOUD_SIDE, 1),
         ("clear", CLOUD_SIDE, 1),
+    ],
+    "comments find an alarm that both sides raised, and after it the next one": [
+        step
+        for number in (0, 1)
+        for step in (
+            ("away", 2.0),
+            ("alarm", EDGE_SIDE, number),
+            ("alarm", CLOUD_SIDE, number),
+            ("comment", EDGE_SIDE, number),
+            ("wait", 2.0),
+            ("restart", EDGE_SIDE, 0.05),
+            ("comment", CLOUD_SIDE, number),
+            ("wait", 2.0),
+            ("clear", CLOUD_SIDE, number),
+            ("wait", 2.0),
+            ("away", 2.0),
+            ("alarm", CLOUD_SIDE, number),
+            ("alarm", EDGE_SIDE, number),
+            ("comment", CLOUD_SIDE, number),
+            ("comment", EDGE_SIDE, number),
+            ("kill", CLOUD_SIDE, 12, 0.05),
+        )
     ],
     "a device with a view is not taken back before the view": [
         ("make", CLOUD_SIDE, "ENTITY_VIEW", 0),

@@ -13,6 +13,7 @@ from appliance.model.ids import EntityId
 from appliance.model.telemetry import AttributeWrite, Scope
 from appliance.model.unit import Lane
 from appliance.state.store import State
+from appliance.sync.conflicts import known_as
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, World
 
 KINDS = ("DEVICE", "ASSET", "ENTITY_VIEW")
@@ -151,10 +152,10 @@ def _alarms(world: World) -> None:
     for entity in (each for each in _shared(world) if each not in world.removed):
         mine, theirs = (_alarms_of(side.state, entity) for side in world.sides.values())
         assert mine == theirs, entity
-        texts = [_comments_on(side.state, entity) for side in world.sides.values()]
-        if not world.dismissed and len(world.raised[entity]) < 2:
-            said = {text for text, about in world.comments.items() if about == entity}
-            assert said <= texts[0] & texts[1], "comments were lost"
+        for side in world.sides.values() if entity not in world.dismissed else ():
+            for text, (about, alarm) in world.comments.items():
+                if about == entity:
+                    assert text in _comments_on(side.state, alarm), f"lost on the {side.name}"
 
 
 def _alarms_of(state: State, entity: EntityId) -> set[tuple[str, bool, bool]]:
@@ -163,12 +164,10 @@ def _alarms_of(state: State, entity: EntityId) -> set[tuple[str, bool, bool]]:
     return {(body["severity"], body["acknowledged"], body["cleared"]) for body in bodies}
 
 
-def _comments_on(state: State, entity: EntityId) -> set[str]:
-    comments = [
-        state.entity("ALARM_COMMENT", comment)
-        for alarm in state.owned("ALARM", entity.id)
-        for comment in state.owned("ALARM_COMMENT", alarm)
-    ]
+def _comments_on(state: State, alarm: UUID) -> set[str]:
+    """What was said about an alarm, whatever it is called here."""
+    ids = state.owned("ALARM_COMMENT", known_as(state, alarm))
+    comments = (state.entity("ALARM_COMMENT", id) for id in ids)
     return {comment["comment"]["text"] for comment in comments if comment}
 
 
@@ -178,8 +177,11 @@ def _comments_on(state: State, entity: EntityId) -> set[str]:
 def _requests(world: World) -> None:
     for undisturbed, end in world.answers:
         assert not undisturbed or end == "answered", end
-    waiting = [body for body in world.cloud.state.entities("RPC") if body["status"] == "QUEUED"]
-    assert waiting == []
+    for request, (device, params) in world.kept_requests.items():
+        status = (world.cloud.state.entity("RPC", request) or {})["status"]
+        if device not in world.removed:
+            assert status == "SUCCESSFUL", f"a kept request was lost: {status}"
+        assert status != "SUCCESSFUL" or world.heard[params], "nobody asked the device"
     lives = world.sides[EDGE_SIDE].lives  # a request may be heard again by an edge that died
     assert all(count <= lives for count in world.heard.values()), "a device was asked twice"
 

@@ -44,6 +44,8 @@ BACK_S = 20.0
 """The longest that an edge waits between two tries to connect."""
 START_MS = 1_800_000_000_000
 RPC_S = 30.0
+KEPT_S = 100_000.0
+"""Longer than anything that may happen: a kept request must be answered."""
 PATIENT = msgspec.structs.replace(SETTINGS, reconnect_interval_s_max=BACK_S)
 Step = tuple[Any, ...]
 
@@ -112,13 +114,13 @@ class World:
         """Labels that somebody changed who knew them, and was told that it is done."""
         self.unsure: set[str] = set()
         """Labels of changes that were never acknowledged."""
-        self.comments: dict[str, EntityId] = {}
-        """What was said about an alarm of which entity."""
-        self.raised: dict[EntityId, set[str]] = defaultdict(set)
-        """Which sides raised alarms about what: two alarms may be one, with two names."""
-        self.dismissed = False
-        """Whether any alarm was deleted."""
+        self.comments: dict[str, tuple[EntityId, UUID]] = {}
+        """What was said about which alarm of which entity."""
+        self.dismissed: set[EntityId] = set()
+        """Of what an alarm was deleted."""
         self.heard: Counter[int] = Counter()
+        self.kept_requests: dict[UUID, tuple[EntityId, int]] = {}
+        """By id: the device and the params of what the cloud said it keeps."""
         self.phones: dict[UUID, tuple[Life, Phone]] = {}
         self.calm_s = trio.current_time()
         """When the last fault has ended."""
@@ -185,6 +187,8 @@ class World:
                 side.order.listen_to(role.service._sender(role.state.ids("EDGE")[0]))
             side.role = role
             side.lives += 1
+            if side.name == EDGE_SIDE:
+                self.connect_phones()
             task_status.started()
             async with trio.open_nursery() as nursery:
                 for end in (life.died, side.stop):
@@ -405,7 +409,6 @@ class World:
             return
         if active is None:
             id, action = new_uuid(), "ADDED"
-            self.raised[entity].add(name)
             active = body_of(
                 side.state,
                 "ALARM",
@@ -439,9 +442,9 @@ class World:
     async def do_dismiss(self, name: str, number: int) -> None:
         """An active alarm is deleted."""
         side = self.sides[name]
-        _, active = self._alarm(side, number)
-        if active is not None:
-            self.dismissed = True
+        entity, active = self._alarm(side, number)
+        if entity is not None and active is not None:
+            self.dismissed.add(entity)
             await self.change(side, Change("ALARM", UUID(active["id"]["id"]), None, "ALARM_DELETE"))
 
     async def do_comment(self, name: str, number: int) -> None:
@@ -453,22 +456,32 @@ class World:
             body = {"id": {"id": str(id)}, "createdTime": 1, "alarmId": active["id"],
                     "type": "OTHER", "comment": {"text": text}}  # fmt: skip
             if await self.change(side, Change("ALARM_COMMENT", id, body, "ADDED_COMMENT")):
-                self.comments[text] = entity
+                self.comments[text] = (entity, UUID(active["id"]["id"]))
 
     # --- requests -----------------------------------------------------------------------------
 
     async def do_rpc(self, number: int, kind: str) -> None:
-        """The cloud asks a device something; the step does not wait for the answer."""
+        """The cloud asks a device something; the step does not wait for the answer.
+
+        A request is kept for a device that is away, until its edge starts again or all is quiet.
+        """
         cloud = self.sides[CLOUD_SIDE]
         device = self.entity(cloud, number, "DEVICE")
         if device is None:
             return
-        self._connect_phone(device)
-        expires_ms = self.clock(cloud) + int(RPC_S * 1000)
+        if kind == "kept":
+            self._disconnect_phone(device)
+        else:
+            self._connect_phone(device)
+        expires_ms = self.clock(cloud) + int((KEPT_S if kind == "kept" else RPC_S) * 1000)
         command = RpcCommand("beep", next(self.numbers), kind == "oneway", expires_ms)
         commands = self.cloud.commands
         if kind == "kept":
-            await self.on(cloud, lambda: commands.queue_rpc(device.id, command))
+            command = msgspec.structs.replace(command, request_uuid=new_uuid())
+            there = ("DEVICE", device.id) in self.sides[EDGE_SIDE].disk.entities
+            if await self.on(cloud, lambda: commands.queue_rpc(device.id, command)) and there:
+                assert command.request_uuid is not None
+                self.kept_requests[command.request_uuid] = (device, command.params)
             return
         troubles, connected = self.troubles, self.edge_id in self.cloud.service.sessions
         connected = connected and trio.current_time() > self.calm_s
@@ -492,6 +505,17 @@ class World:
     def removed_ids(self) -> set[UUID]:
         """Ids of what was removed at some time."""
         return {entity.id for entity in self.removed}
+
+    def connect_phones(self) -> None:
+        """Every device comes back when its edge is back."""
+        for entity in self.entities:
+            if entity.type == "DEVICE":
+                self._connect_phone(entity)
+
+    def _disconnect_phone(self, device: EntityId) -> None:
+        life, phone = self.phones.pop(device.id, (None, None))
+        if phone is not None and life is self.sides[EDGE_SIDE].life:
+            phone.leave()
 
     def _connect_phone(self, device: EntityId) -> None:
         """The device has a session that answers, unless it has one since before."""
@@ -607,6 +631,8 @@ class World:
             side.life.fuse = None
         calm_s = max([self.calm_s, *(trio.current_time() + s.down_s for s in self.sides.values())])
         await trio.sleep_until(calm_s + RPC_S + 2 * BACK_S)
+        self.connect_phones()
+        await trio.sleep(1)
         with trio.fail_after(3600):
             while not self._idle():
                 await trio.sleep(0.5)
@@ -635,9 +661,9 @@ class AnsweringPhone(Phone):
     """A device that answers every request at once, and counts how often it hears each."""
 
     def __init__(self, world: World, token: str) -> None:
-        super().__init__(world.edge, token)
         self._world = world
         self._here = world.edge
+        super().__init__(world.edge, token)
 
     def rpc(self, request_id: int, method: str, params: Any, *, oneway: bool) -> bool:
         """See Downlink."""

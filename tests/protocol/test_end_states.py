@@ -454,7 +454,8 @@ def recorded_calls(direction: str) -> list[RpcCall]:
 async def test_requests_reach_the_device_as_recorded() -> None:
     first = batches(before("04b-uplink-attributes-set-on-edge"), "down")
     server = PlayedServer(accepting(lines(SESSION[0])), first)
-    async with running_edge(MemoryStorage(), server) as edge:
+    in_time_ms = min(call.expires_ms for call in recorded_calls("down")) - 1000
+    async with running_edge(MemoryStorage(), server, clock=lambda: in_time_ms) as edge:
         await until(lambda: server.answered, 30.0)
         phone = Phone(edge, "TRACE_T1")
         server.say_more(batches(["05-rpc"], "down"))

@@ -19,7 +19,7 @@ from appliance.web.rest.checked import checked
 from appliance.web.rest.paging import page_link, page_of
 from appliance.web.rest.shapes import check_length
 
-table = Table()
+table = Table(in_turn=True)
 SEVERITIES = ("CRITICAL", "MAJOR", "MINOR", "WARNING", "INDETERMINATE")
 _STATUSES = ("ACTIVE_UNACK", "ACTIVE_ACK", "CLEARED_UNACK", "CLEARED_ACK")
 _SEARCHES = {

@@ -8,10 +8,12 @@ to the services.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
+import trio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -221,19 +223,26 @@ Handler = Callable[[Call], Awaitable[Any]]
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One method of one path. roles: empty = open to anyone."""
+    """One method of one path. roles: empty = open to anyone. in_turn: see Table."""
 
     method: str
     path: str
     roles: tuple[str, ...]
     handler: Handler
+    in_turn: bool = False
 
 
 class Table:
-    """The entries of one topic."""
+    """The entries of one topic.
 
-    def __init__(self) -> None:
+    in_turn: one change after the other, for handlers that look what there is before they change it;
+    else two would take the same name, or undo each other's change. None of them waits for what a
+    device or an edge answers.
+    """
+
+    def __init__(self, *, in_turn: bool = False) -> None:
         self.entries: list[Entry] = []
+        self._in_turn = in_turn
 
     def on(
         self, method: str, *paths: str, roles: tuple[str, ...] = ADMIN
@@ -241,7 +250,8 @@ class Table:
         """Enter the decorated handler for the method of each path."""
 
         def enter(handler: Handler) -> Handler:
-            self.entries.extend(Entry(method, path, roles, handler) for path in paths)
+            in_turn = self._in_turn and method != "GET"
+            self.entries.extend(Entry(method, path, roles, handler, in_turn) for path in paths)
             return handler
 
         return enter
@@ -250,17 +260,22 @@ class Table:
 def routes(entries: Iterable[Entry], services: Services) -> list[Route]:
     """Starlette's routes; a fixed part of a path goes before a variable one."""
     ordered = sorted(entries, key=lambda e: [part.startswith("{") for part in e.path.split("/")])
+    turn = trio.Lock()
     return [
-        Route(entry.path, _endpoint(entry, services), methods=[entry.method]) for entry in ordered
+        Route(entry.path, _endpoint(entry, services, turn), methods=[entry.method])
+        for entry in ordered
     ]
 
 
-def _endpoint(entry: Entry, services: Services) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    entry: Entry, services: Services, turn: trio.Lock
+) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
             principal = authenticated(request, services.access, entry.roles)
             call = Call(request, await request.body(), services, principal)
-            result = await entry.handler(call)
+            async with turn if entry.in_turn else nullcontext():
+                result = await entry.handler(call)
         except ApiError as error:
             return error_answer(error)
         except Permanent as error:

@@ -14,7 +14,7 @@ from appliance.web.rest.call import NO_PERMISSION, USERS, Call, Table
 from appliance.web.rest.checked import checked
 from appliance.web.rest.shapes import device_credentials, profile_for
 
-table = Table()
+table = Table(in_turn=True)
 _CREDENTIALS = ("credentialsType", "credentialsId", "credentialsValue")
 _NO_TOKEN = "Device credentials are already assigned to another device!"
 

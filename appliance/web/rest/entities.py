@@ -16,7 +16,7 @@ from appliance.web.rest.call import ADMIN, USERS, Call, Handler, Table
 from appliance.web.rest.paging import page_link, page_of
 from appliance.web.rest.shapes import NO_CUSTOMER, RULE_CHAIN_TYPES, profile_for
 
-table = Table()
+table = Table(in_turn=True)
 
 NAMES = {
     "device": "DEVICE",

@@ -230,6 +230,73 @@ def test_the_cloud_lets_an_edge_assign_a_dashboard_to_its_own_customer_only() ->
     assert (state.entity("DASHBOARD", dashboard) or {})["assignedCustomers"] == wanted
 
 
+def comment_on(alarm: UUID, text: str) -> dict[str, Any]:
+    return {"alarmId": EntityId("ALARM", alarm).to_json(), "type": "OTHER", "comment": text}
+
+
+def comments_of(state: State, alarm: UUID) -> list[Any]:
+    comments = (state.entity("ALARM_COMMENT", id) for id in state.owned("ALARM_COMMENT", alarm))
+    return [comment["comment"] for comment in comments if comment]
+
+
+@ROLES
+def test_comments_come_under_the_alarm_that_is_meant_whatever_the_peer_calls_it(role: str) -> None:
+    state = State()
+    device = stored(state, "DEVICE", name="D")
+    ours, theirs = [], []
+    for _ in range(2):  # one after the other, the first is over before the second begins
+        ours.append(stored(state, "ALARM", **alarm_of(device)))
+        theirs.append(new_uuid())
+        take(state, role, update("ALARM", theirs[-1], UpdateKind.CREATED, **alarm_of(device)))
+        over = alarm_of(device, cleared=True)
+        take(state, role, update("ALARM", theirs[-1], UpdateKind.ALARM_CLEAR, **over))
+
+    take(state, role, update("ALARM_COMMENT", new_uuid(), **comment_on(theirs[0], "first")))
+    take(state, role, update("ALARM_COMMENT", new_uuid(), **comment_on(theirs[1], "second")))
+
+    assert [comments_of(state, id) for id in ours] == [["first"], ["second"]]
+    assert state.count("ALARM") == 2
+
+
+@ROLES
+def test_in_one_message_a_comment_finds_the_alarm_that_came_with_it(role: str) -> None:
+    state = State()
+    device = stored(state, "DEVICE", name="D")
+    ours, theirs = stored(state, "ALARM", **alarm_of(device)), new_uuid()
+
+    take(
+        state,
+        role,
+        update("ALARM", theirs, UpdateKind.CREATED, **alarm_of(device)),
+        update("ALARM_COMMENT", new_uuid(), **comment_on(theirs, "hot")),
+    )
+    assert comments_of(state, ours) == ["hot"]
+
+
+def test_a_comment_that_came_before_its_alarm_moves_to_the_one_it_is() -> None:
+    state = State()
+    device = stored(state, "DEVICE", name="D")
+    ours, theirs = stored(state, "ALARM", **alarm_of(device)), new_uuid()
+
+    take(state, "cloud", update("ALARM_COMMENT", new_uuid(), **comment_on(theirs, "hot")))
+    take(state, "cloud", update("ALARM", theirs, UpdateKind.CREATED, **alarm_of(device)))
+    assert comments_of(state, ours) == ["hot"]
+
+
+@ROLES
+def test_the_other_name_of_an_alarm_goes_with_it_and_serves_to_delete_it(role: str) -> None:
+    state = State()
+    device = stored(state, "DEVICE", name="D")
+    ours, theirs = stored(state, "ALARM", **alarm_of(device)), new_uuid()
+    take(state, role, update("ALARM", theirs, UpdateKind.CREATED, **alarm_of(device)))
+    other = stored(state, "ALARM", **alarm_of(device))
+
+    take(state, role, update("ALARM", theirs, UpdateKind.DELETED, **alarm_of(device)))
+    assert state.entity("ALARM", ours) is None
+    assert state.entity("ALARM", other) is not None
+    assert state.count("ALARM_ALIAS") == 0
+
+
 @ROLES
 def test_of_a_comment_taken_back_a_word_about_that_stays(role: str) -> None:
     state = State()

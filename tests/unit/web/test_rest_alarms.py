@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
 
 from tests.kit.rest_client import CUSTOMER, NOWHERE, Client, alarm_body, customer_site, device_ref
 from tests.kit.rest_site import NOW, TENANT, USER, USER_BODY, Site
@@ -34,6 +35,43 @@ async def test_an_alarm_that_cannot_be_is_refused(more: dict[str, Any], status: 
     device = await admin.new_device()
     assert (await admin.ask("POST", "/api/alarm", alarm_body(device, **more)))[0] == status
     assert not list(admin.site.state.entities("ALARM"))
+
+
+async def test_an_alarm_that_two_raise_at_once_is_one() -> None:
+    admin = Client(Site("cloud"))
+    device = await admin.new_device()
+    async with trio.open_nursery() as nursery:
+        for severity in ("MAJOR", "MINOR"):
+            body = alarm_body(device, severity=severity)
+            nursery.start_soon(admin.ask, "POST", "/api/alarm", body)
+    (alarm,) = admin.site.state.entities("ALARM")
+    assert not alarm["cleared"]
+
+
+async def test_of_what_is_done_to_an_alarm_at_once_all_is_kept() -> None:
+    admin = Client(Site("cloud"))
+    device = await admin.new_device()
+    _, alarm = await admin.ask("POST", "/api/alarm", alarm_body(device))
+    async with trio.open_nursery() as nursery:
+        for done in ("ack", "clear", f"assign/{USER}"):
+            nursery.start_soon(admin.ask, "POST", f"/api/alarm/{alarm['id']['id']}/{done}")
+    (alarm,) = admin.site.state.entities("ALARM")
+    assert alarm["acknowledged"]
+    assert alarm["cleared"]
+    assert alarm["assigneeId"]["id"] == str(USER)
+
+
+async def test_of_two_who_take_a_name_at_once_one_is_told_that_it_is_taken() -> None:
+    admin = Client(Site("cloud"))
+    answers: list[int] = []
+
+    async def make() -> None:
+        answers.append((await admin.ask("POST", "/api/device", {"name": "Twin"}))[0])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(make)
+        nursery.start_soon(make)
+    assert sorted(answers) == [200, 400]
 
 
 async def test_a_saved_alarm_keeps_its_type_and_takes_what_was_done_to_it() -> None:

@@ -6,9 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from appliance.model.ids import EntityId
-from appliance.model.telemetry import Scope
+from appliance.model.telemetry import AttributeWrite, Scope
+from appliance.model.unit import Unit
 from appliance.rules.events import RuleNodeFaulted
 from appliance.rules.ports import RpcOutcome
+from appliance.state.deleted import recalled
 from appliance.testing.rules import START_MS, RuleBench
 from plugins.rules_action import register_rule_nodes
 
@@ -44,6 +46,44 @@ async def test_a_device_hears_of_deleted_shared_attributes() -> None:
     bench, device = bench_with("telemetry.TbMsgDeleteAttributesNode", configuration)
     await bench.send("X", device, {}, {})
     assert bench.services.notified == [(device, Scope.SHARED, {}, ("a",))]
+
+
+async def test_attributes_are_deleted_whatever_their_time_and_no_older_value_comes_back() -> None:
+    bench, device = bench_with("telemetry.TbMsgDeleteAttributesNode", {"keys": ["a"]})
+    ahead_ms = bench.now_ms + 5_000
+    told = AttributeWrite(device, Scope.SERVER, ahead_ms, {"a": 1})
+    bench.state.apply(Unit(attributes=[told]))  # by a peer whose clock is ahead
+
+    work = await bench.send("X", device, {}, {}, ts=7)
+    assert "a" not in bench.state.attributes(device, Scope.SERVER)
+    assert recalled({w.key: w.body or b"" for w in work.unit.states}) == {
+        (device, Scope.SERVER, "a"): ahead_ms + 1
+    }
+
+
+async def test_the_word_of_deleted_attributes_has_the_time_of_the_deletion() -> None:
+    configuration = {"keys": ["a"], "sendAttributesDeletedNotification": True}
+    bench, device = bench_with("telemetry.TbMsgDeleteAttributesNode", configuration)
+    bench.put_attributes(device, Scope.SERVER, {"a": 1})
+    work = await bench.send("X", device, {}, {}, ts=7)
+    (node,) = bench.engine.nodes()
+    words = [e.message for e in node.debug.events() if e.message.type == "ATTRIBUTES_DELETED"]
+    assert words
+    assert {word.effective_ts for word in words} <= {each.ts for each in work.unit.attributes}
+
+
+async def test_attributes_deleted_from_a_view_are_remembered_too() -> None:
+    bench, device = bench_with("action.TbCopyAttributesToEntityViewNode", {})
+    shown = {"attributes": {"ss": ["a"]}}
+    view = bench.add("ENTITY_VIEW", {"name": "V", "entityId": device.to_json(), "keys": shown})
+    bench.put_attributes(view, Scope.SERVER, {"a": 1})
+
+    work = await bench.send(
+        "ATTRIBUTES_DELETED", device, {"attributes": ["a", "b"]}, {"scope": "SERVER_SCOPE"}, ts=7
+    )
+    assert "a" not in bench.state.attributes(view, Scope.SERVER)
+    (place,) = recalled({w.key: w.body or b"" for w in work.unit.states})
+    assert place == (view, Scope.SERVER, "a")
 
 
 async def test_values_reach_calculated_fields_by_saving_and_without() -> None:
