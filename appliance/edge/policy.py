@@ -126,12 +126,15 @@ class EdgePolicy:
         self.unsaid: Container[tuple[str, UUID]] = ()
         """What was changed here and has not left for the cloud yet (Sender.unsaid)."""
 
-    def admit(self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
+    def admit(
+        self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied
+    ) -> dict[str, Any] | None:
         """See Policy."""
         known = self._state.entity(kind.name, id)
-        if known is not None and (kind.name, id) in self.unsaid:
-            # What comes was said before ours is heard, often long before, in a sync. Ours follows.
-            return merged_alarm(body, known) if kind.name == "ALARM" else known
+        if (kind.name, id) in self.unsaid:
+            # What comes was said before ours is heard, often long before, in a sync. Ours follows:
+            # a change, or a deletion.
+            return merged_alarm(body, known) if known and kind.name == "ALARM" else known
         if body.get("version") is not None:
             body = {**body, "version": None}  # locking is the server's; an edge has none (§7)
         if known is None or kind.name in _ASK_ON_EVERY_UPDATE:

@@ -74,13 +74,25 @@ def known_as(state: State, id: UUID) -> UUID:
     return id if alias is None else id_of(alias["alarmId"]) or id
 
 
+def deleted_alarm(state: State, id: UUID, body: dict[str, Any] | None) -> UUID:
+    """The id that an alarm deleted by the peer has here.
+
+    One just like it is meant only if the peer has none of its own for that: else it was raised
+    after the deletion and heard before.
+    """
+    here = alarm_here(state, id, body)
+    named = any(True for _ in state.owned("ALARM_ALIAS", here))
+    return known_as(state, id) if named else here
+
+
 def one_alarm(state: State, theirs: UUID, ours: UUID) -> Iterator[EntityWrite]:
     """Remember that the peer's alarm is ours; what was said about it before it came is ours too."""
-    if theirs == ours or known_as(state, theirs) == ours:
+    alias = state.entity("ALARM_ALIAS", theirs)
+    if alias is not None and id_of(alias["alarmId"]) == ours:
         return
     alarm = EntityId("ALARM", ours).to_json()
     yield EntityWrite("ALARM_ALIAS", theirs, msgspec.json.encode({"alarmId": alarm}))
-    for id in state.owned("ALARM_COMMENT", theirs):
+    for id in state.owned("ALARM_COMMENT", theirs) if theirs != ours else ():
         comment = {**(state.entity("ALARM_COMMENT", id) or {}), "alarmId": alarm}
         yield EntityWrite("ALARM_COMMENT", id, msgspec.json.encode(comment))
 

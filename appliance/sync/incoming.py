@@ -28,6 +28,7 @@ from appliance.state.store import State
 from appliance.sync.conflicts import (
     COMPANIONS,
     alarm_here,
+    deleted_alarm,
     is_deletion_mark,
     known_as,
     merged_alarm,
@@ -97,8 +98,13 @@ class Policy(Protocol):
     """Whether what something refers to comes before it. A real edge sends a pack in any order
     (§5.5), so a relation or a comment that comes first is kept until what it is about is there."""
 
-    def admit(self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
-        """The body to store; may add further writes, follow-up events or messages to `applied`."""
+    def admit(
+        self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied
+    ) -> dict[str, Any] | None:
+        """The body to store, None to store nothing.
+
+        May add further writes, follow-up events or messages to `applied`.
+        """
         ...
 
     def remove(self, kind: Kind, id: UUID, body: dict[str, Any] | None, applied: Applied) -> None:
@@ -178,7 +184,7 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
     if item.kind == UpdateKind.DELETED and not is_deletion_mark(kind.name, body):
         id = item.id or (kind.key(body) if body else None)
         if id is not None:
-            id = alarm_here(state, id, body) if kind.name == "ALARM" else id
+            id = deleted_alarm(state, id, body) if kind.name == "ALARM" else id
             policy.remove(kind, id, body, applied)
         return
     if body is None:
@@ -203,9 +209,11 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
         id = known_as(state, id) if over else alarm_here(state, id, body)
         if theirs != id:
             applied.merged.append(EntityId("ALARM", id))
-            applied.unit.entities.extend(one_alarm(state, theirs, id))
+        applied.unit.entities.extend(one_alarm(state, theirs, id))
         body = merged_alarm(state.entity("ALARM", id), body)
     body = policy.admit(kind, id, body, applied)
+    if body is None:
+        return
     applied.unit.entities.append(EntityWrite(kind.name, id, msgspec.json.encode(body)))
     if not kind.used:
         applied.kept.append(item.field)

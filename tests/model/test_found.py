@@ -118,6 +118,19 @@ FOUND: dict[str, list[Step]] = {
         ("make", CLOUD_SIDE, "ENTITY_VIEW", 0),
         ("delete", CLOUD_SIDE, 0),
     ],
+    "an alarm raised after one like it was dismissed is not taken for that one": [
+        ("cut", False),
+        ("alarm", EDGE_SIDE, 0),
+        ("attribute", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("dismiss", EDGE_SIDE, 0),
+        ("alarm", EDGE_SIDE, 0),
+    ],
+    "a relation that was taken back while it was confirmed is gone": [
+        ("relate", EDGE_SIDE, 0, 0),
+        ("rpc", 0, "oneway"),
+        ("make", EDGE_SIDE, "ASSET", 0),
+        ("relate", EDGE_SIDE, 0, 0),
+    ],
 }
 
 
