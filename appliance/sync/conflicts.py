@@ -150,7 +150,8 @@ def _users_of(entity: EntityId, state: State) -> Iterator[EntityId]:
 
 
 def owned_by(entity: EntityId, state: State) -> Iterator[EntityId]:
-    """What belongs to an entity and to nothing else."""
-    for kind in OWNERS:
+    """What belongs to an entity and to nothing else; an alias, which may have the id of its alarm,
+    has nothing."""
+    for kind in OWNERS if entity.type != "ALARM_ALIAS" else ():
         for id in state.owned(kind, entity.id):
             yield EntityId(kind, id)
