@@ -139,6 +139,6 @@ def _users_of(entity: EntityId, state: State) -> Iterator[EntityId]:
 
 def owned_by(entity: EntityId, state: State) -> Iterator[EntityId]:
     """What belongs to an entity and to nothing else."""
-    for kind in OWNERS:
+    for kind in OWNERS if entity.type != "ALARM_ALIAS" else ():  # may have its alarm's id
         for id in state.owned(kind, entity.id):
             yield EntityId(kind, id)

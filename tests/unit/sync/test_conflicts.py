@@ -116,6 +116,8 @@ def test_a_deletion_that_comes_late_does_not_take_the_next_alarm(role: str) -> N
     take(state, role, update("ALARM", new_uuid(), UpdateKind.DELETED, **alarm_of(device)))
 
     assert state.entity("ALARM", named) is not None
+    take(state, role, update("ALARM", named, UpdateKind.DELETED, **alarm_of(device)))
+    assert state.counts().keys() <= {"DEVICE", "EDGE"}
 
 
 @ROLES
