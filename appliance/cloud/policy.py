@@ -63,6 +63,7 @@ class CloudPolicy:
     source = "edge"
     peer_wins_ties = False
     peer_keeps_order = False
+    peer_names_alarms = True
 
     def __init__(self, state: State, edges: Edges, edge: UUID) -> None:
         self._state = state

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.access.claims import CLAIMING_DATA, ClaimingData, claiming_data
 from appliance.edge.credentials import Credentials
 from appliance.edge.devices import behind_gateway
 from appliance.edge.presence import Presence
@@ -170,13 +171,19 @@ class EdgeGate:
     # --- devices ------------------------------------------------------------------------------
 
     async def claim(self, session: DeviceSession, secret_key: str, duration_ms: int | None) -> None:
-        """See Gate. The claim goes up as the attribute that a server reads claims from (§1.6)."""
+        """See Gate. The claim goes up as the attribute that a server reads claims from (§1.6).
+
+        The first one stands until it has expired: who knows its secret is on his way.
+        """
         now_ms = self._clock()
-        expires_ms = now_ms + (duration_ms or CLAIM_MS)
-        text = msgspec.json.encode({"secretKey": secret_key, "expirationTime": expires_ms})
-        values: dict[str, Value] = {"claimingData": text.decode()}
-        unit = Unit(attributes=[AttributeWrite(session.device, Scope.SERVER, now_ms, values)])
-        body = msgspec.json.encode({"kv": values, "scope": Scope.SERVER, "ts": now_ms})
+        stored = self._state.attributes(session.device, Scope.SERVER).get(CLAIMING_DATA)
+        if claiming_data(stored, now_ms) is not None:
+            return
+        said = ClaimingData(now_ms + (duration_ms or CLAIM_MS), secret_key)
+        values: dict[str, Value] = {CLAIMING_DATA: msgspec.json.encode(said).decode()}
+        ts = self._state.next_ms(session.device, Scope.SERVER, values, now_ms)
+        unit = Unit(attributes=[AttributeWrite(session.device, Scope.SERVER, ts, values)])
+        body = msgspec.json.encode({"kv": values, "scope": Scope.SERVER, "ts": ts})
         unit.events.append(
             OutboxEvent(CLOUD, Lane.DATA, "DEVICE", "ATTRIBUTES_UPDATED", session.device, body)
         )

@@ -100,14 +100,17 @@ def answers(requests: Iterable[Request]) -> Iterator[OutboxEvent]:
 
 
 def retold(applied: Applied, state: State) -> Iterator[OutboxEvent]:
-    """What a peer's word about its own alarm ended or acknowledged here, under our id.
+    """What a peer's word about its own alarm ended, acknowledged or deleted here, under our id.
 
     The peer may know ours, too, as another alarm; steps have no way back, so this comes to an end.
     """
     for alarm in applied.merged:
         known = state.entity(alarm.type, alarm.id) or {}
         for write in applied.unit.entities:
-            if write.id == alarm.id and write.body is not None:
+            if write.id == alarm.id and write.body is None and known:
+                said = msgspec.json.encode(known)
+                yield OutboxEvent(CLOUD, Lane.PRIORITY, alarm.type, "ALARM_DELETE", alarm, said)
+            elif write.id == alarm.id and write.body is not None:
                 body = msgspec.json.decode(write.body)
                 if any(body.get(step) and not known.get(step) for step in _STEPS):
                     yield OutboxEvent(CLOUD, Lane.PRIORITY, alarm.type, "UPDATED", alarm)
@@ -119,6 +122,7 @@ class EdgePolicy:
     source = "cloud"
     peer_wins_ties = True
     peer_keeps_order = True
+    peer_names_alarms = False
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state

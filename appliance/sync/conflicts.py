@@ -74,21 +74,9 @@ def known_as(state: State, id: UUID) -> UUID:
     return id if alias is None else id_of(alias["alarmId"]) or id
 
 
-def deleted_alarm(state: State, id: UUID, body: dict[str, Any] | None) -> UUID:
-    """The id that an alarm deleted by the peer has here.
-
-    One just like it is meant only if the peer has none of its own for that: else it was raised
-    after the deletion and heard before.
-    """
-    here = alarm_here(state, id, body)
-    named = any(True for _ in state.owned("ALARM_ALIAS", here))
-    return known_as(state, id) if named else here
-
-
 def one_alarm(state: State, theirs: UUID, ours: UUID) -> Iterator[EntityWrite]:
     """Remember that the peer's alarm is ours; what was said about it before it came is ours too."""
-    alias = state.entity("ALARM_ALIAS", theirs)
-    if alias is not None and id_of(alias["alarmId"]) == ours:
+    if state.entity("ALARM_ALIAS", theirs) is not None:
         return
     alarm = EntityId("ALARM", ours).to_json()
     yield EntityWrite("ALARM_ALIAS", theirs, msgspec.json.encode({"alarmId": alarm}))
@@ -150,8 +138,7 @@ def _users_of(entity: EntityId, state: State) -> Iterator[EntityId]:
 
 
 def owned_by(entity: EntityId, state: State) -> Iterator[EntityId]:
-    """What belongs to an entity and to nothing else; an alias, which may have the id of its alarm,
-    has nothing."""
-    for kind in OWNERS if entity.type != "ALARM_ALIAS" else ():
+    """What belongs to an entity and to nothing else."""
+    for kind in OWNERS if entity.type != "ALARM_ALIAS" else ():  # may have its alarm's id
         for id in state.owned(kind, entity.id):
             yield EntityId(kind, id)

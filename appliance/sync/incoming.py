@@ -28,7 +28,6 @@ from appliance.state.store import State
 from appliance.sync.conflicts import (
     COMPANIONS,
     alarm_here,
-    deleted_alarm,
     is_deletion_mark,
     known_as,
     merged_alarm,
@@ -97,6 +96,10 @@ class Policy(Protocol):
     peer_keeps_order: bool
     """Whether what something refers to comes before it. A real edge sends a pack in any order
     (§5.5), so a relation or a comment that comes first is kept until what it is about is there."""
+
+    peer_names_alarms: bool
+    """Whether it has said an alarm's id before it deletes the alarm. A server merges an alarm of
+    ours into its own and tells nobody (§6.2), so its deletion is of the one that it never named."""
 
     def admit(
         self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied
@@ -184,7 +187,8 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
     if item.kind == UpdateKind.DELETED and not is_deletion_mark(kind.name, body):
         id = item.id or (kind.key(body) if body else None)
         if id is not None:
-            id = deleted_alarm(state, id, body) if kind.name == "ALARM" else id
+            if kind.name == "ALARM":
+                id = _deleted_alarm(id, body, applied, state, policy)
             policy.remove(kind, id, body, applied)
         return
     if body is None:
@@ -209,7 +213,8 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
         id = known_as(state, id) if over else alarm_here(state, id, body)
         if theirs != id:
             applied.merged.append(EntityId("ALARM", id))
-        applied.unit.entities.extend(one_alarm(state, theirs, id))
+        if theirs != id or not policy.peer_names_alarms:
+            applied.unit.entities.extend(one_alarm(state, theirs, id))
         body = merged_alarm(state.entity("ALARM", id), body)
     body = policy.admit(kind, id, body, applied)
     if body is None:
@@ -217,6 +222,19 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
     applied.unit.entities.append(EntityWrite(kind.name, id, msgspec.json.encode(body)))
     if not kind.used:
         applied.kept.append(item.field)
+
+
+def _deleted_alarm(
+    theirs: UUID, body: dict[str, Any] | None, applied: Applied, state: State, policy: Policy
+) -> UUID:
+    """The id here of an alarm that the peer deleted."""
+    id = known_as(state, theirs)
+    if not policy.peer_names_alarms:
+        found = alarm_here(state, theirs, body)
+        id = id if any(state.owned("ALARM_ALIAS", found)) else found
+    if id != theirs:
+        applied.merged.append(EntityId("ALARM", id))
+    return id
 
 
 def _about_ours(comment: dict[str, Any], applied: Applied, state: State) -> dict[str, Any]:

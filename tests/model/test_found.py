@@ -86,6 +86,15 @@ FOUND: dict[str, list[Step]] = {
             ("kill", CLOUD_SIDE, 12, 0.05),
         )
     ],
+    "an alarm that is deleted before it was said does not take the next one with it": [
+        ("away", 2.0),
+        ("alarm", EDGE_SIDE, 0),
+        ("alarm", CLOUD_SIDE, 1),
+        ("dismiss", EDGE_SIDE, 0),
+        ("dismiss", CLOUD_SIDE, 1),
+        ("alarm", EDGE_SIDE, 0),
+        ("alarm", CLOUD_SIDE, 1),
+    ],
     "a device with a view is not taken back before the view": [
         ("make", CLOUD_SIDE, "ENTITY_VIEW", 0),
         ("unassign", 0),

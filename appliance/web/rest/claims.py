@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from starlette.responses import Response
 
+from appliance.access.claims import CLAIMING_DATA, claiming_data
 from appliance.access.users import CUSTOMER_USER
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope
@@ -19,8 +20,7 @@ from appliance.web.errors import ApiError
 from appliance.web.rest.call import Call, Table
 from appliance.web.rest.shapes import NO_CUSTOMER
 
-table = Table()
-_DATA = "claimingData"
+table = Table(in_turn=True)
 
 
 @table.on("POST", "/api/customer/device/{name}/claim", roles=(CUSTOMER_USER,))
@@ -34,7 +34,7 @@ async def claim(call: Call) -> Any:
         return _refused("FAILURE")
     owner = EntityId("CUSTOMER", call.principal.customer_id).to_json()
     body = await _give(call, device, owner, "ASSIGNED_TO_CUSTOMER")
-    await call.commands.delete_attributes(entity, Scope.SERVER, [_DATA], call.principal)
+    await call.commands.delete_attributes(entity, Scope.SERVER, [CLAIMING_DATA], call.principal)
     return {"device": body, "response": "SUCCESS"}
 
 
@@ -64,17 +64,11 @@ def _secret(call: Call) -> str:
 
 def _matches(call: Call, entity: EntityId, secret: str) -> bool:
     """Whether the device said that it may be claimed with this secret, and still may."""
-    found = call.view.attributes(entity, Scope.SERVER).get(_DATA)
-    try:
-        said = msgspec.json.decode(found.value) if found and isinstance(found.value, str) else None
-    except msgspec.DecodeError:
-        said = None
-    if not isinstance(said, dict):
+    stored = call.view.attributes(entity, Scope.SERVER).get(CLAIMING_DATA)
+    said = claiming_data(stored, call.services.clock())
+    if said is None:
         return False
-    until_ms = said.get("expirationTime")
-    in_time = isinstance(until_ms, int) and call.services.clock() <= until_ms
-    key = str(said.get("secretKey") or "")
-    return hmac.compare_digest(key.encode(), secret.encode()) and in_time
+    return hmac.compare_digest((said.secret_key or "").encode(), secret.encode())
 
 
 def _refused(word: str) -> Response:

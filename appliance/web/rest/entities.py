@@ -129,6 +129,7 @@ def _reader(kind: str, *, with_info: bool) -> Handler:
 
 def _deleter(kind: str) -> Handler:
     async def delete(call: Call) -> None:
+        _check_ours(call, kind)
         id = call.path_id()
         call.entity(kind, id)
         await call.commands.change([Change(kind, id, None, "DELETED")], call.principal)
@@ -136,8 +137,15 @@ def _deleter(kind: str) -> Handler:
     return delete
 
 
+def _check_ours(call: Call, kind: str) -> None:
+    """Raises ApiError for what no server takes from an edge, and refuses devices because of."""
+    if kind == "CUSTOMER" and call.services.role == "edge":
+        raise ApiError(400, "Customers are made, changed and deleted on the server, not on an edge")
+
+
 def _saver(kind: str) -> Handler:
     async def save(call: Call) -> Any:
+        _check_ours(call, kind)
         id, body, new = call.compose(kind, call.json_object())
         change = Change(kind, id, body, "ADDED" if new else "UPDATED")
         await call.commands.change([change], call.principal)

@@ -23,6 +23,10 @@ from tests.unit.edge.world import add_device, store
 pytestmark = pytest.mark.mock_clock
 
 
+def clock() -> int:
+    return 1_800_000_000_000 + int(trio.current_time() * 1000)
+
+
 class Bench:
     def __init__(self, edge: Edge, storage: MemoryStorage) -> None:
         self.edge = edge
@@ -48,7 +52,7 @@ async def bench() -> AsyncIterator[Bench]:
     """An edge without a cloud."""
     storage, wire = MemoryStorage(), FakeTransport()
     wire.refuse = Retryable("no cloud here")
-    async with running_edge(storage, wire, emit=ignore) as edge:
+    async with running_edge(storage, wire, emit=ignore, clock=clock) as edge:
         yield Bench(edge, storage)
 
 
@@ -125,6 +129,21 @@ async def test_a_claim_is_an_attribute_that_the_server_reads() -> None:
         stored = made.edge.state.attributes(made.session.device, Scope.SERVER)["claimingData"]
         assert msgspec.json.decode(str(stored.value))["secretKey"] == "secret"
         assert (Lane.DATA, "ATTRIBUTES_UPDATED") in made.up
+
+
+async def test_the_first_claim_stands_until_it_has_expired() -> None:
+    async with bench() as made:
+
+        def secret() -> str:
+            stored = made.edge.state.attributes(made.session.device, Scope.SERVER)["claimingData"]
+            return str(msgspec.json.decode(str(stored.value))["secretKey"])
+
+        await made.gate.claim(made.session, "first", 60_000)
+        await made.gate.claim(made.session, "second", 60_000)
+        assert secret() == "first"
+        await trio.sleep(61)
+        await made.gate.claim(made.session, "third", 60_000)
+        assert secret() == "third"
 
 
 async def test_provisioning_needs_its_key() -> None:

@@ -95,15 +95,29 @@ def test_an_active_alarm_keeps_its_id_when_the_peer_has_another_for_it(role: str
     assert (alarm["acknowledged"], alarm["cleared"]) == (True, True)
 
 
-@ROLES
-def test_the_deletion_of_an_alarm_with_another_id_deletes_ours(role: str) -> None:
+@pytest.mark.parametrize(("role", "deleted"), [("edge", True), ("cloud", False)])
+def test_a_server_may_mean_our_alarm_by_a_name_that_it_never_said(role: str, deleted: bool) -> None:
     state = State()
     device = stored(state, "DEVICE", name="D")
     ours = stored(state, "ALARM", **alarm_of(device))
 
     take(state, role, update("ALARM", new_uuid(), UpdateKind.DELETED, **alarm_of(device)))
 
-    assert state.entity("ALARM", ours) is None
+    assert (state.entity("ALARM", ours) is None) == deleted
+
+
+@ROLES
+def test_a_deletion_that_comes_late_does_not_take_the_next_alarm(role: str) -> None:
+    state = State()
+    device = stored(state, "DEVICE", name="D")
+    named = new_uuid()
+    take(state, role, update("ALARM", named, UpdateKind.CREATED, **alarm_of(device)))
+
+    take(state, role, update("ALARM", new_uuid(), UpdateKind.DELETED, **alarm_of(device)))
+
+    assert state.entity("ALARM", named) is not None
+    take(state, role, update("ALARM", named, UpdateKind.DELETED, **alarm_of(device)))
+    assert state.counts().keys() <= {"DEVICE", "EDGE"}
 
 
 @ROLES
@@ -291,7 +305,8 @@ def test_the_other_name_of_an_alarm_goes_with_it_and_serves_to_delete_it(role: s
     take(state, role, update("ALARM", theirs, UpdateKind.CREATED, **alarm_of(device)))
     other = stored(state, "ALARM", **alarm_of(device))
 
-    take(state, role, update("ALARM", theirs, UpdateKind.DELETED, **alarm_of(device)))
+    applied = take(state, role, update("ALARM", theirs, UpdateKind.DELETED, **alarm_of(device)))
+    assert applied.merged == [EntityId("ALARM", ours)]  # so that the peer hears of it by our name
     assert state.entity("ALARM", ours) is None
     assert state.entity("ALARM", other) is not None
     assert state.count("ALARM_ALIAS") == 0

@@ -39,6 +39,7 @@ class AnyPolicy:
     source = "cloud"
     peer_wins_ties = False
     peer_keeps_order = True
+    peer_names_alarms = True
 
     def admit(self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
         return body

@@ -371,6 +371,19 @@ async def test_the_devices_answer_is_the_answer_and_a_timeout_has_a_floor() -> N
         assert (await admin.ask("POST", path, wrong))[0] == 400
 
 
+async def test_customers_are_the_servers_and_an_edge_says_so() -> None:
+    (edge, _), (cloud, _) = customer_site("edge"), customer_site("cloud")
+    one = f"/api/customer/{CUSTOMER}"
+    for body in ({"title": "New"}, {**(await edge.ask("GET", one))[1], "phone": "1"}):
+        status, answer = await edge.ask("POST", "/api/customer", body)
+        assert status == 400
+        assert "on the server" in answer["message"]
+        assert (await cloud.ask("POST", "/api/customer", body))[0] == 200
+    assert (await edge.ask("DELETE", one))[0] == 400
+    assert (await edge.ask("GET", one))[1]["title"] == "Customer A"
+    assert (await cloud.ask("DELETE", one))[0] == 200
+
+
 async def test_a_persistent_request_is_kept_and_can_be_withdrawn() -> None:
     admin = Client(Site("edge"))
     device = await admin.new_device()
