@@ -12,7 +12,8 @@ from appliance.cloud.calls import Calls
 from appliance.cloud.latest import LatestValues
 from appliance.cloud.registry import ASSIGNABLE, Edges
 from appliance.cloud.rules import CloudRules
-from appliance.cloud.session import EdgeRefused, EdgeSession, refusal
+from appliance.cloud.session import EdgeSession, refusal
+from appliance.cloud.session_events import EdgeRefused
 from appliance.cloud.sync import SyncPlan
 from appliance.cloud.versions import NEWEST, fitting, version_of
 from appliance.extension.ports import Link, LinkClosed, Storage, Transport

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
-from typing import ClassVar
 from uuid import UUID
 
 import msgspec
@@ -22,12 +21,13 @@ from appliance.cloud.latest import LatestValues
 from appliance.cloud.policy import ORDER, CloudPolicy
 from appliance.cloud.registry import SENT_BY_EDGES, Edges, event_for, relation_event
 from appliance.cloud.rules import CloudRules
+from appliance.cloud.session_events import EdgeConnected, EdgeDisconnected, UplinkApplied
 from appliance.cloud.sync import SyncPlan
 from appliance.cloud.versions import EDGE_VERSIONS, UNRECOGNIZED
 from appliance.extension.ports import Link, LinkClosed, Storage
 from appliance.kernel.clock import Clock
-from appliance.kernel.events import Emit, Event
-from appliance.model.errors import Permanent, Retryable
+from appliance.kernel.events import Emit
+from appliance.model.errors import Permanent, Retryable, first_plain
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Series, Value
@@ -56,52 +56,6 @@ _LOOK_BYTES = 1_000_000
 """How much of the outbox to read at once when looking for a sync that still waits."""
 SYNC_PIECE = 500
 """Events of a sync that are made durable together: a third of a megabyte in memory."""
-
-
-class EdgeConnected(Event, frozen=True):
-    """An edge was accepted."""
-
-    text: ClassVar[str] = "edge {name!r} connected from {peer}"
-    counters: ClassVar[dict[str, str]] = {"edge_connects": ""}
-    name: str
-    peer: str
-
-
-class EdgeRefused(Event, frozen=True):
-    """A connection was not accepted."""
-
-    level: ClassVar[str] = "warning"
-    text: ClassVar[str] = "connection from {peer} refused: {reason}"
-    counters: ClassVar[dict[str, str]] = {"edge_refusals": ""}
-    peer: str
-    reason: str
-
-
-class EdgeDisconnected(Event, frozen=True):
-    """An edge's link ended."""
-
-    text: ClassVar[str] = "edge {name!r} disconnected: {reason}"
-    counters: ClassVar[dict[str, str]] = {"edge_disconnects": ""}
-    name: str
-    reason: str
-
-
-class UplinkApplied(Event, frozen=True):
-    """Messages of an edge are durable and acknowledged."""
-
-    level: ClassVar[str] = "debug"
-    text: ClassVar[str] = "{messages} messages with {entries} telemetry entries from {name!r}"
-    counters: ClassVar[dict[str, str]] = {
-        "uplink_messages": "messages",
-        "uplink_entries": "entries",
-        "uplink_ignored": "ignored",
-        "uplink_kept": "kept",
-    }
-    name: str
-    messages: int
-    entries: int
-    ignored: int
-    kept: int = 0
 
 
 class EdgeSession:
@@ -171,7 +125,7 @@ class EdgeSession:
                     nursery.start_soon(self._receive, link, rest)
                     nursery.start_soon(self._sender.run, link, hello.max_inbound_bytes)
         except* (LinkClosed, Retryable) as group:
-            reason = str(_first(group))
+            reason = str(first_plain(group))
         finally:
             with trio.CancelScope(shield=True):
                 if not self.replaced:
@@ -389,14 +343,6 @@ class EdgeSession:
 
 def _tells_of_entities(batch: Batch) -> bool:
     return any(isinstance(item, EntityUpdate) for item in batch.items)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first plain exception inside a group."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def refusal(edges: Edges, hello: Connect) -> tuple[UUID | None, Connected | None]:

@@ -20,11 +20,11 @@ from uuid import UUID
 import msgspec
 import trio
 
-from appliance.edge.adopt import everything_gone, put_away_outbox
-from appliance.edge.configuration import edge_body, refusal, settings_text
+from appliance.edge.configuration import refusal
 from appliance.edge.credentials import revoked
 from appliance.edge.echo import told
 from appliance.edge.fullsync import OWNER, FullSync, Origin, Unassigned, marked
+from appliance.edge.identity import STATE_OWNER, Identity, Refused
 from appliance.edge.link_events import (
     CloudConnected,
     CloudDisconnected,
@@ -32,7 +32,6 @@ from appliance.edge.link_events import (
     DownlinkIgnored,
     DownlinkRefused,
     EntitiesUnassigned,
-    FolderAdopted,
     SyncFinished,
     VersionLowered,
 )
@@ -44,10 +43,9 @@ from appliance.edge.sessions import Sessions
 from appliance.extension.ports import Link, LinkClosed, Storage, Transport
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
-from appliance.model.errors import ConfigError, Permanent, Retryable
-from appliance.model.ids import NULL_UUID, EntityId
+from appliance.model.errors import ConfigError, Permanent, Retryable, first_plain
+from appliance.model.ids import EntityId
 from appliance.model.message import Message
-from appliance.model.telemetry import AttributeWrite, Scope, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, StateWrite, Unit
 from appliance.state.kinds import BY_NAME
 from appliance.state.store import State
@@ -67,7 +65,6 @@ from appliance.sync.messages import (
 from appliance.sync.sender import Sender
 from appliance.sync.wire import decode_attributes
 
-STATE_OWNER = "link"
 SHOWN_MAX = 10
 CONNECTED_EVERY_S = 300.0
 """Far below any outage worth a full sync, far above what a disk would notice."""
@@ -91,10 +88,6 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     adopt: bool = False
     unassigned: Unassigned = "remove"
     full_sync_after_outage_s: float = 3600.0
-
-
-class Refused(Exception):
-    """The server did not accept the CONNECT."""
 
 
 class LinkStatus(msgspec.Struct):
@@ -139,9 +132,10 @@ class CloudLink:
         self._emit = emit
         self._policy = EdgePolicy(state, clock)
         self.status = LinkStatus()
-        self.configuration: EdgeConfiguration | None = None
         self._full = FullSync(settings.full_sync_after_outage_s)
-        self._edge_id: UUID | None = None
+        self.identity = Identity(
+            storage, state, processor, sessions, self._full, clock, emit, adopts=settings.adopt
+        )
         self._link: Link | None = None
         self._devices_before: list[UUID] = []
         self._version = settings.version
@@ -170,7 +164,7 @@ class CloudLink:
             async with self._transport.connect() as link:
                 await self._serve(link)
         except* (LinkClosed, Retryable, ConfigError, Refused) as group:
-            error = _first(group)
+            error = first_plain(group)
         return error
 
     async def drain(self) -> None:
@@ -181,11 +175,9 @@ class CloudLink:
             await trio.sleep(0.05)
 
     async def _restore(self) -> None:
-        states = await self._storage.load_states(STATE_OWNER)
+        self.identity.load(await self._storage.load_states(STATE_OWNER))
         self._full.load(await self._storage.load_states(OWNER))
         self._processor.origin.load(await self._storage.load_states(Origin.owner))
-        if "edge_id" in states:
-            self._edge_id = UUID(states["edge_id"].decode())
 
     def _enter(self, state: str) -> None:
         if self.status.state != state:
@@ -195,7 +187,7 @@ class CloudLink:
     async def _lost(self, reason: str, wait_s: float) -> None:
         self.status.last_error = reason
         if self.status.state == "connected":
-            await self._write_tenant({"active": False, "lastDisconnectTime": self._clock()})
+            await self.identity.note({"active": False, "lastDisconnectTime": self._clock()})
         self._enter("reconnecting")
         self._link = None
         self.status.syncing = False
@@ -211,11 +203,11 @@ class CloudLink:
         self._enter("connected")
         self._connected_s = trio.current_time()
         assert connected.configuration is not None
-        await self._adopt(connected.configuration)
+        await self.identity.adopt(connected.configuration)
         await self._configure(connected.configuration)
         now_ms = self._clock()
         await self._keep(self._full.connected(now_ms))
-        await self._write_tenant({"active": True, "lastConnectTime": now_ms})
+        await self.identity.note({"active": True, "lastConnectTime": now_ms})
         self._emit(CloudConnected(peer=link.peer, name=connected.configuration.name))
         self._link = link
         await self._request_sync(link)
@@ -258,7 +250,7 @@ class CloudLink:
     def _note_version(self, items: Sequence[Item]) -> None:
         """Whatever came last counts, be it old news to the state."""
         for item in items:
-            if isinstance(item, Attributes) and item.entity.id == self._edge_id:
+            if isinstance(item, Attributes) and item.entity.id == self.identity.edge_id:
                 told = decode_attributes(item.values).get("edgeVersion", self._version_told)
                 self._version_told = str(told)
 
@@ -390,7 +382,8 @@ class CloudLink:
         self._put_away(unit)
         tenant = EntityId("TENANT", self._state.tenant_id)
         unit.events.append(request(tenant, "ATTRIBUTES_REQUEST"))
-        customer = self.configuration.customer_id if self.configuration else None
+        known = self.identity.configuration
+        customer = known.customer_id if known else None
         if customer is not None and self._state.entity("CUSTOMER", customer) is not None:
             unit.events.append(request(EntityId("CUSTOMER", customer), "ATTRIBUTES_REQUEST"))
         if self._storage.depth(CLOUD, Lane.ENTITY).pending < REQUESTS_MAX:
@@ -422,74 +415,13 @@ class CloudLink:
         shown = ", ".join(str(entity) for entity in gone[:SHOWN_MAX])
         self._emit(EntitiesUnassigned(count=len(gone), what=shown))
 
-    # --- who we are ---------------------------------------------------------------------------
-
-    async def _adopt(self, configuration: EdgeConfiguration) -> None:
-        """Put away what another edge left in the folder, if that is wanted (cloud.adopt)."""
-        new, old = configuration.edge_id, self._edge_id
-        if old is None or new in (None, old) or not self._settings.adopt:
-            return
-        events = await put_away_outbox(self._storage)
-        unit = everything_gone(self._state)
-        ended = list(revoked(unit, self._state))
-        self._state.apply(unit)
-        await self._processor.commit_received([unit])
-        for device, reason in ended:
-            self._sessions.close(device, reason)
-        count = len(unit.entities)
-        self._emit(FolderAdopted(old=str(old), entities=count, events=events))
-
-    async def _configure(self, configuration: EdgeConfiguration) -> None:
-        """Take over the edge's own entity (§3.5). Raises Refused for another edge's data."""
-        edge_id = configuration.edge_id
-        if edge_id is None or configuration.tenant_id is None:
-            raise Refused("the server sent no edge id or tenant id")
-        if self._edge_id is not None and self._edge_id != edge_id and not self._settings.adopt:
-            raise Refused(
-                f"the data folder belongs to edge {self._edge_id}, the server says {edge_id}; "
-                "use another data folder, or --adopt to make this one the new edge's"
-            )
-        if self._edge_id is not None and self._edge_id != edge_id and self._link is not None:
-            raise Refused(f"the server calls this edge {edge_id} now; connecting again")
-        self.configuration = configuration
-        unit = Unit(states=[StateWrite(STATE_OWNER, "edge_id", str(edge_id).encode())])
-        if self._edge_id != edge_id:
-            unit.states += self._full.ask()
-        self._edge_id = edge_id
-        edge = EntityId("EDGE", edge_id)
-        self._state.tenant_id = configuration.tenant_id
-        unit.entities.append(EntityWrite("EDGE", edge_id, edge_body(configuration)))
-        unit.events.append(request(edge, "ATTRIBUTES_REQUEST"))
-        unit.events.append(request(edge, "RELATION_REQUEST"))
-        self._state.apply(unit)
-        await self._processor.commit_received([unit])
-
     async def _reconfigure(self, configuration: EdgeConfiguration) -> None:
         """A new customer brings what is his with a sync (§7.5)."""
-        before = self.configuration
+        before = self.identity.configuration
         await self._configure(configuration)
         same = before is not None and before.customer_id == configuration.customer_id
         if not same and self._link is not None and not self.status.syncing:
             await self._request_sync(self._link)
 
-    async def _write_tenant(self, values: dict[str, Value]) -> None:
-        """What the reference's status page reads (device-and-rest-api §6.1)."""
-        if self._state.tenant_id == NULL_UUID:
-            return
-        if self.configuration is not None:
-            values = values | {"edgeSettings": settings_text(self.configuration)}
-        tenant = EntityId("TENANT", self._state.tenant_id)
-        unit = Unit(attributes=[AttributeWrite(tenant, Scope.SERVER, self._clock(), values)])
-        self._state.apply(unit)
-        try:
-            await self._storage.commit([unit])
-        except Retryable:
-            pass  # a courtesy to the status page; the link itself must go on
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first plain exception inside a group."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    async def _configure(self, configuration: EdgeConfiguration) -> None:
+        await self.identity.take(configuration, while_connected=self._link is not None)

@@ -49,7 +49,7 @@ async def run_edge(
     access = frame.show(
         edge.state,
         edge.commands,
-        name=lambda: edge.link.configuration.name if edge.link.configuration else "",
+        name=lambda: edge.link.identity.name,
         links=lambda: [link_status(edge, settings.cloud)],
         debug=edge.engine,
         field_debug=edge.fields,

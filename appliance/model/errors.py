@@ -36,3 +36,11 @@ class Fatal(ApplianceError):
 
 class ConfigError(ApplianceError):
     """The configuration is wrong; the message names the path."""
+
+
+def first_plain(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first exception inside a group, however deep, that is no group itself."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

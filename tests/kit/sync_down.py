@@ -20,6 +20,7 @@ from appliance.web.commands import RpcCommand
 from tests.kit import sync_common as common
 from tests.kit.pair import until
 from tests.kit.phone import Phone
+from tests.kit.sync_alarms import Alarms
 from tests.kit.sync_common import Life
 from tests.kit.sync_rows import ACTOR, Rows, Scene, attribute, body_of, gone, has
 
@@ -252,84 +253,12 @@ async def configuration(scene: Scene) -> None:
 
 # --- alarms and relations ------------------------------------------------------------------------
 
-_ALARM = {"created": "raised on the cloud", "updated": "changed on the cloud"}
-Life("ALARM", common.alarm, write, from_edge=False).enter(
+_ALARMS = Alarms(from_edge=False)
+_ALARMS.enter(
     DOWN,
-    {**_ALARM, "deleted": "deleted on the cloud"},
+    {**_SAVED, "created": "raised on the cloud"},
     {**_EFFECT, "created": "is there; an active one of the same type keeps its own id"},
 )
-
-
-async def _alarm_step(scene: Scene, action: str, **fields: Any) -> None:
-    life = Life("ALARM", common.alarm, write, from_edge=False)
-    id, body = await life.create(scene)
-    await scene.on_cloud("ALARM", id, {**body, **fields}, action)
-    await has(scene.edge.state, "ALARM", id, fields)
-
-
-@DOWN.on("alarmUpdate", "acknowledged", "acknowledged on the cloud", "is acknowledged")
-async def alarm_acknowledged(scene: Scene) -> None:
-    await _alarm_step(scene, "ALARM_ACK", acknowledged=True, ackTs=1_700_000_000_001)
-
-
-@DOWN.on("alarmUpdate", "cleared", "cleared on the cloud", "is cleared")
-async def alarm_cleared(scene: Scene) -> None:
-    await _alarm_step(scene, "ALARM_CLEAR", cleared=True, clearTs=1_700_000_000_001)
-
-
-async def _comment(scene: Scene) -> tuple[UUID, dict[str, Any]]:
-    life = Life("ALARM", common.alarm, write, from_edge=False)
-    alarm, _ = await life.create(scene)
-    id = new_uuid()
-    body = {
-        "id": {"id": str(id)},
-        "alarmId": {"entityType": "ALARM", "id": str(alarm)},
-        "type": "OTHER",
-        "comment": {"text": "looked at it"},
-    }
-    await scene.on_cloud("ALARM_COMMENT", id, body, "ADDED_COMMENT")
-    await has(scene.edge.state, "ALARM_COMMENT", id, {"comment": body["comment"]})
-    return id, body
-
-
-@DOWN.on("alarmCommentUpdate", "created", "written on the cloud", "is there")
-async def comment_created(scene: Scene) -> None:
-    await _comment(scene)
-
-
-@DOWN.on("alarmCommentUpdate", "updated", "changed on the cloud", "is changed")
-async def comment_updated(scene: Scene) -> None:
-    id, body = await _comment(scene)
-    body = {**body, "comment": {"text": "mended", "edited": True}}
-    await scene.on_cloud("ALARM_COMMENT", id, body, "UPDATED_COMMENT")
-    await has(scene.edge.state, "ALARM_COMMENT", id, {"comment": body["comment"]})
-
-
-@DOWN.on("alarmCommentUpdate", "deleted", "deleted on the cloud", "is gone")
-async def comment_deleted(scene: Scene) -> None:
-    id, _ = await _comment(scene)
-    await scene.on_cloud("ALARM_COMMENT", id, None, "DELETED_COMMENT")
-    await gone(scene.edge.state, "ALARM_COMMENT", id)
-
-
-async def _relation(scene: Scene) -> UUID:
-    other = EntityId("DEVICE", await scene.pair.add_device("Fan", "FAN"))
-    id, body = common.relation(scene, other)
-    await scene.on_cloud("RELATION", id, body, "RELATION_ADD_OR_UPDATE")
-    await has(scene.edge.state, "RELATION", id)
-    return id
-
-
-@DOWN.on("relationUpdate", "created", "saved on the cloud", "is there")
-async def relation_created(scene: Scene) -> None:
-    await _relation(scene)
-
-
-@DOWN.on("relationUpdate", "deleted", "deleted on the cloud", "is gone")
-async def relation_deleted(scene: Scene) -> None:
-    id = await _relation(scene)
-    await scene.on_cloud("RELATION", id, None, "RELATION_DELETED")
-    await gone(scene.edge.state, "RELATION", id)
 
 
 # --- RPC -----------------------------------------------------------------------------------------

@@ -17,8 +17,9 @@ from appliance.web.commands import RpcCommand
 from tests.kit import sync_common as common
 from tests.kit.pair import until
 from tests.kit.phone import Phone
+from tests.kit.sync_alarms import Alarms
 from tests.kit.sync_common import Life
-from tests.kit.sync_rows import ACTOR, Rows, Scene, attribute, body_of, gone, has
+from tests.kit.sync_rows import ACTOR, Rows, Scene, attribute, body_of, has
 
 UP = Rows("up")
 _SAVED = {
@@ -193,83 +194,12 @@ async def attributes_deleted(scene: Scene) -> None:
 
 # --- alarms and relations ------------------------------------------------------------------------
 
-Life("ALARM", common.alarm, write, from_edge=True).enter(
+_ALARMS = Alarms(from_edge=True)
+_ALARMS.enter(
     UP,
     {**_SAVED, "created": "raised by a rule chain or over REST"},
     {**_EFFECT, "created": "is there; an active one of the same type keeps its own id"},
 )
-
-
-async def _alarm_step(scene: Scene, action: str, **fields: Any) -> None:
-    life = Life("ALARM", common.alarm, write, from_edge=True)
-    id, body = await life.create(scene)
-    await scene.on_edge("ALARM", id, {**body, **fields}, action)
-    await has(scene.cloud.state, "ALARM", id, fields)
-
-
-@UP.on("alarmUpdate", "acknowledged", "acknowledged on the edge", "is acknowledged")
-async def alarm_acknowledged(scene: Scene) -> None:
-    await _alarm_step(scene, "ALARM_ACK", acknowledged=True, ackTs=1_700_000_000_001)
-
-
-@UP.on("alarmUpdate", "cleared", "cleared on the edge", "is cleared")
-async def alarm_cleared(scene: Scene) -> None:
-    await _alarm_step(scene, "ALARM_CLEAR", cleared=True, clearTs=1_700_000_000_001)
-
-
-async def _comment(scene: Scene) -> tuple[UUID, dict[str, Any]]:
-    life = Life("ALARM", common.alarm, write, from_edge=True)
-    alarm, _ = await life.create(scene)
-    id = new_uuid()
-    body = {
-        "id": {"id": str(id)},
-        "alarmId": {"entityType": "ALARM", "id": str(alarm)},
-        "type": "OTHER",
-        "comment": {"text": "looked at it"},
-    }
-    await scene.on_edge("ALARM_COMMENT", id, body, "ADDED_COMMENT")
-    await has(scene.cloud.state, "ALARM_COMMENT", id, {"comment": body["comment"]})
-    return id, body
-
-
-@UP.on("alarmCommentUpdate", "created", "written on the edge", "is there")
-async def comment_created(scene: Scene) -> None:
-    await _comment(scene)
-
-
-@UP.on("alarmCommentUpdate", "updated", "changed on the edge", "is changed")
-async def comment_updated(scene: Scene) -> None:
-    id, body = await _comment(scene)
-    body = {**body, "comment": {"text": "mended", "edited": True}}
-    await scene.on_edge("ALARM_COMMENT", id, body, "UPDATED_COMMENT")
-    await has(scene.cloud.state, "ALARM_COMMENT", id, {"comment": body["comment"]})
-
-
-@UP.on("alarmCommentUpdate", "deleted", "deleted on the edge", "is gone")
-async def comment_deleted(scene: Scene) -> None:
-    id, _ = await _comment(scene)
-    await scene.on_edge("ALARM_COMMENT", id, None, "DELETED_COMMENT")
-    await gone(scene.cloud.state, "ALARM_COMMENT", id)
-
-
-async def _relation(scene: Scene) -> UUID:
-    other = EntityId("DEVICE", await scene.pair.add_device("Fan", "FAN"))
-    id, body = common.relation(scene, other)
-    await scene.on_edge("RELATION", id, body, "RELATION_ADD_OR_UPDATE")
-    await has(scene.cloud.state, "RELATION", id)
-    return id
-
-
-@UP.on("relationUpdate", "created", "saved on the edge", "is there")
-async def relation_created(scene: Scene) -> None:
-    await _relation(scene)
-
-
-@UP.on("relationUpdate", "deleted", "deleted on the edge", "is gone")
-async def relation_deleted(scene: Scene) -> None:
-    id = await _relation(scene)
-    await scene.on_edge("RELATION", id, None, "RELATION_DELETED")
-    await gone(scene.cloud.state, "RELATION", id)
 
 
 # --- RPC -----------------------------------------------------------------------------------------
@@ -320,7 +250,7 @@ async def attributes_request(scene: Scene) -> None:
 
 @UP.on("relationRequest", "", _FOLLOWS, "its relations of both directions come down")
 async def relation_request(scene: Scene) -> None:
-    await _relation(scene)
+    await _ALARMS.relation(scene)
     await _asked(scene, "RELATION_REQUEST", "relationUpdate")
 
 

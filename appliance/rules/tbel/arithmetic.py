@@ -140,6 +140,8 @@ def _remainder(left: float, right: float) -> float:
 
 def power(left: float, right: float) -> float:
     """Math.pow: infinities and NaN instead of exceptions."""
+    if right != right or (math.isinf(right) and abs(left) == 1):
+        return math.nan
     try:
         return math.pow(left, right)
     except OverflowError:

@@ -14,7 +14,7 @@ from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.functions import FunctionValue
 from appliance.rules.tbel.grouping import Code, Run, truth
 from appliance.rules.tbel.kinds import assignable, box, type_of
-from appliance.rules.tbel.scope import BREAKING, RETURNING, RUNNING, Scope, storable
+from appliance.rules.tbel.scope import BREAKING, RETURNING, RUNNING, Scope
 from appliance.rules.tbel.values import Char, Entry, JavaArray, TbSet
 
 _FAULTS = (ArithmeticError, LookupError, ValueError, TypeError, AttributeError)
@@ -37,6 +37,19 @@ class StatementCompiler(ExpressionCompiler):
             return _single(steps[0][0], source.position(steps[0][1]))
         positions = [source.position(at) for _, at in steps]
         return _several([run for run, _ in steps], functions, positions)
+
+    def body(self, block: ast.Block) -> Run:
+        """A block in which a declaration with a type, if it stands alone, hides an outer variable.
+
+        Everywhere else a declaration sets the variable that is there; so on the reference.
+        """
+        alone = block.statements[0] if len(block.statements) == 1 else None
+        if self.context.locals is not None or not isinstance(alone, ast.Declare):
+            return self.block(block)
+        if not alone.type or alone.value is None:
+            return self.block(block)
+        position = self.context.source.position(alone.at)
+        return _single(_hide_run(alone.name, self.declare(alone).run), position)
 
     def statement(self, node: ast.Statement, *, fresh: bool) -> Code:
         """The code of one statement."""
@@ -70,7 +83,7 @@ class StatementCompiler(ExpressionCompiler):
         self._check_type(node)
         self.context.types[name] = node.type
         self.context.declared.add(name)
-        return Code(_declare_run(name, code.run, local), node.type)
+        return Code(store_run(name, code.run, local), node.type)
 
     def _is_local(self, name: str) -> bool:
         return self.context.locals is not None and name in self.context.locals
@@ -92,8 +105,6 @@ class StatementCompiler(ExpressionCompiler):
             if scope.owner(name) is not None:
                 raise TbelError(f"variable defined within scope: {name}")
             scope.vars[name] = None
-            if node.type:
-                scope.typed.add(name)
             return None
 
         return Code(run)
@@ -112,13 +123,13 @@ class StatementCompiler(ExpressionCompiler):
 
     def _scoped(self, block: ast.Block) -> Run:
         """A block with a scope of its own; functions have only one scope."""
-        run = self.block(block)
+        run = self.body(block)
         if self.context.locals is not None or not _makes_names(block):
             return run
         return lambda scope: run(Scope({}, scope, scope.state))
 
     def while_(self, node: ast.While) -> Code:
-        condition, body = self.condition(node.condition), self.block(node.body)
+        condition, body = self.condition(node.condition), self.body(node.body)
         until, first = node.until, node.first_body
 
         def run(scope: Scope) -> Any:
@@ -139,7 +150,7 @@ class StatementCompiler(ExpressionCompiler):
         return Code(run)
 
     def for_(self, node: ast.For) -> Code:
-        start, condition = self.block(node.start), self.condition(node.condition)
+        start, condition = self.body(node.start), self.condition(node.condition)
         after, body = self.block(node.after), self.block(node.body)
         own_scope = self.context.locals is None
 
@@ -245,19 +256,14 @@ def _makes_names(block: ast.Block) -> bool:
     )
 
 
-def _declare_run(name: str, run: Run, local: bool) -> Run:
-    def declare(scope: Scope) -> Any:
-        value = storable(run(scope))
-        target = scope.home if local else scope
-        owner = target.owner(name)
-        if owner is not None and name in owner.typed and not local:
-            raise TbelError(f"variable already defined within scope: {name}")
-        target = owner or target
-        target.vars[name] = value
-        target.typed.add(name)
-        return value
+def _hide_run(name: str, store: Run) -> Run:
+    """Store into a variable of the scope at hand, made if need be."""
 
-    return declare
+    def hide(scope: Scope) -> Any:
+        scope.vars.setdefault(name)
+        return store(scope)
+
+    return hide
 
 
 def _elements(source: Any) -> Iterator[Any]:

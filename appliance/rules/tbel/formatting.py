@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from appliance.rules.tbel.errors import TbelError
@@ -11,16 +11,22 @@ from appliance.rules.tbel.kinds import type_of
 from appliance.rules.tbel.text import to_text
 from appliance.rules.tbel.values import Byte, Long, Short
 
-_SPECIFIER = re.compile(r"%(?:(\d+)\$)?([-#+ 0,(<]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])(?:([a-zA-Z]))?")
+_SPECIFIER = re.compile(r"%(?:(\d+)\$)?([-#+ 0,(<]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])")
+_FLAGS = {
+    "s": "-", "b": "-", "h": "-", "c": "-", "d": "-+ 0,(", "x": "-#+ 0(", "o": "-#+ 0(",
+    "f": "-#+ 0,(", "e": "-#+ 0(", "g": "-+ 0,(", "t": "-", "%": "-", "n": "",
+}  # fmt: skip
+_ANY_SIZE = Context(prec=500_000)
+_WITHOUT_PRECISION = "cCdxXotT%n"
 
 
 def java_format(pattern: str, values: list[Any]) -> str:
-    """Format values.
+    """Format values. A single null is no values for Java, and null for every specifier.
 
     Raises:
         TbelError: a specifier is unknown, has no value, or does not fit its value.
     """
-    parts, at, ordinary = [], 0, 0
+    parts, at, ordinary, last = [], 0, 0, -1
     while at < len(pattern):
         mark = pattern.find("%", at)
         if mark < 0:
@@ -29,32 +35,42 @@ def java_format(pattern: str, values: list[Any]) -> str:
         match = _SPECIFIER.match(pattern, mark)
         if match is None:
             raise TbelError(f"UnknownFormatConversionException: {pattern[mark : mark + 2]}")
-        explicit, flags, width, precision, letter, _ = match.groups()
-        at = match.end(5)
-        if max(int(width or 0), int(precision or 0)) > 100_000:
-            raise TbelError("the format is too wide")
-        if letter == "n":
-            parts.append("\n")
+        explicit, flags, width, precision, letter = match.groups()
+        at = match.end()
+        _check(letter, flags, width, precision)
+        if letter in "n%":
+            parts.append("\n" if letter == "n" else _pad("%", flags, width))
             continue
-        if letter == "%":
-            parts.append(_pad("%", flags, width))
-            continue
-        index = int(explicit) - 1 if explicit else ordinary
-        ordinary += 0 if explicit else 1
-        if index >= len(values):
-            raise TbelError(f"Format specifier '{match.group()[: match.end(5) - mark]}'")
+        if "<" not in flags:
+            last = int(explicit) - 1 if explicit else ordinary
+            ordinary += 0 if explicit else 1
+        if not 0 <= last < (len(values) if values != [None] else last + 1):
+            raise TbelError(f"Format specifier '{match.group()}'")
         digits = None if precision is None else int(precision)
-        parts.append(_one(letter, flags, width, digits, values[index]))
+        value = None if values == [None] else values[last]
+        parts.append(_one(letter, flags, width, digits, value))
     parts.append(pattern[at:])
     return "".join(parts)
 
 
-def _one(letter: str, flags: str, width: str | None, precision: int | None, value: Any) -> str:
-    lower = letter.lower()
-    formatter = _FORMATTERS.get(lower)
-    if formatter is None:
+def _check(letter: str, flags: str, width: str | None, precision: str | None) -> None:
+    """Refuse what the reference refuses: flags that mean nothing there, or need a width."""
+    allowed = _FLAGS.get(letter, _FLAGS.get(letter.lower()) if letter not in "DOFN" else None)
+    if allowed is None:
         raise TbelError(f"UnknownFormatConversionException: {letter}")
-    text = formatter(letter, flags, width, precision, value)
+    wrong = [f for f in flags if f not in allowed + "<" or flags.count(f) > 1]
+    if wrong or ("+" in flags and " " in flags) or ("-" in flags and "0" in flags):
+        raise TbelError(f"Conversion = {letter.lower()}, Flags = {''.join(wrong) or flags}")
+    if width is None and ("-" in flags or "0" in flags):
+        raise TbelError(f"%{flags}{letter}")
+    if (precision is not None and letter in _WITHOUT_PRECISION) or (width and letter == "n"):
+        raise TbelError(precision or width or "")
+    if max(int(width or 0), int(precision or 0)) > 100_000:
+        raise TbelError("the format is too wide")
+
+
+def _one(letter: str, flags: str, width: str | None, precision: int | None, value: Any) -> str:
+    text = _FORMATTERS[letter.lower()](letter, flags, width, precision, value)
     return _pad(text.upper() if letter.isupper() else text, flags, width)
 
 
@@ -70,7 +86,8 @@ def _string(letter: str, flags: str, width: str | None, precision: int | None, v
 
 
 def _boolean(letter: str, flags: str, width: str | None, precision: int | None, value: Any) -> str:
-    return to_text(value) if isinstance(value, bool) else to_text(value is not None)
+    text = to_text(value if isinstance(value, bool) else value is not None)
+    return text if precision is None else text[:precision]
 
 
 def _character(
@@ -94,7 +111,7 @@ def _mismatch(letter: str, value: Any) -> TbelError:
 def _signed(text: str, negative: bool, flags: str, width: str | None) -> str:
     sign = "-" if negative else "+" if "+" in flags else " " if " " in flags else ""
     if negative and "(" in flags:
-        return f"({text})"
+        return f"({text.rjust(int(width) - 2, '0') if '0' in flags and width else text})"
     if "0" in flags and width is not None:
         text = text.rjust(int(width) - len(sign), "0")
     return sign + text
@@ -121,12 +138,13 @@ def _radix(letter: str, flags: str, width: str | None, precision: int | None, va
         if isinstance(value, Short)
         else (8 if isinstance(value, Byte) else 32)
     )
+    if set(flags) & set("+ ("):
+        raise TbelError(f"Conversion = {letter.lower()}, Flags = {flags}")
     number = value & ((1 << bits) - 1)
     hexadecimal = letter.lower() == "x"
+    prefix = "" if "#" not in flags else "0x" if hexadecimal else "0"
     text = f"{number:x}" if hexadecimal else f"{number:o}"
-    if "#" in flags:
-        text = ("0x" if hexadecimal else "0") + text
-    return text.rjust(int(width), "0") if "0" in flags and width else text
+    return prefix + (text.rjust(int(width) - len(prefix), "0") if "0" in flags and width else text)
 
 
 def _decimal(letter: str, flags: str, width: str | None, precision: int | None, value: Any) -> str:
@@ -134,17 +152,21 @@ def _decimal(letter: str, flags: str, width: str | None, precision: int | None, 
         return "null"[:precision]
     if not isinstance(value, float | Decimal):
         raise _mismatch(letter.lower(), value)
-    if value != value or value in (float("inf"), float("-inf")):
-        return to_text(value)
+    if value != value:
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return _signed("Infinity", value < 0, flags, None)
     digits = 6 if precision is None else precision
     exact = Decimal(to_text(abs(value)).replace("E", "e"))
     negative = str(value)[0] == "-"
     kind = letter.lower()
     if kind == "g":
-        return _signed(_general(exact, digits), negative, flags, width)
+        general = _general(exact, digits)
+        grouped = "," in flags and "e" not in general
+        return _signed(f"{Decimal(general):,f}" if grouped else general, negative, flags, width)
     if kind == "e":
         return _signed(_scientific(exact, digits), negative, flags, width)
-    rounded = exact.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP)
+    rounded = exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP, _ANY_SIZE)
     return _signed(f"{rounded:,f}" if "," in flags else f"{rounded:f}", negative, flags, width)
 
 
@@ -171,7 +193,7 @@ def _general(value: Decimal, digits: int) -> str:
 def _hash(letter: str, flags: str, width: str | None, precision: int | None, value: Any) -> str:
     from appliance.rules.tbel.lib_objects import java_hash
 
-    return "null" if value is None else f"{java_hash(value) & 0xFFFFFFFF:x}"
+    return ("null" if value is None else f"{java_hash(value) & 0xFFFFFFFF:x}")[:precision]
 
 
 def _time(letter: str, flags: str, width: str | None, precision: int | None, value: Any) -> str:

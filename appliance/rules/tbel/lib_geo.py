@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from appliance.rules.tbel import java_math
 from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.json_text import parse_json
 from appliance.rules.tbel.kinds import parse_double
@@ -45,7 +46,7 @@ def distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     a1, a2 = math.radians(lat1), math.radians(lat2)
     h1 = math.sin((a2 - a1) / 2) ** 2
     h2 = math.sin(math.radians(lon2 - lon1) / 2) ** 2
-    return 2 * _RADIUS_KM * math.asin(math.sqrt(h1 + math.cos(a1) * math.cos(a2) * h2))
+    return 2 * _RADIUS_KM * java_math.asin(math.sqrt(h1 + math.cos(a1) * math.cos(a2) * h2))
 
 
 @helper("boolean isInsideCircle(double,double,String)")

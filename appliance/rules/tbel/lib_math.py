@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from appliance.rules.tbel import java_math
 from appliance.rules.tbel.arithmetic import power, truncated_quotient
 from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.signatures import java
@@ -121,18 +122,6 @@ def _logarithm(function: Callable[[float], float]) -> Any:
     return guarded
 
 
-def _log1p(value: float) -> float:
-    if value == -1:
-        return -math.inf
-    return math.nan if value < -1 else math.log1p(value)
-
-
-def _cbrt(value: float) -> float:
-    root = math.cbrt(value)
-    nearest = float(round(root)) if math.isfinite(root) else root
-    return nearest if nearest**3 == value else root
-
-
 def _exp(value: float) -> float:
     try:
         return math.exp(value)
@@ -141,19 +130,19 @@ def _exp(value: float) -> float:
 
 
 _OF_DOUBLE: dict[str, Callable[[float], float]] = {
-    "floor": _floor, "ceil": _ceil, "rint": _rint, "sqrt": _guard(math.sqrt), "cbrt": _cbrt,
-    "log": _logarithm(math.log), "log10": _logarithm(math.log10), "log1p": _log1p, "exp": _exp,
-    "expm1": _guard(math.expm1), "sin": _guard(math.sin), "cos": _guard(math.cos),
-    "tan": _guard(math.tan), "asin": _guard(math.asin), "acos": _guard(math.acos),
-    "atan": math.atan, "sinh": _guard(math.sinh), "cosh": _guard(math.cosh), "tanh": math.tanh,
+    "floor": _floor, "ceil": _ceil, "rint": _rint, "sqrt": _guard(math.sqrt),
+    "cbrt": java_math.cbrt, "log": _logarithm(math.log), "log10": java_math.log10,
+    "log1p": java_math.log1p, "exp": _exp, "expm1": java_math.expm1, "sin": _guard(math.sin),
+    "cos": _guard(math.cos), "tan": _guard(math.tan), "asin": java_math.asin,
+    "acos": java_math.acos, "atan": java_math.atan, "sinh": java_math.sinh,
+    "cosh": java_math.cosh, "tanh": java_math.tanh, "ulp": math.ulp,
     "toRadians": lambda v: v * 0.017453292519943295, "toDegrees": lambda v: v * 57.29577951308232,
-    "ulp": math.ulp,
 }  # fmt: skip
 for _name, _function in _OF_DOUBLE.items():
     _both(_name, f"double {_name}(double)")(_function)
 _both("pow", "double pow(double,double)")(power)
-_both("atan2", "double atan2(double,double)")(math.atan2)
-_both("hypot", "double hypot(double,double)")(math.hypot)
+_both("atan2", "double atan2(double,double)")(java_math.atan2)
+_both("hypot", "double hypot(double,double)")(java_math.hypot)
 _both("IEEEremainder", "double IEEEremainder(double,double)")(math.remainder)
 _both("random", "double random()")(random.random)
 

@@ -174,11 +174,11 @@ def split(text: str, pattern: re.Pattern[str], limit: int) -> JavaArray:
     for match in pattern.finditer(text):
         if 0 < limit <= len(parts) + 1:
             break
-        if match.end() == 0 or (match.start() == match.end() == len(text)):
+        if match.end() == 0:
             continue
         parts.append(text[last : match.start()])
         last = match.end()
-    if not parts and last == 0:
+    if last == 0:
         return JavaArray("String", [text])
     parts.append(text[last:])
     while limit == 0 and parts and not parts[-1]:

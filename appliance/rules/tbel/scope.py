@@ -31,17 +31,15 @@ class Scope:
     """Variables of one block, with the scopes around it.
 
     home: the scope of the function (or script) that runs; its locals live there.
-    typed: names declared with a type; they cannot be declared again.
     """
 
-    __slots__ = ("home", "parent", "state", "typed", "vars")
+    __slots__ = ("home", "parent", "state", "vars")
 
     def __init__(self, variables: dict[str, Any], parent: Scope | None, state: State) -> None:
         self.vars = variables
         self.parent = parent
         self.state = state
         self.home: Scope = parent.home if parent is not None else self
-        self.typed: set[str] = set()
 
     def owner(self, name: str) -> Scope | None:
         """The scope that has the variable."""

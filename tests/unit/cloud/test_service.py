@@ -14,7 +14,7 @@ import trio
 from appliance.cloud.assembly import Cloud
 from appliance.cloud.role import link_statuses
 from appliance.cloud.service import CONNECT_S
-from appliance.cloud.session import EdgeDisconnected, EdgeRefused
+from appliance.cloud.session_events import EdgeDisconnected, EdgeRefused
 from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Event
 from appliance.model.ids import EntityId, new_uuid
