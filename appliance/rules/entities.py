@@ -87,45 +87,56 @@ class RelationFilter(NodeConfig, frozen=True, kw_only=True):
     negate: bool = False
 
     def accepts(self, relation: Relation, far: EntityId) -> bool:
-        """Whether this filter lets the relation pass."""
-        fits = not self.relation_type or relation.type == self.relation_type
-        if self.negate:
-            fits = not fits
-        return fits and (not self.entity_types or far.type in self.entity_types)
+        """Whether this filter lets the relation pass; to negate says nothing of any type."""
+        if self.relation_type and (relation.type == self.relation_type) is self.negate:
+            return False
+        return not self.entity_types or far.type in self.entity_types
 
 
 class RelationsQuery(NodeConfig, frozen=True, kw_only=True):
     """Walk relations from an entity. max_level 0 = without end."""
 
     direction: Literal["FROM", "TO"] = "FROM"
-    max_level: int = 0
+    max_level: int = 1
     filters: list[RelationFilter] = []
     fetch_last_level_only: bool = False
 
 
 def related(state: StateView, origin: EntityId, query: RelationsQuery) -> Iterator[EntityId]:
-    """The entities that a query finds, nearest first, each once."""
-    seen, level = {origin}, [origin]
-    depth = 0
+    """The entities that a query finds, nearest first, each once.
+
+    Every relation is walked; the filters choose among what was met, so that a device is found
+    behind an asset that no filter names (the last level, too, is chosen before they are asked).
+    """
+    accepted = (
+        far
+        for relation, far in _walked(state, origin, query)
+        if not query.filters or any(rule.accepts(relation, far) for rule in query.filters)
+    )
+    yield from dict.fromkeys(accepted)
+
+
+def _walked(
+    state: StateView, origin: EntityId, query: RelationsQuery
+) -> Iterator[tuple[Relation, EntityId]]:
+    """Relations met level by level; with fetch_last_level_only those of the deepest level, and
+    those that lead to an entity from which nothing leads on."""
+    seen, level, depth = {origin}, [origin], 0
     while level and (query.max_level <= 0 or depth < query.max_level):
         depth += 1
-        found = [far for near in level for far in _step(state, near, query)]
-        fresh = list(dict.fromkeys(far for far in found if far not in seen))
-        if not query.fetch_last_level_only:
-            yield from fresh
-        elif not query.max_level or depth == query.max_level:
-            last = query.max_level > 0
-            yield from (far for far in fresh if last or not any(_step(state, far, query)))
-        seen.update(fresh)
-        level = fresh
+        met = [one for near in level for one in _steps(state, near, query) if one[1] != origin]
+        if not query.fetch_last_level_only or depth == query.max_level:
+            yield from met
+        else:
+            yield from (one for one in met if not any(_steps(state, one[1], query)))
+        level = [far for far in dict.fromkeys(far for _, far in met) if far not in seen]
+        seen.update(level)
 
 
-def _step(state: StateView, near: EntityId, query: RelationsQuery) -> Iterator[EntityId]:
+def _steps(
+    state: StateView, near: EntityId, query: RelationsQuery
+) -> Iterator[tuple[Relation, EntityId]]:
     outward = query.direction == "FROM"
-    relations = state.relations_from(near) if outward else state.relations_to(near)
-    for relation in relations:
-        far = relation.target if outward else relation.source
-        if relation.group != "COMMON":
-            continue
-        if not query.filters or any(rule.accepts(relation, far) for rule in query.filters):
-            yield far
+    for relation in state.relations_from(near) if outward else state.relations_to(near):
+        if relation.group == "COMMON":
+            yield relation, relation.target if outward else relation.source
