@@ -79,6 +79,12 @@ def entity_named(state: StateView, type: str, name: str) -> EntityId | None:
     return None if body is None else EntityId(type, UUID(body["id"]["id"]))
 
 
+def direction_of_v0(config: dict[str, Any], version: int) -> dict[str, Any]:
+    """An upgrade from version 0, where a direction named the other entity's end of a relation."""
+    turned = {"FROM": "TO", "TO": "FROM"}
+    return {**config, "direction": turned.get(config.get("direction", ""), "FROM")}
+
+
 class RelationFilter(NodeConfig, frozen=True, kw_only=True):
     """One alternative: a relation type and the entity types at its far end; empty = any."""
 
