@@ -7,7 +7,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from appliance.rules.tbel.arithmetic import power, truncated_quotient
+from appliance.rules.java_math import OF_DOUBLE, power, signum
+from appliance.rules.tbel.arithmetic import truncated_quotient
 from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.signatures import java
 from appliance.rules.tbel.values import (
@@ -83,73 +84,8 @@ def _signum_float(value: float) -> Any:
     return to_float(value if value == 0 or value != value else math.copysign(1.0, value))
 
 
-@_both("signum", "double signum(double)")
-def _signum(value: float) -> float:
-    return value if value == 0 or value != value else math.copysign(1.0, value)
-
-
-def _floor(value: float) -> float:
-    return value if not math.isfinite(value) else math.copysign(float(math.floor(value)), value)
-
-
-def _ceil(value: float) -> float:
-    return value if not math.isfinite(value) else math.copysign(float(math.ceil(value)), value)
-
-
-def _rint(value: float) -> float:
-    return value if not math.isfinite(value) else math.copysign(float(round(value)), value)
-
-
-def _guard(function: Callable[[float], float], outside: float = math.nan) -> Any:
-    def guarded(value: float) -> float:
-        try:
-            return function(value)
-        except ValueError:
-            return outside
-        except OverflowError:
-            return math.copysign(math.inf, value)
-
-    return guarded
-
-
-def _logarithm(function: Callable[[float], float]) -> Any:
-    def guarded(value: float) -> float:
-        if value == 0:
-            return -math.inf
-        return math.nan if value < 0 else function(value)
-
-    return guarded
-
-
-def _log1p(value: float) -> float:
-    if value == -1:
-        return -math.inf
-    return math.nan if value < -1 else math.log1p(value)
-
-
-def _cbrt(value: float) -> float:
-    root = math.cbrt(value)
-    nearest = float(round(root)) if math.isfinite(root) else root
-    return nearest if nearest**3 == value else root
-
-
-def _exp(value: float) -> float:
-    try:
-        return math.exp(value)
-    except OverflowError:
-        return math.inf
-
-
-_OF_DOUBLE: dict[str, Callable[[float], float]] = {
-    "floor": _floor, "ceil": _ceil, "rint": _rint, "sqrt": _guard(math.sqrt), "cbrt": _cbrt,
-    "log": _logarithm(math.log), "log10": _logarithm(math.log10), "log1p": _log1p, "exp": _exp,
-    "expm1": _guard(math.expm1), "sin": _guard(math.sin), "cos": _guard(math.cos),
-    "tan": _guard(math.tan), "asin": _guard(math.asin), "acos": _guard(math.acos),
-    "atan": math.atan, "sinh": _guard(math.sinh), "cosh": _guard(math.cosh), "tanh": math.tanh,
-    "toRadians": lambda v: v * 0.017453292519943295, "toDegrees": lambda v: v * 57.29577951308232,
-    "ulp": math.ulp,
-}  # fmt: skip
-for _name, _function in _OF_DOUBLE.items():
+_both("signum", "double signum(double)")(signum)
+for _name, _function in OF_DOUBLE.items():
     _both(_name, f"double {_name}(double)")(_function)
 _both("pow", "double pow(double,double)")(power)
 _both("atan2", "double atan2(double,double)")(math.atan2)
