@@ -73,6 +73,13 @@ def customer_of(state: StateView, entity: EntityId) -> EntityId | None:
     return EntityId("CUSTOMER", UUID(reference["id"]))
 
 
+def owner_of(state: StateView, entity: EntityId) -> EntityId | None:
+    """customer_of, for nodes that know only some types to belong to one. Raises NodeError."""
+    if entity.type not in ("CUSTOMER", "USER", "ASSET", "DEVICE"):
+        raise NodeError(f"Unexpected originator EntityType: {entity.type}")
+    return customer_of(state, entity)
+
+
 def entity_named(state: StateView, type: str, name: str) -> EntityId | None:
     """The entity of that type and name."""
     body = state.by_name(type, name)

@@ -24,6 +24,9 @@ DETAILS = {
     "ADDITIONAL_INFO": "additionalInfo",
 }
 
+OWNED = ("DEVICE", "ASSET", "ENTITY_VIEW", "USER", "EDGE")
+"""Whose customer is asked for; no other type has one for this node."""
+
 
 class DetailsConfig(FetchConfig, frozen=True, kw_only=True):
     """details_list: names of DETAILS."""
@@ -57,6 +60,9 @@ class CustomerDetails:
         ctx.success(self._target.put(message, found))
 
     def _owner(self, message: Message, ctx: Context) -> tuple[str, Any]:
+        type = message.originator.type
+        if type not in OWNED:
+            raise NodeError(f"Entity with entityType '{type}' is not supported.")
         customer = customer_of(ctx.state, message.originator)
         if customer is None:
             raise NodeError(f"{message.originator} is not assigned to Customer!")

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from appliance.model.telemetry import Scope
+from appliance.rules.debug import DebugLog
 from appliance.testing.rules import RuleBench
 from plugins.rules_action import register_rule_nodes as action_nodes
 from plugins.rules_enrich import register_rule_nodes as enrich_nodes
 from plugins.rules_filter import register_rule_nodes as filter_nodes
 from plugins.rules_transform import register_rule_nodes as transform_nodes
 
+ROOT = "0e5d5a10-0000-11f0-8000-000000000003"
 PACKAGE = "org.thingsboard.rule.engine."
 FACTORIES = {
     **action_nodes().nodes,
@@ -40,16 +42,21 @@ class Site:
         self.bench.relate(room, self.device)
         factory = FACTORIES[PACKAGE + node]
         self.node = self.bench.load_node(factory, configuration, version)
+        root = {"id": {"entityType": "RULE_CHAIN", "id": ROOT}, "name": "root", "root": True}
+        self.bench.load(root, {"nodes": [{"type": PACKAGE + "filter.TbMsgTypeSwitchNode"}]})
 
     async def outcome(self, data: Any, metadata: dict[str, str], type: str = TELEMETRY) -> Any:
         """(label, data, metadata that the node added) of the first message out, or REFUSED."""
         if self.node.refusal:
             return REFUSED
         message = self.bench.message(type, self.device, data, metadata)
-        for label, out in await self.bench.outputs(message):
-            if label not in ("ACK", "To Root Rule Chain"):
+        self.node.debug = DebugLog({"allEnabled": True})
+        await self.bench.run_at(self.node.id, message)
+        for event in self.node.debug.events():
+            out = event.message
+            if event.label and event.label not in ("ACK", "To Root Rule Chain"):
                 added = {k: v for k, v in out.metadata.items() if metadata.get(k) != v}
-                return label, out.data, added
+                return event.label, out.data, added
         return None
 
 
@@ -225,3 +232,127 @@ async def test_the_direction_of_a_relation_was_the_other_entitys_in_version_0(
     await site.outcome({}, {})
     outward = [one.target for one in site.bench.state.relations_from(site.device)]
     assert bool(outward) is (expected == FALSE)
+
+
+SAVE = "telemetry.TbMsgAttributesNode"
+POST = "POST_ATTRIBUTES_REQUEST"
+SKIP = {"type": "SKIP"}
+SKIP_ALL = {"type": "ADVANCED", "attributes": SKIP, "webSockets": SKIP, "calculatedFields": SKIP}
+
+
+@pytest.mark.parametrize(
+    ("version", "given", "tells_device", "writes_equal"),
+    [
+        (0, {}, True, True),
+        (1, {}, True, False),
+        (1, {"notifyDevice": "false", "updateAttributesOnlyOnValueChange": "false"}, False, True),
+        (0, {"updateAttributesOnlyOnValueChange": True, "notifyDevice": None}, True, False),
+        (2, {"processingSettings": SKIP_ALL}, False, True),
+        (3, {}, False, True),
+    ],
+)
+async def test_what_an_old_save_attributes_node_did_it_does(
+    version: int, given: dict[str, Any], tells_device: bool, writes_equal: bool
+) -> None:
+    site = Site(SAVE, {"scope": "SHARED_SCOPE", **given}, version)
+    site.bench.put_attributes(site.device, Scope.SHARED, {"a": 1})
+    site.bench.now_ms += 5
+    await site.outcome({"a": 1, "b": 2}, {"notifyDevice": "false"}, POST)
+    stored = site.bench.state.attributes(site.device, Scope.SHARED)
+    assert bool(site.bench.services.notified) is tells_device
+    assert (stored["a"].ts == site.bench.now_ms) is writes_equal
+    assert stored["b"].ts == site.bench.now_ms
+
+
+@pytest.mark.parametrize(("data", "expected"), [("x", FAILURE), ({"a": None}, FAILURE)])
+async def test_data_that_cannot_be_saved_fail_though_nothing_is_saved(
+    data: Any, expected: str
+) -> None:
+    site = Site(SAVE, {"processingSettings": SKIP_ALL}, None)
+    assert (await site.outcome(data, {}, POST))[0] == expected
+
+
+async def test_no_attributes_leave_the_slot_to_the_next() -> None:
+    settings = {"type": "DEDUPLICATE", "deduplicationIntervalSecs": 60}
+    site = Site(SAVE, {"processingSettings": settings}, None)
+    await site.outcome({}, {}, POST)
+    await site.outcome({"a": 1}, {}, POST)
+    assert "a" in site.bench.state.attributes(site.device, Scope.SERVER)
+
+
+FETCH = {"latestTsKeyNames": ["t"], "startInterval": 5, "endInterval": 0}
+BY_PATTERN = {"useMetadataIntervalPatterns": True, "startIntervalPattern": "${s}"}
+
+
+@pytest.mark.parametrize(
+    ("version", "given", "expected"),
+    [
+        (2, {"fetchMode": "LAST"}, '"2.5"'),
+        (2, {}, REFUSED),
+        (2, {"fetchMode": "ALL", "limit": 5, "aggregation": "NONE"}, REFUSED),
+        (2, {"fetchMode": "ALL", "limit": 5, "orderBy": "ASC"}, REFUSED),
+        (0, {"fetchMode": "ALL", "orderBy": "", "aggregation": None}, '[{"ts":1,"value":1},'),
+        (0, {"fetchMode": "ANY", "orderBy": ""}, '"2.5"'),
+        (2, {"fetchMode": "FIRST", **BY_PATTERN, "endIntervalPattern": "$[e]"}, '"1"'),
+        (2, {"fetchMode": "FIRST", **BY_PATTERN, "endIntervalPattern": "9"}, FAILURE),
+        (2, {"fetchMode": "FIRST", **BY_PATTERN, "endIntervalPattern": "$[e].5"}, FAILURE),
+    ],
+)
+async def test_telemetry_is_fetched(version: int, given: dict[str, Any], expected: str) -> None:
+    site = Site("metadata.TbGetTelemetryNode", {**FETCH, **given}, version)
+    now = site.bench.now_ms
+    site.bench.put_series(site.device, now - 20, {"t": 1})
+    site.bench.put_series(site.device, now - 10, {"t": 2.5})
+    outcome = await site.outcome({"e": now}, {"s": str(now - 1000)})
+    if expected in (REFUSED, FAILURE):
+        assert outcome is REFUSED or outcome[0] == expected
+    else:
+        assert outcome[2]["t"].replace(str(now - 20), "1").startswith(expected)
+
+
+ALARM = {"type": "T", "severity": "MINOR", "details": {"q": 1}}
+
+
+async def test_the_alarm_that_is_the_data_keeps_its_times_and_those_who_are_to_see_it() -> None:
+    site = Site("action.TbCreateAlarmNode", {"useMessageAlarmData": True}, None)
+    seen = {"propagate": True, "propagateRelationTypes": ["Contains"]}
+    label, made, _ = await site.outcome({**ALARM, **seen, "endTs": 7}, {"ts": "3"})
+    assert (label, made["startTs"], made["endTs"]) == ("Created", 7, 7)
+    assert (made["propagate"], made["propagateRelationTypes"]) == (True, ["Contains"])
+    label, made, _ = await site.outcome(ALARM, {})
+    assert (label, made["propagate"]) == ("Updated", False)
+
+
+async def test_the_alarm_that_is_the_data_may_name_its_originator() -> None:
+    site = Site("action.TbCreateAlarmNode", {"useMessageAlarmData": True}, None)
+    other = site.bench.add_device("other").to_json()
+    _, made, _ = await site.outcome({**ALARM, "originator": other}, {"ts": "3"})
+    assert (made["originator"], made["startTs"]) == (other, site.bench.now_ms)
+
+
+ORIGINATOR = "transform.TbChangeOriginatorNode"
+
+
+@pytest.mark.parametrize(
+    ("node", "configuration", "expected"),
+    [
+        (ORIGINATOR, {}, REFUSED),
+        (ORIGINATOR, {"originatorSource": "CUSTOMER"}, FAILURE),
+        (
+            ORIGINATOR,
+            {"originatorSource": "ENTITY", "entityType": "CUSTOMER", "entityNamePattern": "C"},
+            REFUSED,
+        ),
+        ("metadata.TbGetCustomerAttributeNode", {"dataMapping": {"a": "b"}}, FAILURE),
+        ("metadata.TbGetCustomerDetailsNode", {"detailsList": ["TITLE"]}, SUCCESS),
+    ],
+)
+async def test_the_customer_of_an_entity_view(
+    node: str, configuration: dict[str, Any], expected: str
+) -> None:
+    site = Site(node, {"fetchTo": "DATA", **configuration}, None)
+    customer = site.bench.add("CUSTOMER", {"title": "C"})
+    view = {"name": "V", "customerId": customer.to_json(), "entityId": site.device.to_json()}
+    site.device = site.bench.add("ENTITY_VIEW", view)
+    outcome = await site.outcome({}, {})
+    assert (outcome if outcome is REFUSED else outcome[0]) == expected
