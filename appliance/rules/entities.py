@@ -8,7 +8,7 @@ from uuid import UUID
 
 from appliance.model.ids import NULL_UUID, EntityId
 from appliance.rules.node import NodeConfig, NodeError
-from appliance.rules.values import json_text
+from appliance.rules.values import java_text
 from appliance.state.view import Relation, StateView
 
 _CONTACT = ("email", "country", "state", "city", "address", "address2", "zip", "phone")
@@ -30,8 +30,8 @@ _NAME_FIELD = {"TENANT": "title", "CUSTOMER": "title", "DASHBOARD": "title", "US
 def fields_of(state: StateView, entity: EntityId) -> dict[str, str | None]:
     """Every field that this type has, as text; None where it is not set.
 
-    `additionalInfo.<key>` is there for every key of the additional info. Raises NodeError for an
-    entity that is not on this edge or has no fields.
+    `additionalInfo.<key>` is there for every key of the additional info, at any depth. Raises
+    NodeError for an entity that is not on this edge or has no fields.
     """
     body = state.entity(entity.type, entity.id)
     names = _FIELDS.get(entity.type)
@@ -40,20 +40,21 @@ def fields_of(state: StateView, entity: EntityId) -> dict[str, str | None]:
     fields: dict[str, str | None] = {"id": str(entity.id)}
     fields["createdTime"] = str(body.get("createdTime") or 0)
     for name in names:
-        fields[name] = _text(name, body.get(name))
+        value = body.get(name)
+        if name.endswith("Id"):
+            fields[name] = value["id"] if value else str(NULL_UUID)
+        else:
+            fields.update(_texts(name, value))
     fields["name"] = body.get(_NAME_FIELD.get(entity.type, "name"))
-    info = body.get("additionalInfo")
-    if isinstance(info, dict):
-        fields.update((f"additionalInfo.{k}", _text(k, v)) for k, v in info.items())
     return fields
 
 
-def _text(name: str, value: Any) -> str | None:
-    if name.endswith("Id"):
-        return value["id"] if value else str(NULL_UUID)
-    if value is None or isinstance(value, str):
-        return value
-    return json_text(value)
+def _texts(name: str, value: Any) -> Iterator[tuple[str, str | None]]:
+    """A value as text, and each of its members by its path."""
+    yield name, None if value is None else java_text(value)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(f"{name}.{key}", item)
 
 
 def name_of(state: StateView, entity: EntityId) -> str | None:

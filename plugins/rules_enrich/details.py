@@ -8,6 +8,7 @@ from appliance.model.message import Message
 from appliance.rules.context import Context
 from appliance.rules.entities import customer_of
 from appliance.rules.node import PACKAGE, NodeError, NodeFactory, NodeHandle, require
+from appliance.rules.values import decode_json
 from plugins.rules_enrich.target import FetchConfig, Target, fetch_to_of_v0
 
 DETAILS = {
@@ -106,10 +107,14 @@ class DeviceCredentials:
 
 
 def _secret(body: dict[str, Any]) -> Any:
-    """The token itself; for the other types their stored value."""
-    if body["credentialsType"] == "ACCESS_TOKEN":
-        return body["credentialsId"]
-    return body.get("credentialsValue")
+    """The token, the certificate, or what the credentials of another type are made of."""
+    value = body.get("credentialsValue")
+    match body["credentialsType"]:
+        case "ACCESS_TOKEN":
+            return body["credentialsId"]
+        case "X509_CERTIFICATE":
+            return value
+    return decode_json(value) if isinstance(value, str) else value
 
 
 DETAIL_NODES = (

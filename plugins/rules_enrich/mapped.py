@@ -9,6 +9,7 @@ from typing import Any, Literal
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import Scope
+from appliance.rules.conditions import as_boolean
 from appliance.rules.context import Context
 from appliance.rules.entities import RelationsQuery, fields_of, owner_of, related
 from appliance.rules.node import PACKAGE, NodeError, NodeFactory, NodeHandle, require
@@ -146,7 +147,7 @@ def _upgrade(config: dict[str, Any], version: int) -> dict[str, Any]:
         if old in config:
             config.setdefault("dataMapping", config.pop(old))
     if "telemetry" in config:
-        latest = config.pop("telemetry")
+        latest = as_boolean(config.pop("telemetry"))
         config.setdefault("dataToFetch", "LATEST_TELEMETRY" if latest else "ATTRIBUTES")
     config.setdefault("fetchTo", "METADATA")
     return config

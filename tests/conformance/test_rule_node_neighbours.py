@@ -436,3 +436,66 @@ async def test_a_json_path(path: str, expected: Any) -> None:
         assert (outcome if outcome is REFUSED else outcome[0]) == expected
     else:
         assert (outcome[0], repr(outcome[1])) == (SUCCESS, repr(expected))
+
+
+INFO = {"siteId": "s7", "flow": 1e10, "at": {"lat": 1.0, "on": True}, "gone": None, "tags": [1]}
+FIELDS = ("siteId", "flow", "at.lat", "at.on", "at", "gone", "at.lon", "tags", "tags.0")
+
+
+@pytest.mark.parametrize("skips", [True, False])
+async def test_additional_info_is_a_field_at_any_depth(skips: bool) -> None:
+    mapping = {f"additionalInfo.{name}": name for name in FIELDS}
+    configuration = {"dataMapping": mapping, "fetchTo": "DATA", "ignoreNullStrings": skips}
+    site = Site("metadata.TbGetOriginatorFieldsNode", configuration, None)
+    site.device = site.bench.add_device("E", additionalInfo=INFO)
+    found = (await site.outcome({}, {}))[1]
+    assert found == {
+        "siteId": "s7",
+        "flow": "1.0E10",
+        "at.lat": "1.0",
+        "at.on": "true",
+        "tags": "[1]",
+        "at": '{"lat":1.0,"on":true}',
+        **({} if skips else {"gone": "null"}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "credentials"),
+    [
+        ("MQTT_BASIC", '{"clientId":"c","userName":null}', {"clientId": "c", "userName": None}),
+        ("X509_CERTIFICATE", "-----BEGIN", "-----BEGIN"),
+        ("ACCESS_TOKEN", None, "T"),
+    ],
+)
+async def test_device_credentials(type: str, value: str | None, credentials: Any) -> None:
+    site = Site("metadata.TbFetchDeviceCredentialsNode", {"fetchTo": "DATA"}, None)
+    stored = {"credentialsType": type, "credentialsId": "T", "credentialsValue": value}
+    site.bench.add("DEVICE_CREDENTIALS", {"deviceId": site.device.to_json(), **stored})
+    assert (await site.outcome({}, {}))[1] == {"credentialsType": type, "credentials": credentials}
+
+
+SENT = {"a1": 1, "bß": 2}
+KEYS_OF = "transform.TbDeleteKeysNode"
+
+
+@pytest.mark.parametrize(
+    ("node", "version", "configuration", "expected"),
+    [
+        (KEYS_OF, 2, {"keys": ["a"]}, REFUSED),
+        ("transform.TbCopyKeysNode", 2, {"keys": ["a"]}, REFUSED),
+        ("transform.TbRenameKeysNode", 2, {"renameKeysMapping": {"a": "b"}}, REFUSED),
+        (KEYS_OF, 0, {"fromMetadata": "false", "keys": [r"\p{Alpha}\p{Digit}"]}, {"bß": 2}),
+        (KEYS_OF, 1, {"fromMetadata": True, "keys": [".*"]}, SENT),
+        (KEYS_OF, 2, {"deleteFrom": "DATA", "keys": [r"\w*"]}, {"bß": 2}),
+        (
+            "metadata.TbGetOriginatorFieldsNode",
+            0,
+            {"fieldsMapping": {"name": "n"}, "ignoreNullStrings": "false"},
+            SENT,
+        ),
+    ],
+)
+async def test_keys(node: str, version: int, configuration: dict[str, Any], expected: Any) -> None:
+    outcome = await Site(node, configuration, version).outcome(SENT, {})
+    assert (outcome if outcome is REFUSED else outcome[1]) == expected
