@@ -26,8 +26,9 @@ from appliance.fields.config import Argument, EntityKey, Field, GeofencingConfig
 from appliance.fields.sources import entities_of
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope, Value
-from appliance.rules.geo import Circle, Polygon, circle_of, polygon_of
+from appliance.rules.geo import Circle, circle_of, polygon_of
 from appliance.rules.node import NodeError
+from appliance.rules.places import Polygon
 from appliance.rules.values import as_number, json_text
 from appliance.state.view import StateView
 

@@ -34,11 +34,12 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def effective_ts(self) -> int:
-        """Metadata `ts` where it is an integer, else the message's own (§2.1)."""
+        """Metadata `ts` where it is an integer of 64 bits, else the message's own (§2.1)."""
         text = self.metadata.get("ts")
-        if text is None:
+        if text is None or not text.lstrip("+-").isdigit():
             return self.ts
         try:
-            return int(text)
+            ts = int(text)
         except ValueError:
             return self.ts
+        return ts if -(1 << 63) <= ts < 1 << 63 else self.ts

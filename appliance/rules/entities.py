@@ -8,7 +8,7 @@ from uuid import UUID
 
 from appliance.model.ids import NULL_UUID, EntityId
 from appliance.rules.node import NodeConfig, NodeError
-from appliance.rules.values import json_text
+from appliance.rules.values import java_text
 from appliance.state.view import Relation, StateView
 
 _CONTACT = ("email", "country", "state", "city", "address", "address2", "zip", "phone")
@@ -30,8 +30,8 @@ _NAME_FIELD = {"TENANT": "title", "CUSTOMER": "title", "DASHBOARD": "title", "US
 def fields_of(state: StateView, entity: EntityId) -> dict[str, str | None]:
     """Every field that this type has, as text; None where it is not set.
 
-    `additionalInfo.<key>` is there for every key of the additional info. Raises NodeError for an
-    entity that is not on this edge or has no fields.
+    `additionalInfo.<key>` is there for every key of the additional info, at any depth. Raises
+    NodeError for an entity that is not on this edge or has no fields.
     """
     body = state.entity(entity.type, entity.id)
     names = _FIELDS.get(entity.type)
@@ -40,20 +40,21 @@ def fields_of(state: StateView, entity: EntityId) -> dict[str, str | None]:
     fields: dict[str, str | None] = {"id": str(entity.id)}
     fields["createdTime"] = str(body.get("createdTime") or 0)
     for name in names:
-        fields[name] = _text(name, body.get(name))
+        value = body.get(name)
+        if name.endswith("Id"):
+            fields[name] = value["id"] if value else str(NULL_UUID)
+        else:
+            fields.update(_texts(name, value))
     fields["name"] = body.get(_NAME_FIELD.get(entity.type, "name"))
-    info = body.get("additionalInfo")
-    if isinstance(info, dict):
-        fields.update((f"additionalInfo.{k}", _text(k, v)) for k, v in info.items())
     return fields
 
 
-def _text(name: str, value: Any) -> str | None:
-    if name.endswith("Id"):
-        return value["id"] if value else str(NULL_UUID)
-    if value is None or isinstance(value, str):
-        return value
-    return json_text(value)
+def _texts(name: str, value: Any) -> Iterator[tuple[str, str | None]]:
+    """A value as text, and each of its members by its path."""
+    yield name, None if value is None else java_text(value)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(f"{name}.{key}", item)
 
 
 def name_of(state: StateView, entity: EntityId) -> str | None:
@@ -73,10 +74,23 @@ def customer_of(state: StateView, entity: EntityId) -> EntityId | None:
     return EntityId("CUSTOMER", UUID(reference["id"]))
 
 
+def owner_of(state: StateView, entity: EntityId) -> EntityId | None:
+    """customer_of, for nodes that know only some types to belong to one. Raises NodeError."""
+    if entity.type not in ("CUSTOMER", "USER", "ASSET", "DEVICE"):
+        raise NodeError(f"Unexpected originator EntityType: {entity.type}")
+    return customer_of(state, entity)
+
+
 def entity_named(state: StateView, type: str, name: str) -> EntityId | None:
     """The entity of that type and name."""
     body = state.by_name(type, name)
     return None if body is None else EntityId(type, UUID(body["id"]["id"]))
+
+
+def direction_of_v0(config: dict[str, Any], version: int) -> dict[str, Any]:
+    """An upgrade from version 0, where a direction named the other entity's end of a relation."""
+    turned = {"FROM": "TO", "TO": "FROM"}
+    return {**config, "direction": turned.get(config.get("direction", ""), "FROM")}
 
 
 class RelationFilter(NodeConfig, frozen=True, kw_only=True):
@@ -87,45 +101,56 @@ class RelationFilter(NodeConfig, frozen=True, kw_only=True):
     negate: bool = False
 
     def accepts(self, relation: Relation, far: EntityId) -> bool:
-        """Whether this filter lets the relation pass."""
-        fits = not self.relation_type or relation.type == self.relation_type
-        if self.negate:
-            fits = not fits
-        return fits and (not self.entity_types or far.type in self.entity_types)
+        """Whether this filter lets the relation pass; to negate says nothing of any type."""
+        if self.relation_type and (relation.type == self.relation_type) is self.negate:
+            return False
+        return not self.entity_types or far.type in self.entity_types
 
 
 class RelationsQuery(NodeConfig, frozen=True, kw_only=True):
     """Walk relations from an entity. max_level 0 = without end."""
 
     direction: Literal["FROM", "TO"] = "FROM"
-    max_level: int = 0
+    max_level: int = 1
     filters: list[RelationFilter] = []
     fetch_last_level_only: bool = False
 
 
 def related(state: StateView, origin: EntityId, query: RelationsQuery) -> Iterator[EntityId]:
-    """The entities that a query finds, nearest first, each once."""
-    seen, level = {origin}, [origin]
-    depth = 0
+    """The entities that a query finds, nearest first, each once.
+
+    Every relation is walked; the filters choose among what was met, so that a device is found
+    behind an asset that no filter names (the last level, too, is chosen before they are asked).
+    """
+    accepted = (
+        far
+        for relation, far in _walked(state, origin, query)
+        if not query.filters or any(rule.accepts(relation, far) for rule in query.filters)
+    )
+    yield from dict.fromkeys(accepted)
+
+
+def _walked(
+    state: StateView, origin: EntityId, query: RelationsQuery
+) -> Iterator[tuple[Relation, EntityId]]:
+    """Relations met level by level; with fetch_last_level_only those of the deepest level, and
+    those that lead to an entity from which nothing leads on."""
+    seen, level, depth = {origin}, [origin], 0
     while level and (query.max_level <= 0 or depth < query.max_level):
         depth += 1
-        found = [far for near in level for far in _step(state, near, query)]
-        fresh = list(dict.fromkeys(far for far in found if far not in seen))
-        if not query.fetch_last_level_only:
-            yield from fresh
-        elif not query.max_level or depth == query.max_level:
-            last = query.max_level > 0
-            yield from (far for far in fresh if last or not any(_step(state, far, query)))
-        seen.update(fresh)
-        level = fresh
+        met = [one for near in level for one in _steps(state, near, query) if one[1] != origin]
+        if not query.fetch_last_level_only or depth == query.max_level:
+            yield from met
+        else:
+            yield from (one for one in met if not any(_steps(state, one[1], query)))
+        level = [far for far in dict.fromkeys(far for _, far in met) if far not in seen]
+        seen.update(level)
 
 
-def _step(state: StateView, near: EntityId, query: RelationsQuery) -> Iterator[EntityId]:
+def _steps(
+    state: StateView, near: EntityId, query: RelationsQuery
+) -> Iterator[tuple[Relation, EntityId]]:
     outward = query.direction == "FROM"
-    relations = state.relations_from(near) if outward else state.relations_to(near)
-    for relation in relations:
-        far = relation.target if outward else relation.source
-        if relation.group != "COMMON":
-            continue
-        if not query.filters or any(rule.accepts(relation, far) for rule in query.filters):
-            yield far
+    for relation in state.relations_from(near) if outward else state.relations_to(near):
+        if relation.group == "COMMON":
+            yield relation, relation.target if outward else relation.source

@@ -13,6 +13,8 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping
 
+from appliance.rules.java_math import OF_DOUBLE, divided, power, signum
+
 Evaluate = Callable[[Mapping[str, float]], float]
 
 LENGTH_MAX = 256
@@ -24,65 +26,34 @@ class BadExpression(ValueError):
     """The text is no expression, or a value cannot be computed."""
 
 
-def _java(function: Callable[..., float]) -> Callable[..., float]:
-    """NaN and Infinity where Python raises."""
-
-    def total(*arguments: float) -> float:
-        try:
-            return function(*arguments)
-        except OverflowError:
-            return math.inf
-        except (ValueError, ZeroDivisionError):
-            return math.nan
-
-    return total
-
-
-def _logarithm(function: Callable[[float], float], zero: float = 0.0) -> Callable[..., float]:
-    """A logarithm that is -Infinity at its zero."""
-    total = _java(function)
-    return lambda x: -math.inf if x == zero else total(x)
+def _inverse(name: str) -> Callable[[float], float]:
+    return lambda x: 1 / OF_DOUBLE[name](x)  # by zero is an error, as is 1/0
 
 
 def _logab(base: float, x: float) -> float:
-    return _LN(x) / _LN(base)
+    return divided(OF_DOUBLE["log"](x), OF_DOUBLE["log"](base))
 
 
-def _whole(function: Callable[[float], int]) -> Callable[[float], float]:
-    """A rounding that leaves NaN and Infinity alone."""
-    return lambda x: float(function(x)) if math.isfinite(x) else x
+def _log2(x: float) -> float:
+    return math.log2(x) if x > 0 else OF_DOUBLE["log"](x)
 
 
-_LN = _logarithm(math.log)
+_LIKE_JAVA = (
+    *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "log", "log10", "log1p"),
+    *("ceil", "floor", "sqrt", "cbrt", "exp", "expm1"),
+)
 FUNCTIONS: dict[str, tuple[int, Callable[..., float]]] = {
-    "sin": (1, _java(math.sin)),
-    "cos": (1, _java(math.cos)),
-    "tan": (1, _java(math.tan)),
-    "cot": (1, lambda x: 1 / math.tan(x)),
-    "sec": (1, lambda x: 1 / math.cos(x)),
-    "csc": (1, lambda x: 1 / math.sin(x)),
-    "asin": (1, _java(math.asin)),
-    "acos": (1, _java(math.acos)),
-    "atan": (1, math.atan),
-    "sinh": (1, lambda x: math.copysign(_java(math.sinh)(abs(x)), x)),
-    "cosh": (1, _java(math.cosh)),
-    "tanh": (1, math.tanh),
+    **{name: (1, OF_DOUBLE[name]) for name in _LIKE_JAVA},
+    "cot": (1, _inverse("tan")),
+    "sec": (1, _inverse("cos")),
+    "csc": (1, _inverse("sin")),
     "abs": (1, abs),
-    "log": (1, _LN),
-    "ln": (1, _LN),
-    "lg": (1, _logarithm(math.log10)),
-    "log10": (1, _logarithm(math.log10)),
-    "log2": (1, _logarithm(math.log2)),
-    "log1p": (1, _logarithm(math.log1p, -1.0)),
-    "logab": (2, _java(_logab)),
-    "ceil": (1, _whole(math.ceil)),
-    "floor": (1, _whole(math.floor)),
-    "sqrt": (1, _java(math.sqrt)),
-    "cbrt": (1, math.cbrt),
-    "pow": (2, _java(math.pow)),
-    "exp": (1, _java(math.exp)),
-    "expm1": (1, _java(math.expm1)),
-    "signum": (1, lambda x: 0.0 if x == 0 else math.copysign(1.0, x)),
+    "ln": (1, OF_DOUBLE["log"]),
+    "lg": (1, OF_DOUBLE["log10"]),
+    "log2": (1, _log2),
+    "logab": (2, _logab),
+    "pow": (2, power),
+    "signum": (1, signum),
 }
 CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e, "φ": (1 + math.sqrt(5)) / 2}
 
@@ -217,7 +188,6 @@ def _binary(operator: str, a: Evaluate, b: Evaluate) -> Evaluate:
             return lambda values: _quotient(a(values), b(values))
         case "%":
             return lambda values: _remainder(a(values), b(values))
-    power = _java(math.pow)
     return lambda values: power(a(values), b(values))
 
 
@@ -230,4 +200,4 @@ def _quotient(a: float, b: float) -> float:
 def _remainder(a: float, b: float) -> float:
     if b == 0:
         raise BadExpression("Division by zero!")
-    return _java(math.fmod)(a, b)
+    return math.fmod(a, b) if math.isfinite(a) else math.nan

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from appliance.model.message import Message
-from appliance.rules.geo import Circle, Point, Polygon, circle_of, polygon_of
-from appliance.rules.node import NodeConfig, NodeError, require
+from appliance.rules.geo import Circle, circle_of, polygon_of
+from appliance.rules.node import NodeConfig, NodeError
+from appliance.rules.places import Point, Polygon
 from appliance.rules.values import as_number
 
 
@@ -17,25 +19,20 @@ class GeofenceConfig(NodeConfig, frozen=True, kw_only=True):
     longitude_key_name: str = ""
     perimeter_type: Literal["POLYGON", "CIRCLE"] = "POLYGON"
     fetch_perimeter_info_from_message_metadata: bool = False
-    perimeter_key_name: str = "perimeter"
+    perimeter_key_name: str = ""
     polygons_definition: str | None = None
     center_latitude: float | None = None
     center_longitude: float | None = None
     range: float | None = None
-    range_unit: str | None = None
+    range_unit: Literal["METER", "KILOMETER", "FOOT", "MILE", "NAUTICAL_MILE"] | None = None
 
 
 class Geofence:
-    """Judges messages. Raises ConfigError when the configured perimeter makes no sense."""
+    """Judges messages; a perimeter that makes no sense fails each of them."""
 
     def __init__(self, config: GeofenceConfig) -> None:
         self._config = config
         self._fixed: Circle | Polygon | None = None
-        if not config.fetch_perimeter_info_from_message_metadata:
-            try:
-                self._fixed = _configured(config)
-            except NodeError as error:
-                require(False, str(error))
 
     def contains(self, message: Message) -> bool:
         """Whether the message's place is inside. Raises NodeError."""
@@ -43,16 +40,34 @@ class Geofence:
         if not isinstance(message.data, dict):
             raise NodeError("Incoming Message is not a valid JSON object")
         place: Point = (
-            _coordinate(message, config.latitude_key_name, "latitude"),
-            _coordinate(message, config.longitude_key_name, "longitude"),
+            _coordinate(message, config.latitude_key_name),
+            _coordinate(message, config.longitude_key_name),
         )
-        return (self._fixed or self._from_metadata(message)).contains(place)
+        return self._perimeter(message.metadata).contains(place)
 
-    def _from_metadata(self, message: Message) -> Circle | Polygon:
-        text = message.metadata.get(self._config.perimeter_key_name)
-        if not text:
-            raise NodeError("Missing perimeter definition!")
-        return polygon_of(text) if self._config.perimeter_type == "POLYGON" else circle_of(text)
+    def _perimeter(self, metadata: Mapping[str, str]) -> Circle | Polygon:
+        if self._config.fetch_perimeter_info_from_message_metadata:
+            return _told(self._config, metadata)
+        if self._fixed is None:
+            self._fixed = _configured(self._config)
+        return self._fixed
+
+
+def _told(config: GeofenceConfig, metadata: Mapping[str, str]) -> Circle | Polygon:
+    """The perimeter that metadata tell; configurations from before there was a key name take the
+    names that were fixed then, whatever their type."""
+    if config.perimeter_key_name:
+        text = metadata.get(config.perimeter_key_name)
+        if text:
+            return polygon_of(text) if config.perimeter_type == "POLYGON" else circle_of(text)
+    elif polygon := metadata.get("perimeter"):
+        return polygon_of(polygon)
+    elif metadata.get("centerLatitude"):
+        latitude, longitude, radius = (
+            as_number(metadata.get(name)) for name in ("centerLatitude", "centerLongitude", "range")
+        )
+        return _circle(latitude, longitude, radius, metadata.get("rangeUnit"))
+    raise NodeError("Missing perimeter definition!")
 
 
 def _configured(config: GeofenceConfig) -> Circle | Polygon:
@@ -60,18 +75,23 @@ def _configured(config: GeofenceConfig) -> Circle | Polygon:
         if not config.polygons_definition:
             raise NodeError("Missing perimeter definition!")
         return polygon_of(config.polygons_definition)
-    latitude, longitude, radius = config.center_latitude, config.center_longitude, config.range
-    if latitude is None or longitude is None or radius is None:
+    return _circle(config.center_latitude, config.center_longitude, config.range, config.range_unit)
+
+
+def _circle(
+    latitude: float | None, longitude: float | None, radius: float | None, unit: str | None
+) -> Circle:
+    if latitude is None or longitude is None or radius is None or not unit:
         raise NodeError("Missing perimeter definition!")
-    return Circle((latitude, longitude), radius, config.range_unit or "METER")
+    return Circle((latitude, longitude), radius, unit)
 
 
-def _coordinate(message: Message, key: str, name: str) -> float:
+def _coordinate(message: Message, key: str) -> float:
     value = message.data.get(key)
-    if value is None:
+    if value is None or isinstance(value, dict | list):
         value = message.metadata.get(key) or None
     if value is None:
-        raise NodeError(f"Incoming Message has no {name} in data or metadata!")
+        raise NodeError(f"Incoming Message has no {key} in data or metadata!")
     number = as_number(value)
     if number is None:
         raise NodeError(f'For input string: "{value}"')

@@ -31,6 +31,7 @@ from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
 from appliance.model.errors import ConfigError
 from appliance.model.message import Message
+from appliance.rules.configuration import read_configuration
 from appliance.rules.ports import History, RuleServices
 from appliance.state.view import StateView
 
@@ -163,12 +164,7 @@ class NodeFactory(msgspec.Struct, Generic[C], frozen=True):
         config = dict(raw)
         if self.upgrade is not None and version < self.version:
             config = self.upgrade(config, version)
-        given = {key: value for key, value in config.items() if value is not None}
-        try:
-            parsed: C = msgspec.convert(given, self.config, strict=False)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"bad configuration: {error}") from None
-        return self.build(parsed, handle)
+        return self.build(read_configuration(config, self.config), handle)
 
 
 def node_types(*factories: NodeFactory[Any]) -> dict[str, NodeFactory[Any]]:

@@ -39,7 +39,10 @@ def fill(text: str, message: Message) -> str:
         if "${*}" in text:
             text = text.replace("${*}", json_text(message.metadata))
     if "$[" in text:
-        text = _DATA.sub(lambda match: _from_data(match, message.data), text)
+        for path in dict.fromkeys(_DATA.findall(text)):
+            value = _from_data(path, message.data)
+            if value is not None:
+                text = text.replace(f"$[{path}]", value)
     return text
 
 
@@ -49,12 +52,12 @@ def _from_metadata(text: str, metadata: dict[str, str]) -> str:
     return text
 
 
-def _from_data(match: re.Match[str], data: Any) -> str:
-    path = match[1]
+def _from_data(path: str, data: Any) -> str | None:
+    """What a path names, as text; None for nothing, an object or a list."""
     if path == "*":
         return json_text(data)
-    for name in path.split("."):
+    for name in path.rstrip(".").split("."):
         if not isinstance(data, dict) or name not in data:
-            return match[0]
+            return None
         data = data[name]
-    return match[0] if isinstance(data, dict | list) else java_text(data)
+    return None if isinstance(data, dict | list) else java_text(data)

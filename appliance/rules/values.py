@@ -7,18 +7,24 @@ text follows Java's forms, because users compare such texts.
 
 from __future__ import annotations
 
+import math
 import re
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 import msgspec
 
 from appliance.model.message import Message
 from appliance.model.telemetry import Value
+from appliance.rules.java_math import LONG_MAX, LONG_MIN
 from appliance.rules.node import NodeError
 from appliance.rules.tbel.text import double_text
 
 _PARSABLE = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)")
-_LONG_MIN, _LONG_MAX = -(1 << 63), (1 << 63) - 1
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[dDfF]?")
+DOUBLE_DIGITS_MAX = 700
+"""Before and after the point: the largest double has 309 digits before it."""
 _PLAIN = frozenset((float, bool, dict, list))
 
 encode_json = msgspec.json.Encoder().encode
@@ -37,7 +43,7 @@ def typed_values(data: Any) -> dict[str, Value]:
     for key, value in data.items():
         kind = type(value)
         if kind is int:
-            stays = _LONG_MIN <= value <= _LONG_MAX
+            stays = LONG_MIN <= value <= LONG_MAX
         else:
             stays = kind in _PLAIN or (kind is str and _cast(value) is value)
         if not (stays and key):
@@ -51,7 +57,7 @@ def typed_value(value: Any) -> Value:
         raise NodeError("Can't parse value: null")
     if isinstance(value, str):
         return _cast(value)
-    if isinstance(value, int) and not _LONG_MIN <= value <= _LONG_MAX:
+    if isinstance(value, int) and not LONG_MIN <= value <= LONG_MAX:
         return str(value)
     typed: Value = value
     return typed
@@ -70,7 +76,7 @@ def _cast(text: str) -> Value:
     if "." in text:
         return float(text)
     number = int(text)
-    return number if _LONG_MIN <= number <= _LONG_MAX else text
+    return number if LONG_MIN <= number <= LONG_MAX else text
 
 
 def telemetry_of(
@@ -101,26 +107,37 @@ def _entry(data: Any, default_ts: int) -> tuple[int, dict[str, Value]]:
 
 
 def whole_number(value: Any) -> int:
-    """A JSON number or numeric text as an integer. Raises NodeError."""
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise NodeError(f'For input string: "{value}"') from None
+    """A JSON number, cut, or the integer that a text is, of 64 bits. Raises NodeError."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number or (isinstance(value, str) and _WHOLE.fullmatch(value)):
+        number = int(value)
+        if LONG_MIN <= number <= LONG_MAX:
+            return number
+    raise NodeError(f'For input string: "{value}"')
 
 
 def as_number(value: Any) -> int | float | None:
-    """A number, or the number that a text is, else None; booleans are none."""
+    """A number, or the number that a text is (also with blanks around it), else None; booleans
+    are none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
         return value
     if isinstance(value, str):
-        for kind in (int, float):
-            try:
-                return kind(value)
-            except ValueError:
-                continue
+        text = value.strip()
+        if _WHOLE.fullmatch(text):
+            return int(text)
+        if _DECIMAL.fullmatch(text):
+            return float(text.rstrip("dDfF"))
     return None
+
+
+def rounded(value: float, digits: int) -> float:
+    """Half up in decimal digits. Raises NodeError for NaN and Infinity."""
+    if not math.isfinite(value):
+        raise NodeError(f"the result is {value}")
+    with localcontext(prec=DOUBLE_DIGITS_MAX):
+        return float(Decimal(repr(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
 def java_text(value: Any) -> str:

@@ -189,14 +189,20 @@ class RuleBench(Stage):
         self.engine.load_chain(chain, metadata)
 
     def load_node(
-        self, factory: NodeFactory[Any], configuration: Mapping[str, Any] | None = None
+        self,
+        factory: NodeFactory[Any],
+        configuration: Mapping[str, Any] | None = None,
+        version: int | None = None,
     ) -> CompiledNode:
-        """Load a chain of this one node, in debug; see `outputs`."""
+        """Load a chain of this one node, in debug; see `outputs`.
+
+        version: of the configuration; None = today's.
+        """
         node = {
             "id": {"entityType": "RULE_NODE", "id": NODE},
             "type": factory.type,
             "name": "node",
-            "configurationVersion": factory.version,
+            "configurationVersion": factory.version if version is None else version,
             "configuration": dict(configuration or {}),
             "debugSettings": {"allEnabled": True},
         }

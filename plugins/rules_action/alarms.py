@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, Literal
 
+import msgspec
+
+from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.rules.alarms import (
     SEVERITIES,
@@ -28,7 +31,8 @@ from appliance.rules.node import (
 )
 from appliance.rules.patterns import Pattern
 from appliance.rules.scripts import MESSAGE_ARGUMENTS, Script
-from appliance.rules.values import json_text
+from appliance.rules.values import json_text, whole_number
+from appliance.state.kinds import entity_id_of
 
 
 class DetailsConfig(NodeConfig, frozen=True, kw_only=True):
@@ -48,8 +52,8 @@ class DetailsConfig(NodeConfig, frozen=True, kw_only=True):
 
 
 class CreateConfig(DetailsConfig, frozen=True, kw_only=True):
-    """severity: a pattern where dynamic_severity. use_message_alarm_data: type, severity and
-    details come from the message; overwrite_alarm_details: but details from the script."""
+    """severity: a pattern where dynamic_severity. use_message_alarm_data: the message's data are
+    the alarm; overwrite_alarm_details: but details from the script."""
 
     severity: str = "CRITICAL"
     dynamic_severity: bool = False
@@ -59,6 +63,18 @@ class CreateConfig(DetailsConfig, frozen=True, kw_only=True):
     relation_types: list[str] = []
     use_message_alarm_data: bool = False
     overwrite_alarm_details: bool = False
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What the alarm shall be; the times are a new one's."""
+
+    originator: EntityId
+    type: str
+    severity: str
+    start_ms: int
+    end_ms: int
+    propagation: Propagation
+    details: Any = None
 
 
 class CreateAlarm:
@@ -85,53 +101,48 @@ class CreateAlarm:
 
     def process(self, message: Message, ctx: Context) -> Awaitable[None] | None:
         """Created or Updated, with the alarm as data."""
-        kind, severity, details = self._wanted(message)
-        old = ctx.state.active_alarm(message.originator, kind)
+        wanted = self._wanted(message, ctx.now())
+        old = ctx.state.active_alarm(message.originator, wanted.type)
 
         def save(details: Any) -> None:
-            self._save(message, old, kind, severity, details, ctx)
+            self._save(message, old, wanted, details, ctx)
 
         if self._script is None:
-            save(details)
+            save(wanted.details)
             return None
         arguments = (message.data, with_old_details(message, old), message.type)
         return self._script.then(arguments, save)
 
-    def _wanted(self, message: Message) -> tuple[str, str, Any]:
-        """(type, severity, details of the message). Raises NodeError."""
-        if not self._config.use_message_alarm_data:
-            severity = self._severity.fill(message)
-            if severity not in SEVERITIES:
-                raise NodeError("Used incorrect pattern or Alarm Severity not included in message")
-            return self._type.fill(message), severity, None
-        data = message.data
-        if not isinstance(data, dict) or data.get("severity") not in SEVERITIES:
-            raise NodeError("Validation error: severity must not be null")
-        if not isinstance(data.get("type"), str):
-            raise NodeError("Validation error: type must not be null")
-        return data["type"], data["severity"], data.get("details")
+    def _wanted(self, message: Message, now: int) -> Wanted:
+        if self._config.use_message_alarm_data:
+            return _told(message, now)
+        severity = self._severity.fill(message)
+        if severity not in SEVERITIES:
+            raise NodeError("Used incorrect pattern or Alarm Severity not included in message")
+        kind, ts = self._type.fill(message), message.effective_ts
+        return Wanted(message.originator, kind, severity, ts, ts, self._propagation)
 
     def _save(
-        self,
-        message: Message,
-        old: Alarm | None,
-        kind: str,
-        severity: str,
-        details: Any,
-        ctx: Context,
+        self, message: Message, old: Alarm | None, wanted: Wanted, details: Any, ctx: Context
     ) -> None:
         if old is None:
-            ts = message.effective_ts
             alarm = new_alarm(
-                ctx.state, message.originator, kind, severity, ts, ts, details, self._propagation
+                ctx.state,
+                wanted.originator,
+                wanted.type,
+                wanted.severity,
+                wanted.start_ms,
+                wanted.end_ms,
+                details,
+                wanted.propagation,
             )
         else:
             alarm = changed(
                 old,
-                severity=severity,
+                severity=wanted.severity,
                 endTs=ctx.now(),
                 details=details,
-                **self._propagation.fields(),
+                **wanted.propagation.fields(),
             )
         store(ctx.unit, alarm)
         cause = {"ruleNodeId": str(self._node.id)}
@@ -141,6 +152,30 @@ class CreateAlarm:
         metadata = {**message.metadata, flag: "true"}
         label = "Created" if old is None else "Updated"
         ctx.tell(label, transformed(message, "ALARM", alarm, metadata))
+
+
+def _told(message: Message, now: int) -> Wanted:
+    """The alarm that is the message's data; times that it leaves out are now. Raises NodeError."""
+    data = message.data
+    if not isinstance(data, dict) or data.get("severity") not in SEVERITIES:
+        raise NodeError("Validation error: severity must not be null")
+    if not isinstance(data.get("type"), str):
+        raise NodeError("Validation error: type must not be null")
+    start, end = (whole_number(data.get(name) or 0) for name in ("startTs", "endTs"))
+    return Wanted(
+        entity_id_of(data.get("originator")) or message.originator,
+        data["type"],
+        data["severity"],
+        start or end or now,
+        end or start or now,
+        Propagation(
+            data.get("propagate") is True,
+            data.get("propagateToOwner") is True,
+            data.get("propagateToTenant") is True,
+            tuple(data.get("propagateRelationTypes") or ()),
+        ),
+        data.get("details"),
+    )
 
 
 class ClearAlarm:

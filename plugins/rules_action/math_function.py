@@ -3,57 +3,62 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Awaitable, Callable
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 
+from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Series
 from appliance.rules.attributes import scope_of
 from appliance.rules.context import Context
-from appliance.rules.expression import BadExpression, Expression
+from appliance.rules.expression import LENGTH_MAX, BadExpression, Expression
+from appliance.rules.java_math import (
+    OF_DOUBLE,
+    cut_to_long,
+    divided,
+    get_exponent,
+    power,
+    signum,
+)
 from appliance.rules.messages import transformed
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle, require
 from appliance.rules.patterns import Pattern
-from appliance.rules.values import as_number, java_text
+from appliance.rules.values import as_number, java_text, rounded
 
 Source = Literal["MESSAGE_BODY", "MESSAGE_METADATA", "ATTRIBUTE", "TIME_SERIES", "CONSTANT"]
 
+
+_OF_ONE: dict[str, Callable[[float], float]] = {
+    "ABS": abs,
+    "DEG": OF_DOUBLE["toDegrees"],
+    "GET_EXP": get_exponent,
+    "RAD": OF_DOUBLE["toRadians"],
+    "SIGNUM": signum,
+    **{
+        name.upper(): OF_DOUBLE[name]
+        for name in (
+            *("sin", "sinh", "cos", "cosh", "tan", "tanh", "acos", "asin", "atan", "exp", "expm1"),
+            *("sqrt", "cbrt", "log", "log10", "log1p", "ceil", "floor"),
+        )
+    },
+}
+_OF_TWO: dict[str, Callable[[float, float], float]] = {
+    "ADD": operator.add,
+    "SUB": operator.sub,
+    "MULT": operator.mul,
+    "DIV": divided,
+    "ATAN2": math.atan2,
+    "HYPOT": math.hypot,
+    "FLOOR_DIV": lambda x, y: float(cut_to_long(x) // cut_to_long(y)),
+    "FLOOR_MOD": lambda x, y: float(cut_to_long(x) % cut_to_long(y)),
+    "MIN": min,
+    "MAX": max,
+    "POW": power,
+}
 OPERATIONS: dict[str, tuple[int, Callable[..., float]]] = {
-    "ADD": (2, lambda x, y: x + y),
-    "SUB": (2, lambda x, y: x - y),
-    "MULT": (2, lambda x, y: x * y),
-    "DIV": (2, lambda x, y: x / y),
-    "SIN": (1, math.sin),
-    "SINH": (1, math.sinh),
-    "COS": (1, math.cos),
-    "COSH": (1, math.cosh),
-    "TAN": (1, math.tan),
-    "TANH": (1, math.tanh),
-    "ACOS": (1, math.acos),
-    "ASIN": (1, math.asin),
-    "ATAN": (1, math.atan),
-    "ATAN2": (2, math.atan2),
-    "EXP": (1, math.exp),
-    "EXPM1": (1, math.expm1),
-    "SQRT": (1, math.sqrt),
-    "CBRT": (1, math.cbrt),
-    "GET_EXP": (1, lambda x: math.frexp(x)[1] - 1),
-    "HYPOT": (2, math.hypot),
-    "LOG": (1, math.log),
-    "LOG10": (1, math.log10),
-    "LOG1P": (1, math.log1p),
-    "CEIL": (1, math.ceil),
-    "FLOOR": (1, math.floor),
-    "FLOOR_DIV": (2, lambda x, y: float(int(x) // int(y))),
-    "FLOOR_MOD": (2, lambda x, y: float(int(x) % int(y))),
-    "ABS": (1, abs),
-    "MIN": (2, min),
-    "MAX": (2, max),
-    "POW": (2, math.pow),
-    "SIGNUM": (1, lambda x: 0.0 if x == 0 else math.copysign(1.0, x)),
-    "RAD": (1, math.radians),
-    "DEG": (1, math.degrees),
+    **{name: (1, function) for name, function in _OF_ONE.items()},
+    **{name: (2, function) for name, function in _OF_TWO.items()},
 }
 WHOLE = frozenset(("GET_EXP", "CEIL", "FLOOR"))
 ARGUMENTS_MAX = 16
@@ -121,42 +126,48 @@ class MathFunction:
         ]
 
     def _finish(self, message: Message, values: list[float], ctx: Context) -> None:
-        raw = self._compute(values)
-        if math.isnan(raw) or math.isinf(raw):
-            raise NodeError(f"the result is {raw}")
-        whole = self._operation in WHOLE or self._result.result_value_precision == 0
-        rounded = int(raw) if whole else _rounded(raw, self._result.result_value_precision)
-        self._put(message, rounded, int(raw) if whole else float(raw), ctx)
+        exact = self._compute(values)
+        shown: int | float
+        if self._operation in WHOLE or self._result.result_value_precision == 0:
+            shown = cut_to_long(exact)
+        else:
+            shown = rounded(exact, self._result.result_value_precision)
+        self._save(message.originator, shown, exact, ctx)
+        ctx.success(self._with_result(message, shown))
 
-    def _put(
-        self, message: Message, rounded: int | float, stored: int | float, ctx: Context
-    ) -> None:
-        result, key, originator = self._result, self._key.fill(message), message.originator
-        in_body = result.type == "MESSAGE_BODY"
-        in_metadata = result.type == "MESSAGE_METADATA"
-        if result.type == "ATTRIBUTE":
-            scope = scope_of(result.attribute_scope or "SERVER_SCOPE")
-            write = AttributeWrite(originator, scope, ctx.now(), {key: stored})
+    def _save(self, originator: EntityId, shown: int | float, exact: float, ctx: Context) -> None:
+        """The key is saved as configured: the reference fills patterns only for messages. A point
+        of a series is the exact number, which must be one."""
+        key = self._result.key
+        if self._result.type == "ATTRIBUTE":
+            scope = scope_of(self._result.attribute_scope or "SERVER_SCOPE")
+            write = AttributeWrite(originator, scope, ctx.now(), {key: shown})
             ctx.unit.attributes.append(write)
-        elif result.type == "TIME_SERIES":
-            ctx.unit.series.append(Series(originator, ctx.now(), {key: stored}))
-        if result.type in ("ATTRIBUTE", "TIME_SERIES"):
-            in_body, in_metadata = result.add_to_body, result.add_to_metadata
+        elif self._result.type == "TIME_SERIES":
+            if not math.isfinite(exact):
+                raise NodeError(f"the result is {exact}")
+            ctx.unit.series.append(Series(originator, ctx.now(), {key: exact}))
+
+    def _with_result(self, message: Message, shown: int | float) -> Message:
+        result, key = self._result, self._key.fill(message)
+        stored = result.type in ("ATTRIBUTE", "TIME_SERIES")
         data, metadata = message.data, message.metadata
-        if in_body:
-            data = {**_object(message), key: rounded}
-        if in_metadata:
-            metadata = {**metadata, key: java_text(rounded)}
-        ctx.success(transformed(message, message.type, data, metadata))
+        if result.add_to_body if stored else result.type == "MESSAGE_BODY":
+            data = {**_object(message), key: shown}
+        if result.add_to_metadata if stored else result.type == "MESSAGE_METADATA":
+            metadata = {**metadata, key: java_text(shown)}
+        return transformed(message, message.type, data, metadata)
 
 
 def _computation(config: MathConfig) -> Callable[[list[float]], float]:
     """The function of the arguments in their order. Raises ConfigError for a wrong count."""
     if config.operation == "CUSTOM":
         require(len(config.arguments) <= ARGUMENTS_MAX, "at most 16 arguments")
-        require(config.custom_function, "the custom function is missing")
+        text = config.custom_function or ""
+        require(text.strip(), "Custom function is blank!")
+        require(len(text) <= LENGTH_MAX, f"Custom function is too complex (length > {LENGTH_MAX})!")
         names = [argument.name for argument in config.arguments]
-        return _custom(config.custom_function or "", names)
+        return _custom(text, names)
     require(config.operation in OPERATIONS, f"unknown operation {config.operation}")
     count, function = OPERATIONS[config.operation]
     require(
@@ -200,11 +211,11 @@ def _value(
     value: Any = None
     match argument.type:
         case "CONSTANT":
-            value = key
+            value = argument.key
         case "MESSAGE_BODY":
-            value = _object(message).get(key)
+            value = _not_blank(_object(message).get(key))
         case "MESSAGE_METADATA":
-            value = message.metadata.get(key)
+            value = _not_blank(message.metadata.get(key))
         case "ATTRIBUTE":
             scope = scope_of(argument.attribute_scope or "SERVER_SCOPE")
             stored = ctx.state.attributes(message.originator, scope).get(key)
@@ -221,15 +232,15 @@ def _value(
     return float(number)
 
 
+def _not_blank(value: Any) -> Any:
+    """None for a text without anything in it: the default holds."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
 def _object(message: Message) -> dict[str, Any]:
     if not isinstance(message.data, dict):
         raise NodeError("Message body is not a JSON object!")
     return message.data
-
-
-def _rounded(value: float, digits: int) -> float:
-    step = Decimal(1).scaleb(-digits)
-    return float(Decimal(repr(float(value))).quantize(step, ROUND_HALF_UP))
 
 
 MATH_NODES = (NodeFactory(PACKAGE + "math.TbMathNode", "math function", MathConfig, MathFunction),)

@@ -8,7 +8,7 @@ from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.unit import EntityWrite
 from appliance.rules.context import Context
-from appliance.rules.entities import entity_named
+from appliance.rules.entities import direction_of_v0, entity_named
 from appliance.rules.messages import with_originator
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle, require
 from appliance.rules.patterns import Pattern
@@ -120,6 +120,11 @@ class DeleteRelation(_RelationNode):
         ctx.success(message)
 
 
+def _upgrade(config: dict[str, Any], version: int) -> dict[str, Any]:
+    """The reference tells version 0 by the cache setting that it had."""
+    return direction_of_v0(config, version) if "entityCacheExpiration" in config else config
+
+
 def _body(source: EntityId, target: EntityId, type: str) -> dict[str, Any]:
     ends = {"from": source.to_json(), "to": target.to_json()}
     return {**ends, "type": type, "typeGroup": "COMMON", "additionalInfo": None}
@@ -132,6 +137,7 @@ RELATION_NODES = (
         CreateConfig,
         CreateRelation,
         version=1,
+        upgrade=_upgrade,
         note="never makes the other entity",
     ),
     NodeFactory(
@@ -140,5 +146,6 @@ RELATION_NODES = (
         DeleteConfig,
         DeleteRelation,
         version=1,
+        upgrade=_upgrade,
     ),
 )

@@ -43,17 +43,18 @@ class SaveAttributes:
         """Write what changed, tell who wants to know, go on."""
         if message.type != "POST_ATTRIBUTES_REQUEST":
             raise NodeError(f"Unsupported msg type: {message.type}")
+        values = typed_values(message.data)
         saves = calculates = True
-        if not self._plain:
+        if values and not self._plain:
             ts = message.effective_ts
             acts = (self._saves, self._sockets, self._calculates)
             wanted = [act(message.originator.id, ts) for act in acts]
-            if not any(wanted):
-                ctx.success(message)
-                return
+            values = values if any(wanted) else {}
             saves, calculates = wanted[0], wanted[2]
+        if not values:
+            ctx.success(message)
+            return
         scope = scope_of(message.metadata.get("scope") or self._config.scope)
-        values = typed_values(message.data)
         if self._config.update_attributes_only_on_value_change:
             values = changed_values(ctx.state.attributes(message.originator, scope), values)
         if values:
@@ -133,9 +134,15 @@ class DeleteAttributes:
 
 
 def _upgrade(config: dict[str, Any], version: int) -> dict[str, Any]:
-    """Before version 2 only changes could be asked for by a key that may be absent."""
-    if version < 2:
+    """What was not asked for before a version had it: devices were always told, version 0 wrote
+    every value and version 1 only changes, and there were no processing settings."""
+    config = {key: value for key, value in config.items() if value is not None}
+    if version == 0:
+        config.setdefault("updateAttributesOnlyOnValueChange", False)
+    if version <= 1:
         config.setdefault("updateAttributesOnlyOnValueChange", True)
+        config.setdefault("notifyDevice", True)
+    config.pop("processingSettings", None)
     return config
 
 

@@ -85,11 +85,11 @@ def _filled(patterns: list[Pattern], message: Message) -> list[str]:
 
 
 class DeviceQuery(NodeConfig, frozen=True, kw_only=True):
-    """Related devices of certain profiles."""
+    """Related devices of certain profiles; an empty relation_type is any."""
 
     direction: Literal["FROM", "TO"] = "FROM"
     max_level: int = 1
-    relation_type: str | None = None
+    relation_type: str = "Contains"
     device_types: list[str] = []
     fetch_last_level_only: bool = False
 
@@ -112,13 +112,13 @@ class DeviceAttributes(OriginatorAttributes):
         self._query = RelationsQuery(
             direction=query.direction,
             max_level=query.max_level,
-            filters=[RelationFilter(relation_type=query.relation_type)],
+            filters=[RelationFilter(relation_type=query.relation_type, entity_types=["DEVICE"])],
             fetch_last_level_only=query.fetch_last_level_only,
         )
 
     def _source(self, message: Message, ctx: Context) -> EntityId:
         for entity in related(ctx.state, message.originator, self._query):
-            device = ctx.state.entity("DEVICE", entity.id) if entity.type == "DEVICE" else None
+            device = ctx.state.entity("DEVICE", entity.id)
             if device is not None and device.get("type") in self._types:
                 return entity
         raise NodeError("Failed to find related device to message originator using relation query")

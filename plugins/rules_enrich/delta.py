@@ -6,8 +6,8 @@ The last value per originator is cached, and read from history when it is not th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from appliance.rules.node import (
     NodeHandle,
     require,
 )
-from appliance.rules.values import as_number
+from appliance.rules.values import as_number, rounded, whole_number
 
 CACHE_MAX = 50_000
 
@@ -97,8 +97,8 @@ class Delta:
 
 
 def _input_number(value: Any) -> float:
-    """A JSON value as a number the lenient way: what is none counts as 0."""
-    number = as_number(value)
+    """A JSON value as a number the lenient way: true is 1, what is none counts as 0."""
+    number = int(value) if isinstance(value, bool) else as_number(value)
     return 0.0 if number is None else float(number)
 
 
@@ -114,10 +114,11 @@ def _stored_number(value: Value) -> float:
 
 
 def _rounded(delta: float, digits: int | None) -> int | float:
-    if digits is not None:
-        step = Decimal(1).scaleb(-digits)
-        delta = float(Decimal(repr(delta)).quantize(step, ROUND_HALF_UP))
-    return int(delta) if delta == int(delta) else delta
+    """Rounded where asked for; without a fraction an integer, which must be of 64 bits."""
+    if not math.isfinite(delta):
+        raise NodeError(f"the delta is {delta}")
+    delta = delta if digits is None else rounded(delta, digits)
+    return whole_number(delta) if delta.is_integer() else delta
 
 
 DELTA_NODES = (

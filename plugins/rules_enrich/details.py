@@ -8,6 +8,7 @@ from appliance.model.message import Message
 from appliance.rules.context import Context
 from appliance.rules.entities import customer_of
 from appliance.rules.node import PACKAGE, NodeError, NodeFactory, NodeHandle, require
+from appliance.rules.values import decode_json
 from plugins.rules_enrich.target import FetchConfig, Target, fetch_to_of_v0
 
 DETAILS = {
@@ -23,6 +24,9 @@ DETAILS = {
     "EMAIL": "email",
     "ADDITIONAL_INFO": "additionalInfo",
 }
+
+OWNED = ("DEVICE", "ASSET", "ENTITY_VIEW", "USER", "EDGE")
+"""Whose customer is asked for; no other type has one for this node."""
 
 
 class DetailsConfig(FetchConfig, frozen=True, kw_only=True):
@@ -57,6 +61,9 @@ class CustomerDetails:
         ctx.success(self._target.put(message, found))
 
     def _owner(self, message: Message, ctx: Context) -> tuple[str, Any]:
+        type = message.originator.type
+        if type not in OWNED:
+            raise NodeError(f"Entity with entityType '{type}' is not supported.")
         customer = customer_of(ctx.state, message.originator)
         if customer is None:
             raise NodeError(f"{message.originator} is not assigned to Customer!")
@@ -100,10 +107,14 @@ class DeviceCredentials:
 
 
 def _secret(body: dict[str, Any]) -> Any:
-    """The token itself; for the other types their stored value."""
-    if body["credentialsType"] == "ACCESS_TOKEN":
-        return body["credentialsId"]
-    return body.get("credentialsValue")
+    """The token, the certificate, or what the credentials of another type are made of."""
+    value = body.get("credentialsValue")
+    match body["credentialsType"]:
+        case "ACCESS_TOKEN":
+            return body["credentialsId"]
+        case "X509_CERTIFICATE":
+            return value
+    return decode_json(value) if isinstance(value, str) else value
 
 
 DETAIL_NODES = (

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import Scope
+from appliance.rules.conditions import as_boolean
 from appliance.rules.context import Context
-from appliance.rules.entities import RelationsQuery, customer_of, fields_of, related
+from appliance.rules.entities import RelationsQuery, fields_of, owner_of, related
 from appliance.rules.node import PACKAGE, NodeError, NodeFactory, NodeHandle, require
 from appliance.rules.patterns import Pattern
 from plugins.rules_enrich.target import FetchConfig, Target
@@ -127,7 +128,7 @@ class CustomerData(_OwnerData):
     """customer attributes."""
 
     def _source(self, message: Message, ctx: Context) -> EntityId:
-        customer = customer_of(ctx.state, message.originator)
+        customer = owner_of(ctx.state, message.originator)
         if customer is None:
             raise NodeError(f"Failed to find customer for entity {message.originator}")
         return customer
@@ -146,7 +147,7 @@ def _upgrade(config: dict[str, Any], version: int) -> dict[str, Any]:
         if old in config:
             config.setdefault("dataMapping", config.pop(old))
     if "telemetry" in config:
-        latest = config.pop("telemetry")
+        latest = as_boolean(config.pop("telemetry"))
         config.setdefault("dataToFetch", "LATEST_TELEMETRY" if latest else "ATTRIBUTES")
     config.setdefault("fetchTo", "METADATA")
     return config

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from appliance.model.message import Message
+from appliance.rules.conditions import as_boolean
 from appliance.rules.messages import with_data, with_metadata
 from appliance.rules.node import NodeConfig, NodeError, require
 from appliance.rules.values import java_text
@@ -43,9 +44,8 @@ def fetch_to_of_v0(key: str, data_when: bool) -> Any:
     """An upgrade from version 0, where a boolean key said where values go."""
 
     def upgrade(config: dict[str, Any], version: int) -> dict[str, Any]:
-        flag = config.pop(key, None)
-        if "fetchTo" not in config:
-            config["fetchTo"] = "DATA" if bool(flag) is data_when else "METADATA"
+        flag = as_boolean(config.pop(key, False))
+        config.setdefault("fetchTo", "DATA" if flag is data_when else "METADATA")
         return config
 
     return upgrade

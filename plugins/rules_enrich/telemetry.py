@@ -6,6 +6,7 @@ mixed types (text beats numbers, a sum of text is 0) are its own and not the sto
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from appliance.rules.context import Context
 from appliance.rules.messages import with_metadata
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle, require
 from appliance.rules.patterns import Pattern
-from appliance.rules.values import java_text, json_text
+from appliance.rules.values import java_text, json_text, whole_number
 
 AGGREGATED_MAX = 100_000
 UNIT_MS = {
@@ -30,10 +31,11 @@ Points = Sequence[tuple[int, Value]]
 
 
 class TelemetryConfig(NodeConfig, frozen=True, kw_only=True):
-    """Intervals count back from now; patterns give epoch milliseconds."""
+    """Intervals count back from now; patterns give epoch milliseconds. order_by, aggregation and
+    limit are of fetch_mode ALL."""
 
     latest_ts_key_names: list[str] = []
-    fetch_mode: Literal["FIRST", "LAST", "ALL"] = "FIRST"
+    fetch_mode: Literal["FIRST", "LAST", "ALL"] | None = None
     start_interval: int = 0
     end_interval: int = 0
     start_interval_time_unit: str = "MINUTES"
@@ -41,9 +43,9 @@ class TelemetryConfig(NodeConfig, frozen=True, kw_only=True):
     use_metadata_interval_patterns: bool = False
     start_interval_pattern: str = ""
     end_interval_pattern: str = ""
-    order_by: Literal["ASC", "DESC"] = "ASC"
-    aggregation: Literal["NONE", "MIN", "MAX", "AVG", "SUM", "COUNT"] = "NONE"
-    limit: int = 1000
+    order_by: Literal["ASC", "DESC"] | None = None
+    aggregation: Literal["NONE", "MIN", "MAX", "AVG", "SUM", "COUNT"] | None = None
+    limit: int = 0
 
 
 class OriginatorTelemetry:
@@ -51,7 +53,10 @@ class OriginatorTelemetry:
 
     def __init__(self, config: TelemetryConfig, node: NodeHandle) -> None:
         require(config.latest_ts_key_names, "Telemetry should be specified!")
+        require(config.fetch_mode, "FetchMode should be specified!")
         if config.fetch_mode == "ALL":
+            require(config.order_by, "OrderBy should be specified!")
+            require(config.aggregation, "Aggregation should be specified!")
             require(2 <= config.limit <= 1000, "Limit should be in a range from 2 to 1000.")
         for unit in (config.start_interval_time_unit, config.end_interval_time_unit):
             require(unit in UNIT_MS, f"unknown time unit {unit}")
@@ -95,22 +100,24 @@ class OriginatorTelemetry:
         found = await ctx.series(query)
         if not aggregated:
             return {key: found[key] for key in keys if found.get(key)}
-        middle = start + (end - start) // 2
+        middle, how = start + (end - start) // 2, config.aggregation or ""
         return {
-            key: [(middle, aggregate([value for _, value in found[key]], config.aggregation))]
+            key: [(middle, aggregate([value for _, value in found[key]], how))]
             for key in keys
             if found.get(key)
         }
 
 
 def _epoch_ms(pattern: Pattern, message: Message) -> int:
-    text = pattern.fill(message)
-    if text == pattern.text and ("${" in text or "$[" in text):
-        raise NodeError(f"Message value: '{text[2:-1]}' is undefined")
+    """What a pattern gives; a text that nothing was put into counts as a pattern without a value.
+    Raises NodeError."""
+    text, name = pattern.fill(message), re.sub(r"[$\[\]{}]", "", pattern.text)
+    if text == pattern.text:
+        raise NodeError(f"Message value: '{name}' is undefined")
     try:
-        return int(text)
-    except ValueError:
-        raise NodeError(f"Message value: '{pattern.text[2:-1]}' has invalid format") from None
+        return whole_number(text)
+    except NodeError:
+        raise NodeError(f"Message value: '{name}' has invalid format") from None
 
 
 def aggregate(values: Sequence[Value], how: str) -> Value:
@@ -135,6 +142,14 @@ def _like(numbers: list[Any], result: Any) -> Value:
     return int(result)
 
 
+def _upgrade(config: dict[str, Any], version: int) -> dict[str, Any]:
+    """Empty texts stood for what had no value, any other mode meant LAST, and nothing limited."""
+    config = {key: value for key, value in config.items() if value not in (None, "")}
+    if config.get("fetchMode") not in ("FIRST", "LAST", "ALL"):
+        config["fetchMode"] = "LAST"
+    return {"orderBy": "ASC", "aggregation": "NONE", "limit": 1000, **config}
+
+
 TELEMETRY_NODES = (
     NodeFactory(
         PACKAGE + "metadata.TbGetTelemetryNode",
@@ -142,5 +157,6 @@ TELEMETRY_NODES = (
         TelemetryConfig,
         OriginatorTelemetry,
         version=2,
+        upgrade=_upgrade,
     ),
 )

@@ -9,6 +9,7 @@ from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.message import Message
 from appliance.rules.alarms import status_of
 from appliance.rules.context import Context
+from appliance.rules.entities import direction_of_v0
 from appliance.rules.node import (
     FALSE,
     PACKAGE,
@@ -46,10 +47,13 @@ class CheckFields:
         ctx.tell(TRUE if fits else FALSE, message)
 
 
-class AlarmStatusConfig(NodeConfig, frozen=True, kw_only=True):
-    """alarm_status_list: any of ACTIVE_ACK, ACTIVE_UNACK, CLEARED_ACK, CLEARED_UNACK."""
+AlarmStatusName = Literal["ACTIVE_ACK", "ACTIVE_UNACK", "CLEARED_ACK", "CLEARED_UNACK"]
 
-    alarm_status_list: list[str] = []
+
+class AlarmStatusConfig(NodeConfig, frozen=True, kw_only=True):
+    """alarm_status_list: the statuses that are True."""
+
+    alarm_status_list: list[AlarmStatusName] = []
 
 
 class AlarmStatus:
@@ -129,5 +133,6 @@ CHECK_NODES = (
         CheckRelationConfig,
         CheckRelation,
         version=1,
+        upgrade=direction_of_v0,
     ),
 )

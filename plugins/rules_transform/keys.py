@@ -6,13 +6,15 @@ must match the whole key.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal
 
 from appliance.model.message import Message
+from appliance.rules.conditions import as_boolean
 from appliance.rules.context import Context
 from appliance.rules.messages import with_data, with_metadata
 from appliance.rules.node import PACKAGE, NodeConfig, NodeFactory, NodeHandle, require
+from appliance.rules.tbel import TbelError
+from appliance.rules.tbel.regex import java_pattern
 from appliance.rules.values import java_text
 
 Place = Literal["DATA", "METADATA"]
@@ -21,7 +23,7 @@ Place = Literal["DATA", "METADATA"]
 class RenameConfig(NodeConfig, frozen=True, kw_only=True):
     """rename_keys_mapping: old name to new name, in the order given."""
 
-    rename_in: Place = "DATA"
+    rename_in: Place | None = None
     rename_keys_mapping: dict[str, str] = {}
 
 
@@ -30,7 +32,7 @@ class RenameKeys:
 
     def __init__(self, config: RenameConfig, node: NodeHandle) -> None:
         require(config.rename_keys_mapping, "At least one mapping entry should be specified!")
-        self._in_data = config.rename_in == "DATA"
+        self._in_data = _is_data(config.rename_in, "RenameIn")
         self._mapping = config.rename_keys_mapping
 
     def process(self, message: Message, ctx: Context) -> None:
@@ -50,7 +52,7 @@ class RenameKeys:
 class DeleteConfig(NodeConfig, frozen=True, kw_only=True):
     """keys: regular expressions."""
 
-    delete_from: Place = "DATA"
+    delete_from: Place | None = None
     keys: list[str] = []
 
 
@@ -58,7 +60,7 @@ class DeleteKeys:
     """delete key-value pairs."""
 
     def __init__(self, config: DeleteConfig, node: NodeHandle) -> None:
-        self._in_data = config.delete_from == "DATA"
+        self._in_data = _is_data(config.delete_from, "DeleteFrom")
         self._keys = _Keys(config.keys)
 
     def process(self, message: Message, ctx: Context) -> None:
@@ -73,7 +75,7 @@ class DeleteKeys:
 class CopyConfig(NodeConfig, frozen=True, kw_only=True):
     """keys: regular expressions."""
 
-    copy_from: Place = "DATA"
+    copy_from: Place | None = None
     keys: list[str] = []
 
 
@@ -81,7 +83,7 @@ class CopyKeys:
     """copy key-value pairs: from data to metadata or back."""
 
     def __init__(self, config: CopyConfig, node: NodeHandle) -> None:
-        self._from_data = config.copy_from == "DATA"
+        self._from_data = _is_data(config.copy_from, "CopyFrom")
         self._keys = _Keys(config.keys)
 
     def process(self, message: Message, ctx: Context) -> None:
@@ -102,20 +104,24 @@ class _Keys:
 
     def __init__(self, expressions: list[str]) -> None:
         try:
-            self._expressions = [re.compile(expression) for expression in expressions]
-        except re.error as error:
-            require(False, f"bad regular expression: {error}")
+            self._expressions = [java_pattern(expression) for expression in expressions]
+        except TbelError as error:
+            require(False, str(error))
 
     def __contains__(self, key: str) -> bool:
         return any(expression.fullmatch(key) for expression in self._expressions)
 
 
+def _is_data(place: Place | None, name: str) -> bool:
+    require(place, f"{name} can't be null! Allowed values: [DATA, METADATA]")
+    return place == "DATA"
+
+
 def _place(key: str) -> Any:
     def upgrade(config: dict[str, Any], version: int) -> dict[str, Any]:
         """Before version 2 a flag `fromMetadata` said which."""
-        flag = config.pop("fromMetadata", None)
-        if key not in config:
-            config[key] = "METADATA" if flag else "DATA"
+        flag = as_boolean(config.pop("fromMetadata", False))
+        config.setdefault(key, "METADATA" if flag else "DATA")
         return config
 
     return upgrade

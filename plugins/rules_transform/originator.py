@@ -7,21 +7,21 @@ from typing import Any, Literal
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.rules.context import Context
-from appliance.rules.entities import RelationsQuery, customer_of, entity_named, related
+from appliance.rules.entities import RelationsQuery, entity_named, owner_of, related
 from appliance.rules.messages import with_originator
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle, require
 from appliance.rules.patterns import Pattern
 from appliance.state.kinds import entity_id_of
 
-NAMED_TYPES = ("DEVICE", "ASSET", "ENTITY_VIEW", "EDGE", "USER", "DASHBOARD", "CUSTOMER", "TENANT")
+NAMED_TYPES = ("DEVICE", "ASSET", "ENTITY_VIEW", "EDGE", "USER")
 
 
 class OriginatorConfig(NodeConfig, frozen=True, kw_only=True):
     """entity_name_pattern: for the source ENTITY."""
 
-    originator_source: Literal["CUSTOMER", "TENANT", "RELATED", "ALARM_ORIGINATOR", "ENTITY"] = (
-        "CUSTOMER"
-    )
+    originator_source: (
+        Literal["CUSTOMER", "TENANT", "RELATED", "ALARM_ORIGINATOR", "ENTITY"] | None
+    ) = None
     relations_query: RelationsQuery | None = None
     entity_type: str | None = None
     entity_name_pattern: str = ""
@@ -32,6 +32,7 @@ class ChangeOriginator:
 
     def __init__(self, config: OriginatorConfig, node: NodeHandle) -> None:
         self._source = config.originator_source
+        require(self._source, "Originator source should be specified.")
         self._query = config.relations_query or RelationsQuery()
         if self._source == "RELATED":
             require(config.relations_query, "Relations query should be specified!")
@@ -55,7 +56,7 @@ class ChangeOriginator:
         state, originator = ctx.state, message.originator
         match self._source:
             case "CUSTOMER":
-                return customer_of(state, originator)
+                return owner_of(state, originator)
             case "TENANT":
                 return EntityId("TENANT", state.tenant_id)
             case "RELATED":

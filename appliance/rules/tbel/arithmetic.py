@@ -19,6 +19,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from appliance.rules.java_math import divided, power
 from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.kinds import convert, parse_double, type_of
 from appliance.rules.tbel.text import to_text
@@ -124,38 +125,14 @@ def _as_double(value: Any, code: int) -> float:
     return float(value)
 
 
-def _divide(left: float, right: float) -> float:
-    if right == 0:
-        if left == 0 or left != left or right != right:
-            return math.nan
-        return math.copysign(math.inf, left) * math.copysign(1.0, right)
-    return left / right
-
-
 def _remainder(left: float, right: float) -> float:
     if right == 0 or left != left or right != right or math.isinf(left):
         return math.nan
     return math.fmod(left, right)
 
 
-def power(left: float, right: float) -> float:
-    """Math.pow: infinities and NaN instead of exceptions."""
-    if right != right or (math.isinf(right) and abs(left) == 1):
-        return math.nan
-    try:
-        return math.pow(left, right)
-    except OverflowError:
-        odd = right == int(right) and int(right) % 2 == 1
-        return -math.inf if left < 0 and odd else math.inf
-    except ValueError:
-        if left == 0:
-            odd = right == int(right) and int(right) % 2 == 1
-            return math.copysign(math.inf, left) if odd else math.inf
-        return math.nan
-
-
 _ON_DOUBLES: dict[str, Callable[[float, float], float]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": _divide, "%": _remainder,
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": divided, "%": _remainder,
     "**": power,
 }  # fmt: skip
 
@@ -242,7 +219,7 @@ def _shift(left: int, op: str, right: int, wide: bool) -> int:
 def _same_int(left: Any, op: str, right: Any) -> Any:
     a, b = wrap_int(_integral(left)), wrap_int(_integral(right))
     if op == "/":
-        return _divide(float(left), float(b))
+        return divided(float(left), float(b))
     if op == "**":
         value = power(a, b)
         return value if value > INT_MAX else saturate(value, INT_MIN, INT_MAX)
@@ -254,7 +231,7 @@ def _same_int(left: Any, op: str, right: Any) -> Any:
 def _same_long(left: Any, op: str, right: Any) -> Any:
     a, b = _integral(left), _integral(right)
     if op == "/":
-        return _divide(float(left), float(right))
+        return divided(float(left), float(right))
     if op == "**":
         value = power(a, b)
         return value if value > LONG_MAX else Long(saturate(value, LONG_MIN, LONG_MAX))
@@ -266,7 +243,7 @@ def _same_long(left: Any, op: str, right: Any) -> Any:
 def _same_small(left: Any, op: str, right: Any) -> Any:
     a, b = _integral(left), _integral(right)
     if op == "/":
-        return _divide(float(a), float(b))
+        return divided(float(a), float(b))
     if op == "**":
         return saturate(power(a, b), INT_MIN, INT_MAX)
     if op == "%":
@@ -281,7 +258,7 @@ def _same_double(left: Any, op: str, right: Any) -> Any:
 def _same_float(left: Any, op: str, right: Any) -> Any:
     a, b = to_float(_as_double(left, W_FLOAT)), to_float(_as_double(right, W_FLOAT))
     if op == "/":
-        return _divide(float(left), float(right))
+        return divided(float(left), float(right))
     value = _ON_DOUBLES[op](a, b)
     return float(value) if op == "**" else to_float(value)
 

@@ -7,8 +7,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from appliance.rules.tbel import java_math
-from appliance.rules.tbel.arithmetic import power, truncated_quotient
+from appliance.rules import fdlibm
+from appliance.rules.java_math import OF_DOUBLE, power, signum
+from appliance.rules.tbel.arithmetic import truncated_quotient
 from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.signatures import java
 from appliance.rules.tbel.values import (
@@ -84,65 +85,12 @@ def _signum_float(value: float) -> Any:
     return to_float(value if value == 0 or value != value else math.copysign(1.0, value))
 
 
-@_both("signum", "double signum(double)")
-def _signum(value: float) -> float:
-    return value if value == 0 or value != value else math.copysign(1.0, value)
-
-
-def _floor(value: float) -> float:
-    return value if not math.isfinite(value) else math.copysign(float(math.floor(value)), value)
-
-
-def _ceil(value: float) -> float:
-    return value if not math.isfinite(value) else math.copysign(float(math.ceil(value)), value)
-
-
-def _rint(value: float) -> float:
-    return value if not math.isfinite(value) else math.copysign(float(round(value)), value)
-
-
-def _guard(function: Callable[[float], float], outside: float = math.nan) -> Any:
-    def guarded(value: float) -> float:
-        try:
-            return function(value)
-        except ValueError:
-            return outside
-        except OverflowError:
-            return math.copysign(math.inf, value)
-
-    return guarded
-
-
-def _logarithm(function: Callable[[float], float]) -> Any:
-    def guarded(value: float) -> float:
-        if value == 0:
-            return -math.inf
-        return math.nan if value < 0 else function(value)
-
-    return guarded
-
-
-def _exp(value: float) -> float:
-    try:
-        return math.exp(value)
-    except OverflowError:
-        return math.inf
-
-
-_OF_DOUBLE: dict[str, Callable[[float], float]] = {
-    "floor": _floor, "ceil": _ceil, "rint": _rint, "sqrt": _guard(math.sqrt),
-    "cbrt": java_math.cbrt, "log": _logarithm(math.log), "log10": java_math.log10,
-    "log1p": java_math.log1p, "exp": _exp, "expm1": java_math.expm1, "sin": _guard(math.sin),
-    "cos": _guard(math.cos), "tan": _guard(math.tan), "asin": java_math.asin,
-    "acos": java_math.acos, "atan": java_math.atan, "sinh": java_math.sinh,
-    "cosh": java_math.cosh, "tanh": java_math.tanh, "ulp": math.ulp,
-    "toRadians": lambda v: v * 0.017453292519943295, "toDegrees": lambda v: v * 57.29577951308232,
-}  # fmt: skip
-for _name, _function in _OF_DOUBLE.items():
+_both("signum", "double signum(double)")(signum)
+for _name, _function in OF_DOUBLE.items():
     _both(_name, f"double {_name}(double)")(_function)
 _both("pow", "double pow(double,double)")(power)
-_both("atan2", "double atan2(double,double)")(java_math.atan2)
-_both("hypot", "double hypot(double,double)")(java_math.hypot)
+_both("atan2", "double atan2(double,double)")(fdlibm.atan2)
+_both("hypot", "double hypot(double,double)")(fdlibm.hypot)
 _both("IEEEremainder", "double IEEEremainder(double,double)")(math.remainder)
 _both("random", "double random()")(random.random)
 

@@ -10,8 +10,9 @@ import pytest
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.rules.expression import BadExpression, Expression
-from appliance.rules.geo import Circle, distance_km, polygon_of
+from appliance.rules.geo import Circle, polygon_of
 from appliance.rules.patterns import fill
+from appliance.rules.places import distance_km
 from appliance.rules.tbel.text import double_text
 from appliance.rules.values import java_string, typed_values
 
