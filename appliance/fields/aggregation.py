@@ -62,6 +62,8 @@ class IntervalCell:
         self._since_ms = since_ms
         self._state = Memory()
         self._asked: list[tuple[int, bool]] = []
+        self._touched: dict[int, dict[str, Any]] = {}
+        """Interval -> the arguments that came, of the last calculation; for debug events."""
         if kept is not None:
             read = read_kept(kept)
             self._since_ms = read.since_ms
@@ -84,21 +86,26 @@ class IntervalCell:
         self._state.shown_ms = self._state.shown_ms or moment.now_ms
 
     def feed(self, change: Change, moment: Moment) -> frozenset[str]:
-        """See Cell: only a late point that still counts is news."""
-        watermark = self._config.watermark
-        if change.scope is not None or watermark is None:
-            return frozenset()
-        late = set(self._state.late)
-        keys = {spec.ref_entity_key.key for spec in self._config.arguments.values()}
-        for ts, values in change.points:
-            if ts < self._state.next_ms and keys & values.keys():
-                start, end = bounds(self._config.interval, ts)
-                if moment.now_ms < end + watermark.duration * 1000:
-                    late.add(start)
-        if late == set(self._state.late):
-            return frozenset()
-        self._state.late = sorted(late)
-        return frozenset(keys)
+        """See Cell: points that count; the intervals of late ones are asked for again."""
+        self._touched = {}
+        if change.scope is None:
+            for ts, values in change.points:
+                self._take(ts, values, moment.now_ms)
+        late = {start for start in self._touched if start < self._state.next_ms}
+        self._state.late = sorted(late.union(self._state.late))
+        return frozenset(name for touched in self._touched.values() for name in touched)
+
+    def _take(self, ts: int, values: Mapping[str, Value], now_ms: int) -> None:
+        arguments = self._config.arguments.items()
+        found = {
+            name: {"ts": ts, "value": values[spec.ref_entity_key.key]}
+            for name, spec in arguments
+            if spec.ref_entity_key.key in values
+        }
+        start, end = bounds(self._config.interval, ts)
+        late_ms = self._config.watermark.duration * 1000 if self._config.watermark else 0
+        if found and (start >= self._state.next_ms or now_ms < end + late_ms):
+            self._touched.setdefault(start, {}).update(found)
 
     # asking history ------------------------------------------------------------------------------
     def queries(self, view: StateView, now_ms: int, reason: Reason) -> list[SeriesQuery]:
@@ -143,10 +150,12 @@ class IntervalCell:
         asked = self._asked
         self._move_on(moment.now_ms)
         results = []
+        self._touched = {}
         for start, is_over in asked:
             values = self._values({name: next(answers) for name in self._config.metrics}, is_over)
             if values:
                 results.append({"ts": start, "values": values})
+                self._touched[start] = {}
         return self._effects(results)
 
     def _move_on(self, now_ms: int) -> None:
@@ -193,9 +202,14 @@ class IntervalCell:
         kept = Kept(self._field.checksum, self._since_ms, memory=self._state)
         return encode_json(kept)
 
-    def shown(self, now_ms: int) -> Any:
-        """See Cell: nothing, the values are in history."""
-        return None
+    def shown(self, moment: Moment) -> Any:
+        """See Cell: the intervals that were calculated, or got values."""
+        intervals = []
+        for start, arguments in self._touched.items():
+            first, after = bounds(self._config.interval, start)
+            shown = {"intervalStartTs": first, "intervalEndTs": after}
+            intervals.append(shown | ({"updatedArguments": arguments} if arguments else {}))
+        return {"processedIntervals": intervals} if intervals else None
 
 
 def _result(metric: Metric, found: list[Value]) -> float | None:

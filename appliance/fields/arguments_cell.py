@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from appliance.extension.ports import SeriesQuery
-from appliance.fields.arguments import Arguments, Single
+from appliance.fields.arguments import Arguments, Single, check_state
 from appliance.fields.cell import Change, Effect, FieldError, Moment, NotYet, Reason
 from appliance.fields.config import Argument, Field
 from appliance.fields.sources import entities_of
@@ -168,7 +168,6 @@ class ArgumentsCell:
         took = False
         for ts, values in change.points:
             if key in values:
-                _check_size(name, values[key], self.field.limits.value_bytes_max)
                 took |= self.arguments.take(name, ts, values[key])
         if key in change.deleted:
             self.arguments.forget(name, moment.now_ms)
@@ -178,6 +177,7 @@ class ArgumentsCell:
     def run(self, moment: Moment) -> Iterable[Effect]:
         """See Cell."""
         self._refresh(moment.view)
+        check_state(self.arguments.size_bytes, self.field.limits)
         missing = self.arguments.missing(moment.now_ms)
         if missing and self.needs_all:
             raise NotYet(f"Required arguments are missing: {', '.join(missing)}")
@@ -205,9 +205,9 @@ class ArgumentsCell:
         kept = Kept(self.field.checksum, self.arguments.since_ms, singles, self.memory())
         return encode_json(kept)
 
-    def shown(self, now_ms: int) -> Any:
+    def shown(self, moment: Moment) -> Any:
         """See Cell."""
-        return self.arguments.shown(now_ms)
+        return self.arguments.shown(moment.now_ms)
 
     def _restore(self, kept: Kept) -> None:
         self.arguments.since_ms = kept.since_ms
@@ -215,12 +215,6 @@ class ArgumentsCell:
             if name in self.arguments.specs and name not in self.arguments.windows:
                 self.arguments.singles[name] = Single(ts, value, is_default)
         self.remember(kept.memory)
-
-
-def _check_size(name: str, value: Value, bytes_max: int) -> None:
-    """Cells write all they keep. 0 bytes: no limit."""
-    if bytes_max and isinstance(value, str | dict | list) and len(encode_json(value)) > bytes_max:
-        raise FieldError(f"Argument '{name}' is larger than {bytes_max} bytes")
 
 
 def scope_of(name: str | None) -> Scope:

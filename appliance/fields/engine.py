@@ -286,7 +286,7 @@ class Fields:
     ) -> None:
         loaded = self._index.fields.get(slot.field.id)
         if loaded is not None and loaded.debug is not None:
-            shown = slot.cell.shown(moment.now_ms)
+            shown = slot.cell.shown(moment)
             loaded.debug.record(calculation(slot.entity, moment, cause, shown, outcome))
 
     def debug_events(self, field_id: UUID) -> list[FieldDebugEvent]:

@@ -146,6 +146,32 @@ class GeofencingCell(ArgumentsCell):
         )
         return [] if there == inside else [RelationChange(source, target, type, inside)]
 
+    def shown(self, moment: Moment) -> Any:
+        """See Cell; the zones of a group are shown as an argument."""
+        groups = {
+            name: {"type": "GEOFENCING_CF_ARGUMENT_VALUE", "value": dict(zones)}
+            for name, group in self._config.zone_groups.items()
+            if (zones := list(self._shown_zones(group, moment.view)))
+        }
+        return super().shown(moment) | groups
+
+    def _shown_zones(self, group: ZoneGroup, view: StateView) -> Iterator[tuple[str, Any]]:
+        for zone in entities_of(group, self.entity, view):
+            stored = view.attributes(zone, Scope.SERVER).get(group.perimeter_key_name)
+            if stored is None:
+                continue
+            ts, inside = self._last.get(str(zone.id), (0, False))
+            presence = "INSIDE" if inside else "OUTSIDE"
+            yield (
+                str(zone.id),
+                {
+                    "zoneId": zone.to_json(),
+                    "ts": stored.ts,
+                    "perimeterDefinition": stored.value,
+                    "lastPresence": presence if ts == stored.ts else None,
+                },
+            )
+
 
 def geofencing_cells(field: Field) -> Cells:
     """Nothing to compile."""

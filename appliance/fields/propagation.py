@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 from appliance.fields.arguments_cell import ArgumentsCell
 from appliance.fields.cell import Cells, Effect, Moment, NotYet, Reason, Result
@@ -47,17 +48,26 @@ class PropagationCell(ArgumentsCell):
     def calculate(self, moment: Moment) -> Iterable[Effect]:
         """See ArgumentsCell."""
         targets = self._targets(moment.view)
+        missing = self._missing()
         if not targets:
             raise NotYet(
                 "No entities found via 'Propagation path to related entities'. "
                 "Verify the configured relation type and direction."
+                + (f" Missing arguments to propagate: {missing}" if missing else "")
             )
+        if missing:
+            raise NotYet(f"Required arguments are missing: {missing}")
         wanted = targets
         if moment.reason is Reason.CHANGED:
             wanted = [target for target in targets if target not in self._served]
         self._served = set(targets)
         results = self._results(moment)
         return [Result(target, data) for target in wanted for data in results]
+
+    def _missing(self) -> str:
+        """The arguments, where none has a value."""
+        known = self.arguments.singles or self.arguments.windows
+        return "" if known else ", ".join(self.arguments.specs)
 
     def _results(self, moment: Moment) -> list[object]:
         if self._script is not None:
@@ -69,6 +79,12 @@ class PropagationCell(ArgumentsCell):
         if self._config.output.type == "ATTRIBUTES":
             return list(by_ts.values())
         return [{"ts": ts, "values": values} for ts, values in sorted(by_ts.items())]
+
+    def shown(self, moment: Moment) -> Any:
+        """See Cell; the related entities are shown as an argument."""
+        targets = [target.to_json() for target in self._targets(moment.view)]
+        context = {"type": "PROPAGATION_CF_ARGUMENT_VALUE", "value": targets}
+        return super().shown(moment) | ({"propagationCtx": context} if targets else {})
 
 
 def propagation_cells(field: Field) -> Cells:

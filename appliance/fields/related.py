@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from appliance.extension.ports import SeriesQuery
-from appliance.fields.arguments import Arguments
+from appliance.fields.arguments import Arguments, check_state
 from appliance.fields.arguments_cell import ArgumentsCell, Kept, read_kept
 from appliance.fields.cell import Cells, Change, Effect, FieldError, Moment, Reason, Result
 from appliance.fields.config import Field, Metric, RelatedConfig
@@ -22,6 +22,7 @@ from appliance.fields.scripting import FieldScript, script_values
 from appliance.fields.sources import related
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Value
+from appliance.rules.entities import name_of
 from appliance.rules.tbel.values import Long, TbMap
 from appliance.rules.values import encode_json
 from appliance.state.view import StateView
@@ -114,6 +115,8 @@ class RelatedCell:
 
     def _calculate(self, now_ms: int) -> list[Effect]:
         config = self._config
+        known = sum(member.arguments.size_bytes for member in self._members.values())
+        check_state(known, self._field.limits)
         if config.relation.direction == "TO" and len(self._members) > 1:
             raise FieldError(
                 "More than one related entity is not supported for relation direction 'TO'. "
@@ -166,14 +169,16 @@ class RelatedCell:
         kept = Kept(self._field.checksum, self._since_ms, memory=self._state)
         return encode_json(kept)
 
-    def shown(self, now_ms: int) -> Any:
-        """See Cell."""
+    def shown(self, moment: Moment) -> Any:
+        """See Cell; what an entity has not is null."""
+        nothing = {name: {"type": "SINGLE_VALUE", "ts": -1, "value": None}
+                   for name in self._config.arguments}  # fmt: skip
         return {
             "type": "RELATED_ENTITIES",
             "entitiesArguments": [
                 {
-                    "entity": {"id": entity.to_json()},
-                    "entityArguments": member.arguments.shown(now_ms),
+                    "entity": {"id": entity.to_json(), "name": name_of(moment.view, entity)},
+                    "entityArguments": nothing | member.arguments.shown(moment.now_ms),
                 }
                 for entity, member in self._members.items()
             ],
