@@ -39,7 +39,7 @@ from appliance.fields.events import (
     FieldWaited,
 )
 from appliance.fields.index import Slot
-from appliance.fields.outcome import alarm_message, message_of, relate, save_at_once
+from appliance.fields.outcome import SERIES, alarm_message, message_of, relate, save_at_once
 from appliance.fields.roster import Roster
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
@@ -52,6 +52,7 @@ from appliance.rules.alarms import store
 from appliance.rules.overlay import UnitView
 from appliance.rules.ports import CalculationInput, History, RuleServices
 from appliance.rules.timers import Timers
+from appliance.rules.values import telemetry_of
 from appliance.rules.work import Work
 from appliance.state.store import State
 
@@ -87,6 +88,8 @@ class Fields:
         self._roster = Roster(state, clock, emit, self._arm)
         self._index = self._roster.index
         self._loaded = False
+        self.produced: dict[EntityId, set[str]] | None = None
+        """Series that fields calculated and did not begin with, where somebody wants to know."""
 
     def leave(self, types: Iterable[str]) -> None:
         """Do not run fields of these types; before the start."""
@@ -263,12 +266,21 @@ class Fields:
         output = field.output
         if message is None or output is None:
             return
+        if self.produced is not None and message.type == SERIES:
+            keys = {key for _, values in telemetry_of(message) for key in values}
+            begun = self._argument_keys(message.calculated_by)
+            self.produced.setdefault(message.originator, set()).update(keys - begun)
         if output.strategy.type == "RULE_CHAIN":
             work.follow_ups.append(message)
             return
         change = save_at_once(output, message, moment.view, self._services, work)
         if change is not None:
             self._feed(change, message, work)
+
+    def _argument_keys(self, ids: Iterable[UUID]) -> set[str]:
+        fields = [self._index.fields[id].field for id in ids if id in self._index.fields]
+        arguments = [getattr(field.config, "arguments", {}) for field in fields]
+        return {spec.ref_entity_key.key for named in arguments for spec in named.values()}
 
     def _fail(self, slot: Slot, error: FieldError, moment: Moment, cause: Message | None) -> None:
         text = str(error)
