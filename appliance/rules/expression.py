@@ -1,6 +1,6 @@
 """Arithmetic expressions as the reference's library reads them (spec/rule-engine.md §7, §9.5).
 
-Operators + - * / % ^ (right to left, before a leading minus), implied multiplication (`2x`,
+Operators + - * / % ^ (right to left, before a leading minus), parentheses ( [ {, implied multiplication (`2x`,
 `2(x+1)`; calculated fields take only the first form), constants pi, e, φ, and the functions of
 `FUNCTIONS`. An expression is parsed once into nested calls; evaluation takes the values of its
 variables. Numbers behave as in Java: the root of a negative number is NaN, the logarithm of 0
@@ -15,9 +15,9 @@ from collections.abc import Callable, Collection, Mapping
 
 Evaluate = Callable[[Mapping[str, float]], float]
 
-LENGTH_MAX = 256
+LENGTH_MAX = 1_000
 DEPTH_MAX = 64
-"""Nesting; keeps a hostile expression from exhausting the stack."""
+"""Nesting; both keep a hostile expression from exhausting the stack."""
 
 
 class BadExpression(ValueError):
@@ -45,7 +45,26 @@ def _logarithm(function: Callable[[float], float], zero: float = 0.0) -> Callabl
 
 
 def _logab(base: float, x: float) -> float:
-    return _LN(x) / _LN(base)
+    above, below = _LN(x), _LN(base)
+    return above / below if below else above * math.inf
+
+
+def _power(base: float, exponent: float) -> float:
+    """Infinities where Python raises, with the sign of what overflows."""
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return -math.inf if base < 0 and exponent % 2 == 1 else math.inf
+    except ValueError:
+        return math.nan if base else math.inf
+
+
+def _cube_root(x: float) -> float:
+    """The root to the last bit: that of 27 is 3."""
+    root = math.cbrt(x)
+    if not root or not math.isfinite(root):
+        return root
+    return root - (root * root * root - x) / (3 * root * root)
 
 
 def _whole(function: Callable[[float], int]) -> Callable[[float], float]:
@@ -72,21 +91,23 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., float]]] = {
     "ln": (1, _LN),
     "lg": (1, _logarithm(math.log10)),
     "log10": (1, _logarithm(math.log10)),
-    "log2": (1, _logarithm(math.log2)),
+    "log2": (1, lambda x: _LN(x) / math.log(2)),
     "log1p": (1, _logarithm(math.log1p, -1.0)),
-    "logab": (2, _java(_logab)),
+    "logab": (2, _logab),
     "ceil": (1, _whole(math.ceil)),
     "floor": (1, _whole(math.floor)),
     "sqrt": (1, _java(math.sqrt)),
-    "cbrt": (1, math.cbrt),
-    "pow": (2, _java(math.pow)),
+    "cbrt": (1, _cube_root),
+    "pow": (2, _power),
     "exp": (1, _java(math.exp)),
     "expm1": (1, _java(math.expm1)),
     "signum": (1, lambda x: 0.0 if x == 0 else math.copysign(1.0, x)),
 }
 CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e, "φ": (1 + math.sqrt(5)) / 2}
 
-_TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|([^\W\d]\w*)|([-+*/%^(),]))")
+_TOKEN = re.compile(
+    r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?(?![\d.])|\.\d+(?![\d.]))|([^\W\d]\w*)|([-+*/%^(),]))"
+)
 _SUM, _PRODUCT, _SIGN, _POWER = 1, 2, 3, 4
 _BINARY = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT, "%": _PRODUCT, "^": _POWER}
 
@@ -192,8 +213,12 @@ class Expression:
             raise BadExpression(f"{token!r} is missing")
 
 
+_PARENTHESES = str.maketrans("[]{}", "()()")
+
+
 def _tokens(text: str) -> list[str]:
     tokens, at = [], 0
+    text = text.translate(_PARENTHESES)
     while at < len(text.rstrip()):
         match = _TOKEN.match(text, at)
         if match is None:
@@ -217,8 +242,7 @@ def _binary(operator: str, a: Evaluate, b: Evaluate) -> Evaluate:
             return lambda values: _quotient(a(values), b(values))
         case "%":
             return lambda values: _remainder(a(values), b(values))
-    power = _java(math.pow)
-    return lambda values: power(a(values), b(values))
+    return lambda values: _power(a(values), b(values))
 
 
 def _quotient(a: float, b: float) -> float:
