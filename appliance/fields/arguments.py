@@ -7,6 +7,7 @@ rolling window is bound by the clock, not by the events: a point older than the 
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,7 @@ import msgspec
 from appliance.fields.cell import FieldError
 from appliance.fields.config import Argument
 from appliance.fields.limits import DEFAULTS, FieldLimits
+from appliance.fields.numbers import double_of
 from appliance.model.telemetry import Value
 from appliance.rules.values import as_number, encode_json
 
@@ -175,7 +177,6 @@ def check_state(size_bytes: int, limits: FieldLimits) -> None:
 
 
 def as_double(value: Value) -> float:
-    """A value as a rolling window keeps it: 1 or 0 for a boolean, NaN for what is no number."""
-    if isinstance(value, bool):
-        return 1.0 if value else 0.0
-    return float(value) if isinstance(value, int | float) else float("nan")
+    """A value as a rolling window keeps it: NaN for what is no number."""
+    number = double_of(value)
+    return math.nan if number is None else number

@@ -173,24 +173,23 @@ class Fields:
         for slot in self._index.listening(change.entity):
             if slot.field.id in by:
                 continue
-            if slot.waiting is not None:
-                if len(slot.waiting) < WAITING_MAX:
-                    slot.waiting.append(change)
-                continue
-            moment = self._moment(Reason.VALUES, work)
-            changed = self._taken(slot, change, moment, cause)
-            if changed:
-                now, view = moment.now_ms, moment.view
-                self._calculate(slot, Moment(now, view, Reason.VALUES, changed), cause, work)
+            if slot.waiting is None:
+                self._take(slot, change, cause, work)
+            elif len(slot.waiting) < WAITING_MAX:
+                slot.waiting.append((change, cause))
 
-    def _taken(
-        self, slot: Slot, change: Change, moment: Moment, cause: Message | None = None
-    ) -> frozenset[str]:
+    def _take(self, slot: Slot, change: Change, cause: Message | None, work: Work) -> bool:
+        """Whether the change was news to the cell."""
+        moment = self._moment(Reason.VALUES, work)
         try:
-            return _isolated(partial(slot.cell.feed, change, moment))
+            changed = _isolated(partial(slot.cell.feed, change, moment))
         except FieldError as error:
             self._fail(slot, error, moment, cause)
-            return frozenset()
+            return False
+        if changed:
+            now, view = moment.now_ms, moment.view
+            self._calculate(slot, Moment(now, view, Reason.VALUES, changed), cause, work)
+        return bool(changed)
 
     def _moment(self, reason: Reason, work: Work, answers: Answers = ()) -> Moment:
         view = UnitView(self._state, work.unit)
@@ -203,22 +202,21 @@ class Fields:
         answers: Answers,
         work: Work,
     ) -> None:
-        """Start a cell with what history had and what came meanwhile."""
+        """Start a cell with what history had, then what came meanwhile, which history may have."""
         waiting, slot.waiting = slot.waiting or [], None
         if not self._roster.is_current(slot):
             return
         moment = self._moment(slot.because, work, answers)
-        changed: frozenset[str] = frozenset()
         try:
             _isolated(partial(slot.cell.begin, latest, moment))
         except FieldError as error:
             self._fail(slot, error, moment, None)
-        for change in waiting:
-            changed |= self._taken(slot, change, moment)
-        if slot.because is not Reason.RESTORED or changed:
+        if slot.because is Reason.CHANGED:
             self._calculate(slot, moment, None, work)
-        else:
-            work.after.append(partial(self._arm, slot))
+        news = [self._take(slot, change, cause, work) for change, cause in waiting]
+        if slot.because is Reason.BEGIN and not any(news):
+            self._calculate(slot, moment, None, work)
+        work.after.append(partial(self._arm, slot))
         await self._tell(work)
 
     # calculation ---------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 """Arithmetic expressions as the reference's library reads them (spec/rule-engine.md §7, §9.5).
 
-Operators + - * / % ^ (right to left, before a leading minus), parentheses ( [ {, implied multiplication (`2x`,
-`2(x+1)`; calculated fields take only the first form), constants pi, e, φ, and the functions of
-`FUNCTIONS`. An expression is parsed once into nested calls; evaluation takes the values of its
-variables. Numbers behave as in Java: the root of a negative number is NaN, the logarithm of 0
--Infinity; only division by zero is an error.
+Operators + - * / % ^ (right to left, before a leading minus), parentheses ( [ {, implied
+multiplication (`2x`, `2(x+1)`; calculated fields take only the first form), constants pi, e, φ,
+and the functions of `FUNCTIONS`. An expression is parsed once into nested calls; evaluation takes
+the values of its variables. Numbers behave as in Java: the root of a negative number is NaN, the
+logarithm of 0 -Infinity; only division by zero is an error.
 """
 
 from __future__ import annotations
