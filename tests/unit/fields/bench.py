@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope
@@ -46,6 +47,12 @@ class Site:
         }
         await self.bench.write("CALCULATED_FIELD", id.id, body)
         return id
+
+    async def change(self, **configuration: Any) -> None:
+        """Another configuration of the only field."""
+        (body,) = self.bench.state.entities("CALCULATED_FIELD")
+        body = {**body, "configuration": {**body["configuration"], **configuration}}
+        await self.bench.write("CALCULATED_FIELD", UUID(body["id"]["id"]), body)
 
     async def send(
         self, values: dict[str, Any], device: EntityId | None = None, ts: int | None = None
