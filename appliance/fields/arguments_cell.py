@@ -50,9 +50,6 @@ def kept_without(kept: bytes, old: Field, new: Field) -> bytes:
 class ArgumentsCell:
     """A cell with named arguments; subclasses say what comes of them (see `Cell`)."""
 
-    needs_all = True
-    """Whether nothing is calculated until every argument has a value."""
-
     def __init__(
         self,
         field: Field,
@@ -69,6 +66,10 @@ class ArgumentsCell:
             self._restore(read_kept(kept))
 
     # what a subclass says ------------------------------------------------------------------------
+    def missing(self, moment: Moment) -> list[str]:
+        """The arguments without which nothing is calculated: all that have no value."""
+        return self.arguments.missing(moment.now_ms)
+
     def calculate(self, moment: Moment) -> Iterable[Effect]:
         """The effects of the arguments as they are now. Raises FieldError."""
         raise FieldError("this type calculates nothing")
@@ -178,8 +179,8 @@ class ArgumentsCell:
         """See Cell."""
         self._refresh(moment.view)
         check_state(self.arguments.size_bytes, self.field.limits)
-        missing = self.arguments.missing(moment.now_ms)
-        if missing and self.needs_all:
+        missing = self.missing(moment)
+        if missing:
             raise NotYet(f"Required arguments are missing: {', '.join(missing)}")
         return self.calculate(moment)
 

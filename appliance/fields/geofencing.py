@@ -76,6 +76,12 @@ class GeofencingCell(ArgumentsCell):
             and change.entity in entities_of(group, self.entity, moment.view)
         )
 
+    def missing(self, moment: Moment) -> list[str]:
+        """See ArgumentsCell; a group without a zone is missing, too."""
+        groups = self._config.zone_groups.items()
+        empty = [n for n, group in groups if not entities_of(group, self.entity, moment.view)]
+        return [*super().missing(moment), *empty]
+
     def calculate(self, moment: Moment) -> Iterable[Effect]:
         """See ArgumentsCell."""
         groups = {
@@ -136,7 +142,7 @@ class GeofencingCell(ArgumentsCell):
     ) -> list[Effect]:
         """The relation to a zone comes and goes with the match."""
         type = group.relation_type
-        if not group.create_relations_with_matched_zones or type is None:
+        if not group.create_relations_with_matched_zones:
             return []
         outward = group.direction == "FROM"
         source, target = (self.entity, zone) if outward else (zone, self.entity)

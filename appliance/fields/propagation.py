@@ -35,7 +35,6 @@ class PropagationCell(ArgumentsCell):
         self._config = config
         self._script = script
         self._served: set[EntityId] = set()
-        self.needs_all = script is not None
         super().__init__(field, config.arguments, entity, since_ms, kept)
 
     def sources(self, view: StateView) -> set[EntityId]:
@@ -45,29 +44,28 @@ class PropagationCell(ArgumentsCell):
     def _targets(self, view: StateView) -> list[EntityId]:
         return related(self._config.relation, self.entity, view)
 
-    def calculate(self, moment: Moment) -> Iterable[Effect]:
-        """See ArgumentsCell."""
-        targets = self._targets(moment.view)
-        missing = self._missing()
-        if not targets:
+    def missing(self, moment: Moment) -> list[str]:
+        """See ArgumentsCell; without a script one argument is enough. Raises NotYet."""
+        missing = super().missing(moment)
+        if self._script is None and self.arguments.singles:
+            missing = []
+        if not self._targets(moment.view):
             raise NotYet(
                 "No entities found via 'Propagation path to related entities'. "
                 "Verify the configured relation type and direction."
-                + (f" Missing arguments to propagate: {missing}" if missing else "")
+                + (f" Missing arguments to propagate: {', '.join(missing)}" if missing else "")
             )
-        if missing:
-            raise NotYet(f"Required arguments are missing: {missing}")
+        return missing
+
+    def calculate(self, moment: Moment) -> Iterable[Effect]:
+        """See ArgumentsCell."""
+        targets = self._targets(moment.view)
         wanted = targets
         if moment.reason is Reason.CHANGED:
             wanted = [target for target in targets if target not in self._served]
         self._served = set(targets)
         results = self._results(moment)
         return [Result(target, data) for target in wanted for data in results]
-
-    def _missing(self) -> str:
-        """The arguments, where none has a value."""
-        known = self.arguments.singles or self.arguments.windows
-        return "" if known else ", ".join(self.arguments.specs)
 
     def _results(self, moment: Moment) -> list[object]:
         if self._script is not None:

@@ -15,7 +15,16 @@ import msgspec
 from appliance.extension.ports import SeriesQuery
 from appliance.fields.arguments import Arguments, check_state
 from appliance.fields.arguments_cell import ArgumentsCell, Kept, read_kept
-from appliance.fields.cell import Cells, Change, Effect, FieldError, Moment, Reason, Result
+from appliance.fields.cell import (
+    Cells,
+    Change,
+    Effect,
+    FieldError,
+    Moment,
+    NotYet,
+    Reason,
+    Result,
+)
 from appliance.fields.config import Field, Metric, RelatedConfig
 from appliance.fields.metrics import aggregate
 from appliance.fields.scripting import FieldScript, script_values
@@ -115,6 +124,8 @@ class RelatedCell:
 
     def _calculate(self, now_ms: int) -> list[Effect]:
         config = self._config
+        if not self._members:
+            raise NotYet(f"Required arguments are missing: {', '.join(config.arguments)}")
         known = sum(member.arguments.size_bytes for member in self._members.values())
         check_state(known, self._field.limits)
         if config.relation.direction == "TO" and len(self._members) > 1:
