@@ -114,7 +114,7 @@ def as_number(value: Any) -> int | float | None:
         return None
     if isinstance(value, int | float):
         return value
-    if isinstance(value, str):
+    if isinstance(value, str) and "_" not in value:
         for kind in (int, float):
             try:
                 return kind(value)
