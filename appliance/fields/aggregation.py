@@ -107,9 +107,11 @@ class IntervalCell:
             for name, spec in arguments
             if spec.ref_entity_key.key in values
         }
+        if not found:
+            return
         start, end = bounds(self._config.interval, ts)
         late_ms = self._config.watermark.duration * 1000 if self._config.watermark else 0
-        if found and (start >= self._state.next_ms or now_ms < end + late_ms):
+        if start >= self._state.next_ms or now_ms < end + late_ms:
             self._touched.setdefault(start, {}).update(found)
 
     # asking history ------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from appliance.extension.ports import SeriesQuery
-from appliance.fields.arguments import Arguments, check_state
+from appliance.fields.arguments import check_state
 from appliance.fields.arguments_cell import ArgumentsCell, Kept, read_kept
 from appliance.fields.cell import (
     Cells,
@@ -27,12 +27,11 @@ from appliance.fields.cell import (
 )
 from appliance.fields.config import Field, Metric, RelatedConfig
 from appliance.fields.metrics import aggregate
-from appliance.fields.scripting import FieldScript, script_values
+from appliance.fields.scripting import FieldScript
 from appliance.fields.sources import related
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Value
 from appliance.rules.entities import name_of
-from appliance.rules.tbel.values import Long, TbMap
 from appliance.rules.values import encode_json
 from appliance.state.view import StateView
 
@@ -151,10 +150,10 @@ class RelatedCell:
         chosen = []
         for member in self._members.values():
             arguments = member.arguments
-            if accepts is not None and _script(accepts, arguments, now_ms) is not True:
+            if accepts is not None and accepts.run(arguments, now_ms) is not True:
                 continue
             if function is not None:
-                value = _script(function, arguments, now_ms)
+                value = function.run(arguments, now_ms)
             else:
                 single = arguments.singles.get(metric.input.key or "")
                 value = None if single is None else single.value
@@ -194,13 +193,6 @@ class RelatedCell:
                 for entity, member in self._members.items()
             ],
         }
-
-
-def _script(script: FieldScript, arguments: Arguments, now_ms: int) -> Any:
-    """A script over one related entity; what it has not is null."""
-    values = script_values(arguments, now_ms)
-    ctx = TbMap({"latestTs": Long(arguments.latest_ts(now_ms)), "args": TbMap(values)})
-    return script.call(ctx, values)
 
 
 def related_cells(field: Field) -> Cells:

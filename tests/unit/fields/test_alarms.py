@@ -289,3 +289,49 @@ async def test_an_alarm_that_somebody_cleared_does_not_come_back_by_the_clock() 
     assert site.alarms() == ["MAJOR CLEARED_UNACK"]
     await site.bench.later(1)
     assert site.alarms() == ["MAJOR CLEARED_UNACK", "CRITICAL ACTIVE_UNACK"]
+
+
+async def test_an_alarm_is_cleared_when_its_clear_rule_has_lasted() -> None:
+    site = Site()
+    await site.start()
+    rule, low = alarm(HOT), numeric("t", "LESS", 40)
+    lasting = alarm(low, type="DURATION", unit="SECONDS", value={"staticValue": 10})
+    rule["clearRule"] = lasting["createRules"]["MAJOR"]
+    await site.field("a", "ALARM", rule)
+    await site.send({"t": 60})
+    await site.send({"t": 30})
+    await site.bench.later(9_000)
+    await site.send({"t": 60})
+    await site.bench.later(1_000)
+    await site.send({"t": 30})
+    await site.bench.later(9_999)
+    assert site.alarms() == ["MAJOR ACTIVE_UNACK"]
+    await site.bench.later(1)
+    assert site.alarms() == ["MAJOR CLEARED_UNACK"]
+
+
+async def test_an_alarm_is_cleared_when_its_clear_rule_was_true_often_enough() -> None:
+    site = Site()
+    await site.start()
+    rule, low = alarm(HOT), numeric("t", "LESS", 40)
+    twice = alarm(low, type="REPEATING", count={"staticValue": 2})
+    rule["clearRule"] = twice["createRules"]["MAJOR"]
+    await site.field("a", "ALARM", rule)
+    for value in (60, 30, 45, 30):
+        await site.send({"t": value})
+    assert site.alarms() == ["MAJOR ACTIVE_UNACK"]
+    await site.send({"t": 30})
+    assert site.alarms() == ["MAJOR CLEARED_UNACK"]
+
+
+async def test_a_device_that_is_silent_gets_better_when_it_speaks() -> None:
+    site = Site()
+    await site.start()
+    rule = alarm(no_data("t", 60))
+    back = {"type": "TBEL", "expression": "return ctx.latestTs > 0;"}
+    rule["clearRule"] = {"condition": {"type": "SIMPLE", "expression": back}}
+    await site.field("a", "ALARM", rule)
+    for _ in range(2):
+        await site.send({"t": 1})
+        await site.bench.later(61_000)
+    assert site.alarms() == ["MAJOR CLEARED_UNACK", "MAJOR ACTIVE_UNACK"]

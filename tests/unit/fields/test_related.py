@@ -72,7 +72,7 @@ class Family:
         ({"m": computed("SUM", "return t * 10;")}, None, 76.0),
         ({"m": computed("SUM", "return u == 'b' ? t : null;")}, None, 4.0),
         ({"m": computed("COUNT_UNIQUE", "return u.toUpperCase();")}, None, 2),
-        ({"m": computed("MAX", "return ctx.args.t;")}, None, 4.0),
+        ({"m": computed("MAX", "return ctx.args.t.value;")}, None, 4.0),
         ({"m": metric("SUM", "u")}, None, None),
         ({"m": metric("MIN", filter="return nope;")}, None, None),
     ],

@@ -282,3 +282,26 @@ async def test_a_deleted_field_is_silent_and_a_changed_one_calculates_at_once() 
     await site.bench.write("CALCULATED_FIELD", id, None)
     await site.send({"b": 6})
     assert site.values("o") == [2.0, 3.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "saved", "followed"),
+    [
+        ({}, [], []),
+        ({"saveTimeSeries": True, "ttl": 60}, [6.0], []),
+        ({"saveLatest": True, "processCfs": True}, [6.0], [7.0]),
+        ({"processCfs": True}, [], [7.0]),
+        ({"sendWsUpdate": True}, [], []),
+    ],
+)
+async def test_a_result_at_once_is_where_the_strategy_wants_it(
+    strategy: dict[str, Any], saved: list[float], followed: list[float]
+) -> None:
+    field = simple("a*2", "o", "a")
+    field["output"]["strategy"] = {"type": "IMMEDIATE", **strategy}
+    site = await started("SIMPLE", field)
+    await site.field("next", "SIMPLE", simple("o+1", "p", "o"))
+    work = await site.bench.send("POST_TELEMETRY_REQUEST", site.device, {"a": 3})
+    assert (site.values("o"), site.values("p")) == (saved, followed)
+    ttls = [series.ttl_s for series in work.unit.series if "o" in series.values]
+    assert ttls == [strategy.get("ttl", 0)] * len(saved)
