@@ -35,6 +35,14 @@ def read_kept(body: bytes) -> Kept:
     return msgspec.convert(decode_json(body), Kept)
 
 
+def belongs_to(field: Field, kept: bytes) -> bool:
+    """Whether a cell of the field as it is now kept this."""
+    try:
+        return read_kept(kept).of == field.checksum
+    except ValueError:
+        return False
+
+
 def kept_without(kept: bytes, old: Field, new: Field) -> bytes:
     """What a cell kept, for its field's new form: arguments that became others are forgotten."""
     before, after = (getattr(field.config, "arguments", {}) for field in (old, new))
