@@ -9,6 +9,7 @@ its schedule has begun, or it looks for silence; it never starts over by that.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any
@@ -21,6 +22,7 @@ from appliance.fields.config import AlarmRule, Condition, Filter, HoursValue, Pr
 from appliance.fields.numbers import double_of
 from appliance.fields.scripting import FieldScript
 from appliance.rules.conditions import (
+    DAY_MS,
     UNIT_MS,
     Hours,
     compare_booleans,
@@ -28,6 +30,9 @@ from appliance.rules.conditions import (
     compare_texts,
 )
 from appliance.rules.values import decode_json, java_text
+
+EVER_MS = 1_000 * 365 * DAY_MS
+"""The longest time that is waited for."""
 
 
 class Verdict(Enum):
@@ -81,14 +86,14 @@ class Evidence(msgspec.Struct, frozen=True):
     def number(self, value: RuleValue) -> float:
         """The same as a number. Raises FieldError where it is none."""
         number = double_of(self.resolve(value))
-        if number is None:
+        if number is None or not math.isfinite(number):
             name = value.dynamic_value_argument
             raise FieldError(f"No proper value found for argument {name}")
         return number
 
     def milliseconds(self, value: RuleValue, unit: str) -> int:
         """The same as a time of whole units; 0 and less never pass. Raises FieldError."""
-        return int(self.number(value)) * UNIT_MS[unit]
+        return min(int(self.number(value)) * UNIT_MS[unit], EVER_MS)
 
 
 class Rule:

@@ -323,7 +323,10 @@ class Fields:
         if not self._roster.is_current(slot):
             return
         now_ms = self._clock()
-        due_ms = slot.cell.due_ms(now_ms)
+        try:
+            due_ms = _isolated(partial(slot.cell.due_ms, now_ms))
+        except FieldError:
+            due_ms = None
         if due_ms == slot.due_ms:
             return
         if slot.cancel is not None:

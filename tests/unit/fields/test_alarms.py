@@ -335,3 +335,21 @@ async def test_a_device_that_is_silent_gets_better_when_it_speaks() -> None:
         await site.send({"t": 1})
         await site.bench.later(61_000)
     assert site.alarms() == ["MAJOR CLEARED_UNACK", "MAJOR ACTIVE_UNACK"]
+
+
+@pytest.mark.parametrize("seconds", ["Infinity", "NaN", "1e300", "-1"])
+async def test_a_time_without_end_is_never_over_and_harms_nobody(seconds: str) -> None:
+    site = Site()
+    await site.start()
+    dynamic = {"dynamicValueArgument": "s"}
+    rule = alarm(HOT, type="DURATION", unit="DAYS", value=dynamic)
+    silence = {"type": "NO_DATA", "unit": "DAYS", "duration": dynamic}
+    silent = {"argument": "t", "valueType": "NUMERIC", "predicates": [silence]}
+    minor = alarm({"type": "SIMPLE", "filters": [silent]})["createRules"]["MAJOR"]
+    rule["createRules"]["MINOR"] = minor
+    rule["arguments"]["s"] = argument("s", defaultValue=seconds)
+    await site.field("a", "ALARM", rule)
+    await site.send({"t": 60})
+    await site.bench.later(100_000)
+    await site.send({"t": 61})
+    assert site.alarms() == []
