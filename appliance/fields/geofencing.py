@@ -47,6 +47,8 @@ class GeofencingCell(ArgumentsCell):
     ) -> None:
         self._config = config
         self._last: dict[str, tuple[int, bool]] = {}
+        self._shapes: dict[tuple[EntityId, str], tuple[AttributeValue, Circle | Polygon]] = {}
+        """Perimeters as they were read last; a long one takes a millisecond."""
         super().__init__(field, _coordinates(config), entity, since_ms, kept)
 
     # ArgumentsCell -------------------------------------------------------------------------------
@@ -124,12 +126,18 @@ class GeofencingCell(ArgumentsCell):
                 text = f"Perimeter attribute '{key}' not found for Zone with id: {zone.id}"
                 raise FieldError(text)
             try:
-                yield zone, stored, _shape(stored.value)
+                yield zone, stored, self._shape(zone, key, stored)
             except NodeError:
                 raise FieldError(
                     f"Invalid perimeter definition format for Zone with id: {zone.id}. "
                     f"Failed to parse attribute '{key}'"
                 ) from None
+
+    def _shape(self, zone: EntityId, key: str, stored: AttributeValue) -> Circle | Polygon:
+        known = self._shapes.get((zone, key))
+        if known is None or known[0] is not stored:
+            known = self._shapes[zone, key] = stored, _shape(stored.value)
+        return known[1]
 
     def _before(self, zone: EntityId, stored: AttributeValue, inside: bool) -> bool:
         """Where the entity was before; where it is, if nobody knows."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from appliance.fields.arguments_cell import ArgumentsCell
+from appliance.fields.arguments_cell import ArgumentsCell, belongs_to
 from appliance.fields.cell import Cells, Effect, Moment, NotYet, Reason, Result
 from appliance.fields.config import Field, PropagationConfig
 from appliance.fields.scripting import FieldScript
@@ -35,14 +35,18 @@ class PropagationCell(ArgumentsCell):
         self._config = config
         self._script = script
         self._served: set[EntityId] = set()
+        self._is_restored = kept is not None and belongs_to(field, kept)
         super().__init__(field, config.arguments, entity, since_ms, kept)
 
     def sources(self, view: StateView) -> set[EntityId]:
         """See Cell; related entities are among them so that a new one is noticed."""
-        return super().sources(view) | set(self._targets(view))
+        targets = set(self._targets(view))
+        if self._is_restored:  # whoever is related when the process begins has what is known
+            self._served, self._is_restored = targets, False
+        return super().sources(view) | targets
 
     def _targets(self, view: StateView) -> list[EntityId]:
-        return related(self._config.relation, self.entity, view)
+        return related(self._config.relation, self.entity, view)[: self.field.limits.related_max]
 
     def missing(self, moment: Moment) -> list[str]:
         """See ArgumentsCell; without a script one argument is enough. Raises NotYet."""

@@ -178,20 +178,33 @@ async def test_what_comes_goes_on_to_everybody_and_nothing_else() -> None:
         assert len(site.bench.history.points[child]["t"]) == 1
 
 
-async def test_who_becomes_related_gets_what_is_known_and_the_others_nothing_new() -> None:
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_who_becomes_related_gets_what_is_known_and_the_others_nothing_new(
+    restarted: bool,
+) -> None:
     family = Family(1)
     site = family.site
     await site.start()
-    await site.field("f", "PROPAGATION", propagation())
+    more = {"applyExpressionToResolvedArguments": True, "expression": "return {'s': t};"}
+    await site.field("f", "PROPAGATION", propagation(**more))
     await site.send({"t": 1, "u": "x"})
+    if restarted:
+        await site.restart()
     late = site.bench.add_device("late")
     ends = {"from": site.device.to_json(), "to": late.to_json()}
     body = {**ends, "type": "Contains", "typeGroup": "COMMON"}
     await site.bench.later(5_000)
-    units = len(site.bench.history.points[family.children[0]]["t"])
     await site.bench.write("RELATION", relation_key(body), body)
-    assert (site.values("t", late), site.values("u", late)) == ([1], ["x"])
-    assert len(site.bench.history.points[family.children[0]]["t"]) == units
+    assert site.values("s", late) == [1]
+    assert site.values("s", family.children[0]) == [1]
+
+
+async def test_the_tenant_profile_says_how_many_get_what_comes() -> None:
+    family = Family(120)
+    await family.site.start()
+    await family.site.field("f", "PROPAGATION", propagation())
+    await family.site.send({"t": 1})
+    assert sum(len(family.site.values("t", child)) for child in family.children) == 100
 
 
 async def test_relations_to_what_has_no_values_lead_nowhere() -> None:
