@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -305,3 +306,43 @@ async def test_a_result_at_once_is_where_the_strategy_wants_it(
     assert (site.values("o"), site.values("p")) == (saved, followed)
     ttls = [series.ttl_s for series in work.unit.series if "o" in series.values]
     assert ttls == [strategy.get("ttl", 0)] * len(saved)
+
+
+@pytest.mark.parametrize(
+    ("owner", "kind", "reference"),
+    [("ASSET_PROFILE", "ASSET", "assetProfileId"), ("DEVICE_PROFILE", "DEVICE", "deviceProfileId")],
+)
+async def test_a_field_of_a_profile_runs_at_each_of_its_entities(
+    owner: str, kind: str, reference: str
+) -> None:
+    site = Site()
+    await site.start()
+    profile, other = (site.bench.add(owner, {"name": name}) for name in ("mine", "other"))
+    early = site.bench.add(kind, {"name": "early", reference: profile.to_json()})
+    stranger = site.bench.add(kind, {"name": "stranger", reference: other.to_json()})
+    field = simple("t*2", "o", "t")
+    field["arguments"]["t"]["defaultValue"] = "5"
+    await site.field("f", "SIMPLE", field, owner=profile)
+    late = EntityId(kind, UUID(int=1))
+    body = {"id": late.to_json(), "name": "late", reference: profile.to_json()}
+    await site.bench.write(kind, late.id, body)
+    for entity in (early, stranger, late):
+        await site.bench.later(1_000)
+        await site.send({"t": 1}, entity)
+    assert [site.values("o", each) for each in (early, stranger, late)] == [
+        [10.0, 2.0],
+        [],
+        [10.0, 2.0],
+    ]
+
+
+async def test_a_customer_has_fields_of_its_own() -> None:
+    site = Site()
+    await site.start()
+    customer = site.bench.add("CUSTOMER", {"title": "C"})
+    field = simple("k/2", "half")
+    field["arguments"] = {"k": argument("k", "ATTRIBUTE")}
+    field["output"] = {"type": "ATTRIBUTES", "scope": "SERVER_SCOPE", "name": "half"}
+    await site.field("f", "SIMPLE", field, owner=customer)
+    await save_attributes(site, Scope.SERVER, {"k": 8}, customer)
+    assert site.bench.state.attributes(customer, Scope.SERVER)["half"].value == 4.0
