@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
+from appliance.fields.cell import FieldError
 from appliance.fields.config import Interval
 from appliance.rules.conditions import DAY_MS, zone_of
 
@@ -17,9 +18,15 @@ _FIRST = date(1970, 1, 1)
 
 
 def bounds(interval: Interval, ts: int) -> tuple[int, int]:
-    """(start, end) of the interval with start <= ts < end, epoch milliseconds."""
+    """(start, end) of the interval with start <= ts < end, epoch milliseconds.
+
+    Raises FieldError for a time that the calendar does not know, as after the year 9999.
+    """
     offset_ms = interval.offset_sec * 1000
-    start, end = _plain_bounds(interval, ts - offset_ms)
+    try:
+        start, end = _plain_bounds(interval, ts - offset_ms)
+    except (ValueError, OverflowError):
+        raise FieldError(f"no interval is known for the time {ts}") from None
     return start + offset_ms, end + offset_ms
 
 

@@ -13,6 +13,8 @@ from appliance.rules.node import NodeConfig
 
 UNIT_MS = {"SECONDS": 1_000, "MINUTES": 60_000, "HOURS": 3_600_000, "DAYS": 86_400_000}
 DAY_MS = 86_400_000
+LAST_MS = 253_402_000_000_000
+"""Devices may send any time; the calendar ends with the year 9999."""
 
 
 class ScheduleItem(NodeConfig, frozen=True, kw_only=True):
@@ -38,7 +40,7 @@ class Hours(NodeConfig, frozen=True, kw_only=True):
         """Whether a rule is active at ts, epoch milliseconds."""
         if self.type == "ANY_TIME":
             return True
-        moment = datetime.fromtimestamp(ts / 1000, zone_of(self.timezone))
+        moment = datetime.fromtimestamp(min(ts, LAST_MS) / 1000, zone_of(self.timezone))
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         of_day = (moment - midnight) // timedelta(milliseconds=1)
         today = moment.isoweekday()

@@ -240,6 +240,14 @@ async def test_a_schedule_is_asked_of_the_time_of_the_value() -> None:
     assert site.alarms() == ["MAJOR ACTIVE_UNACK"]
 
 
+async def test_a_value_from_the_end_of_time_may_make_an_alarm() -> None:
+    site = Site()
+    await site.start()
+    await site.field("a", "ALARM", alarm(HOT, schedule={"staticValue": hours(0, 0)}))
+    await site.send({"t": 60}, ts=10**15)
+    assert site.alarms() == ["MAJOR ACTIVE_UNACK"]
+
+
 async def test_an_alarm_is_raised_when_its_hours_begin() -> None:
     site = Site()
     await site.start()

@@ -148,3 +148,13 @@ async def test_other_metrics_leave_the_running_interval_as_it_is() -> None:
     await site.bench.later(5_000)
 
     assert points(site, "MAX") == [(start, 3.0)]
+
+
+async def test_a_time_beyond_the_calendar_is_told_and_harms_nobody() -> None:
+    site = await started(aggregation(HOURLY, "SUM"))
+    start = site.bench.now_ms
+    await site.send({"t": 5}, ts=10**15)
+    assert site.bench.events[-1].error == f"no interval is known for the time {10**15}"
+    await site.send({"t": 1})
+    await site.bench.later(2 * HOUR_MS)
+    assert points(site, "SUM") == [(start, 1.0)]
