@@ -33,6 +33,10 @@ class RollingArgument:
         """What a script goes through."""
         return [TbMap({"ts": Long(ts), "value": value}) for ts, value in self.points]
 
+    def as_json(self) -> Any:
+        """What is stored of it, as the reference writes it."""
+        return {"type": "TS_ROLLING", "timeWindow": _time_window(self), "values": self.elements()}
+
 
 class Rows:
     """Windows joined by time; each row has ts and v1, v2, …"""
@@ -48,6 +52,10 @@ class Rows:
     def elements(self) -> list[Any]:
         """What a script goes through."""
         return self.rows
+
+    def as_json(self) -> Any:
+        """What is stored of it."""
+        return {"timeWindow": _time_window(self), "values": self.elements()}
 
 
 @java(ROLLING, "Object getTimeWindow()")

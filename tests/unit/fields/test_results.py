@@ -346,3 +346,16 @@ async def test_a_customer_has_fields_of_its_own() -> None:
     await site.field("f", "SIMPLE", field, owner=customer)
     await save_attributes(site, Scope.SERVER, {"k": 8}, customer)
     assert site.bench.state.attributes(customer, Scope.SERVER)["half"].value == 4.0
+
+
+async def test_a_window_that_is_stored_is_json() -> None:
+    field = script("return {'o': t, 'm': t.merge(t)};")
+    field["arguments"] = {"t": window("t")}
+    site = await started("SCRIPT", field)
+    await site.send({"t": 7})
+    now = site.bench.now_ms
+    bounds = {"startTs": now - 60_000, "endTs": now}
+    points = [{"ts": now, "value": 7.0}]
+    assert site.values("o") == [{"type": "TS_ROLLING", "timeWindow": bounds, "values": points}]
+    rows = [{"ts": now, "values": [7.0, 7.0], "v1": 7.0, "v2": 7.0}]
+    assert site.values("m") == [{"timeWindow": bounds, "values": rows}]
