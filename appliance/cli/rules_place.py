@@ -92,6 +92,7 @@ class Place(msgspec.Struct, frozen=True):
             made.engine.timers,
         )
         fields.leave(self.fields_off)
+        fields.produced = made.produced
         await fields.load()
         made.calculate_with(fields)
         await made.settle()

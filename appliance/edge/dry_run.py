@@ -1,9 +1,10 @@
 """What another chain would send up: history run through two sets of chains, side by side.
 
 History is what the chains of then saved, not what devices sent: what they left out cannot come
-back, and what they added, results of calculated fields too, comes again. Calculated fields run on
-both sides. Time follows the values, so that delays and windows of nodes work; nodes that look into
-history see it as it was at that moment. Bytes are those of the events' bodies, before framing and
+back, and what they added comes again. Calculated fields run on both sides; what they calculate is
+not played a second time from history once it has been calculated here, unless its own key led to
+it. Time follows the values, so that delays and windows of nodes work; nodes that look into history
+see it as it was at that moment. Bytes are those of the events' bodies, before framing and
 compression; an event that carries an entity counts the entity's JSON.
 
 At most one window of history (`WINDOW_MS`) is in memory at a time.
@@ -119,6 +120,10 @@ async def compare(
     state = before.rehearsal.state
     comparison = Comparison(lambda entity: name_of(state, entity) or str(entity))
     async for ts, device, values in points(history, state.ids("DEVICE"), start_ms, end_ms):
+        calculated = before.rehearsal.produced.get(device, ())
+        values = {key: value for key, value in values.items() if key not in calculated}
+        if not values:
+            continue
         comparison.count_message(device)
         for side, line in enumerate((before, after)):
             metadata = device_metadata(line.rehearsal.state, device, ts)

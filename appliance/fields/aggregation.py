@@ -19,7 +19,7 @@ import msgspec
 from appliance.extension.ports import SeriesQuery
 from appliance.fields.arguments_cell import Kept, read_kept
 from appliance.fields.cell import Cells, Change, Effect, Moment, Reason, Result
-from appliance.fields.config import Field, IntervalConfig, Metric
+from appliance.fields.config import Field, Interval, IntervalConfig, Metric
 from appliance.fields.intervals import bounds
 from appliance.fields.metrics import unique
 from appliance.fields.numbers import rounded
@@ -38,11 +38,14 @@ Points = Mapping[str, Iterable[tuple[int, Value]]]
 
 class Memory(msgspec.Struct):
     """next_ms: where the first interval without a result begins. late: starts of intervals to
-    ask for again. shown_ms: the last intermediate result."""
+    ask for again. shown_ms: the last intermediate result. is_new: whether points came since.
+    interval: what all this belongs to."""
 
     next_ms: int = 0
     late: list[int] = []
     shown_ms: int = 0
+    is_new: bool = False
+    interval: Interval | None = None
 
 
 class IntervalCell:
@@ -62,6 +65,8 @@ class IntervalCell:
         self._since_ms = since_ms
         self._state = Memory()
         self._asked: list[tuple[int, bool]] = []
+        self._touched: dict[int, dict[str, Any]] = {}
+        """Interval -> the arguments that came, of the last calculation; for debug events."""
         if kept is not None:
             read = read_kept(kept)
             self._since_ms = read.since_ms
@@ -78,27 +83,36 @@ class IntervalCell:
     def begin(
         self, latest: Mapping[EntityId, Mapping[str, tuple[int, Value]]], moment: Moment
     ) -> None:
-        """See Cell: the interval of now is the first."""
-        first = self._state.next_ms or moment.now_ms
-        self._state.next_ms = bounds(self._config.interval, first)[0]
-        self._state.shown_ms = self._state.shown_ms or moment.now_ms
+        """See Cell: the interval of now is the first; intervals of another kind start over."""
+        interval = self._config.interval
+        if self._state.interval != interval:
+            first = bounds(interval, moment.now_ms)[0]
+            self._state = Memory(first, shown_ms=moment.now_ms, is_new=True, interval=interval)
 
     def feed(self, change: Change, moment: Moment) -> frozenset[str]:
-        """See Cell: only a late point that still counts is news."""
-        watermark = self._config.watermark
-        if change.scope is not None or watermark is None:
-            return frozenset()
-        late = set(self._state.late)
-        keys = {spec.ref_entity_key.key for spec in self._config.arguments.values()}
-        for ts, values in change.points:
-            if ts < self._state.next_ms and keys & values.keys():
-                start, end = bounds(self._config.interval, ts)
-                if moment.now_ms < end + watermark.duration * 1000:
-                    late.add(start)
-        if late == set(self._state.late):
-            return frozenset()
-        self._state.late = sorted(late)
-        return frozenset(keys)
+        """See Cell: points that count; the intervals of late ones are asked for again."""
+        self._touched = {}
+        if change.scope is None:
+            for ts, values in change.points:
+                self._take(ts, values, moment.now_ms)
+        late = {start for start in self._touched if start < self._state.next_ms}
+        self._state.late = sorted(late.union(self._state.late))
+        self._state.is_new |= len(late) < len(self._touched)
+        return frozenset(name for touched in self._touched.values() for name in touched)
+
+    def _take(self, ts: int, values: Mapping[str, Value], now_ms: int) -> None:
+        arguments = self._config.arguments.items()
+        found = {
+            name: {"ts": ts, "value": values[spec.ref_entity_key.key]}
+            for name, spec in arguments
+            if spec.ref_entity_key.key in values
+        }
+        if not found:
+            return
+        start, end = bounds(self._config.interval, ts)
+        late_ms = self._config.watermark.duration * 1000 if self._config.watermark else 0
+        if start >= self._state.next_ms or now_ms < end + late_ms:
+            self._touched.setdefault(start, {}).update(found)
 
     # asking history ------------------------------------------------------------------------------
     def queries(self, view: StateView, now_ms: int, reason: Reason) -> list[SeriesQuery]:
@@ -119,13 +133,16 @@ class IntervalCell:
         while end + SETTLE_MS <= now_ms and len(due) < BACKLOG_MAX:
             due.append((start, True))
             start, end = bounds(self._config.interval, end)
-        if self._wants_intermediate(now_ms) and start <= now_ms:
+        intermediate_ms = self._intermediate_ms()
+        if intermediate_ms is not None and max(start, intermediate_ms) <= now_ms:
             due.append((start, False))
         return due
 
-    def _wants_intermediate(self, now_ms: int) -> bool:
-        shown = self._state.shown_ms + self._field.limits.intermediate_s * 1000
-        return self._config.produce_intermediate_result and shown <= now_ms
+    def _intermediate_ms(self) -> int | None:
+        """When the next intermediate result is due, if there is something to tell."""
+        if not (self._config.produce_intermediate_result and self._state.is_new):
+            return None
+        return self._state.shown_ms + self._field.limits.intermediate_s * 1000
 
     def _query(self, metric: Metric, start: int, end: int) -> SeriesQuery:
         key = self._config.arguments[metric.input.key or ""].ref_entity_key.key
@@ -143,17 +160,19 @@ class IntervalCell:
         asked = self._asked
         self._move_on(moment.now_ms)
         results = []
+        self._touched = {}
         for start, is_over in asked:
             values = self._values({name: next(answers) for name in self._config.metrics}, is_over)
             if values:
                 results.append({"ts": start, "values": values})
+                self._touched[start] = {}
         return self._effects(results)
 
     def _move_on(self, now_ms: int) -> None:
         state = self._state
         for start, is_over in self._asked:
             if not is_over:
-                state.shown_ms = now_ms
+                state.shown_ms, state.is_new = now_ms, False
             elif start >= state.next_ms:
                 state.next_ms = bounds(self._config.interval, start)[1]
         answered = {start for start, _ in self._asked}
@@ -184,18 +203,22 @@ class IntervalCell:
         if self._state.late:
             return now_ms
         due = bounds(self._config.interval, self._state.next_ms)[1] + SETTLE_MS
-        if self._config.produce_intermediate_result:
-            due = min(due, self._state.shown_ms + self._field.limits.intermediate_s * 1000)
-        return due
+        intermediate_ms = self._intermediate_ms()
+        return due if intermediate_ms is None else min(due, intermediate_ms)
 
     def saved(self) -> bytes:
         """See Cell."""
         kept = Kept(self._field.checksum, self._since_ms, memory=self._state)
         return encode_json(kept)
 
-    def shown(self, now_ms: int) -> Any:
-        """See Cell: nothing, the values are in history."""
-        return None
+    def shown(self, moment: Moment) -> Any:
+        """See Cell: the intervals that were calculated, or got values."""
+        intervals = []
+        for start, arguments in self._touched.items():
+            first, after = bounds(self._config.interval, start)
+            shown = {"intervalStartTs": first, "intervalEndTs": after}
+            intervals.append(shown | ({"updatedArguments": arguments} if arguments else {}))
+        return {"processedIntervals": intervals} if intervals else None
 
 
 def _result(metric: Metric, found: list[Value]) -> float | None:

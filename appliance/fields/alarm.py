@@ -8,6 +8,7 @@ clears or deletes the alarm makes the rules start over.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -79,7 +80,7 @@ class AlarmCell(ArgumentsCell):
 
     def calculate(self, moment: Moment) -> Iterable[Effect]:
         """See ArgumentsCell."""
-        evidence = self._evidence(moment.now_ms, moment.reason is not Reason.CLOCK)
+        evidence = self._evidence(moment.now_ms, moment.reason)
         active = moment.view.active_alarm(self.entity, self.field.name)
         for severity in SEVERITIES:
             if severity in self._rules and self._fires(severity, evidence):
@@ -91,21 +92,17 @@ class AlarmCell(ArgumentsCell):
 
     def due_ms(self, now_ms: int) -> int | None:
         """See Cell."""
-        evidence = self._evidence(now_ms, False)
-        try:
-            times = [
-                due
-                for name, rule in self._rules.items()
-                for due in rule.due_times(evidence, self._progress(name))
-                if due > now_ms
-            ]
-        except FieldError:
-            return None
-        return min(times, default=None)
+        evidence = self._evidence(now_ms, Reason.CLOCK)
+        times: list[int] = []
+        for name, rule in self._rules.items():
+            with suppress(FieldError):
+                times += rule.due_times(evidence, self._progress(name))
+        return min((due for due in times if due > now_ms), default=None)
 
-    def _evidence(self, now_ms: int, is_event: bool) -> Evidence:
+    def _evidence(self, now_ms: int, reason: Reason) -> Evidence:
+        is_event, by_clock = reason is Reason.VALUES, reason is Reason.CLOCK
         reevaluation_ms = self.field.limits.reevaluation_s * 1000
-        return Evidence(self.arguments, now_ms, is_event, reevaluation_ms)
+        return Evidence(self.arguments, now_ms, is_event, by_clock, reevaluation_ms)
 
     def _progress(self, name: str) -> Progress:
         return self._state.progress.setdefault(name, Progress())
@@ -128,7 +125,7 @@ class AlarmCell(ArgumentsCell):
             metadata["isNewAlarm"] = "true"
             return [self._written(alarm, "ALARM_CREATED", metadata)]
         worse = SEVERITIES.index(severity) - SEVERITIES.index(active["severity"])
-        if worse > 0 or (worse == 0 and not evidence.is_event):
+        if worse > 0 or (worse == 0 and evidence.by_clock):
             return []
         details = rule.details(evidence, active.get("details"))
         alarm = changed(active, severity=severity, endTs=evidence.now_ms, details=details)

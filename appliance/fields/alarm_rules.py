@@ -2,29 +2,37 @@
 
 Pure. A rule with a duration counts from the time of the first event that made it true, by the
 clock: an old event may fire at once, one in the future waits. A rule that repeats counts events.
-NO_DATA looks at how old an argument is. A rule outside its schedule is false.
+NO_DATA looks at how old an argument is. A rule outside its schedule is false; whether it is in it
+is asked of the time of the event. Where only time passed, a rule may fire if its duration is over,
+its schedule has begun, or it looks for silence; it never starts over by that.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
 import msgspec
 
-from appliance.fields.arguments import Arguments
+from appliance.fields.arguments import Arguments, Single
 from appliance.fields.cell import FieldError
 from appliance.fields.config import AlarmRule, Condition, Filter, HoursValue, Predicate, RuleValue
+from appliance.fields.numbers import double_of
 from appliance.fields.scripting import FieldScript
 from appliance.rules.conditions import (
+    DAY_MS,
     UNIT_MS,
     Hours,
     compare_booleans,
     compare_numbers,
     compare_texts,
 )
-from appliance.rules.values import as_number, decode_json, java_text
+from appliance.rules.values import decode_json, java_text
+
+EVER_MS = 1_000 * 365 * DAY_MS
+"""The longest time that is waited for."""
 
 
 class Verdict(Enum):
@@ -36,10 +44,14 @@ class Verdict(Enum):
 
 
 class Progress(msgspec.Struct):
-    """How far a rule has come. since_ms: event time of the first true event, 0 = none."""
+    """How far a rule has come. since_ms: event time of the first true event, 0 = none.
+
+    active: whether it was in its schedule when it was judged last.
+    """
 
     count: int = 0
     since_ms: int = 0
+    active: bool | None = None
 
     def reset(self) -> None:
         """Start over."""
@@ -47,7 +59,7 @@ class Progress(msgspec.Struct):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What a rule is judged by. is_event: whether something came, or only time passed.
+    """What a rule is judged by. is_event: something came. by_clock: only time passed.
 
     reevaluation_ms: how often schedules are looked at.
     """
@@ -55,26 +67,33 @@ class Evidence(msgspec.Struct, frozen=True):
     arguments: Arguments
     now_ms: int
     is_event: bool
+    by_clock: bool
     reevaluation_ms: int = 60_000
 
-    def value(self, name: str | None) -> Any:
-        """An argument's value, or None."""
-        single = self.arguments.singles.get(name or "")
-        return None if single is None else single.value
+    def single(self, name: str) -> Single:
+        """An argument. Raises FieldError where there is none."""
+        single = self.arguments.singles.get(name)
+        if single is None:
+            raise FieldError(f"Argument '{name}' is missing")
+        return single
 
     def resolve(self, value: RuleValue) -> Any:
-        """A value given, or that of an argument."""
+        """A value given, or that of an argument. Raises FieldError."""
         if value.dynamic_value_argument:
-            return self.value(value.dynamic_value_argument)
+            return self.single(value.dynamic_value_argument).value
         return value.static_value
 
     def number(self, value: RuleValue) -> float:
         """The same as a number. Raises FieldError where it is none."""
-        number = as_number(self.resolve(value))
-        if number is None:
+        number = double_of(self.resolve(value))
+        if number is None or not math.isfinite(number):
             name = value.dynamic_value_argument
             raise FieldError(f"No proper value found for argument {name}")
         return number
+
+    def milliseconds(self, value: RuleValue, unit: str) -> int:
+        """The same as a time of whole units; 0 and less never pass. Raises FieldError."""
+        return min(int(self.number(value)) * UNIT_MS[unit], EVER_MS)
 
 
 class Rule:
@@ -89,25 +108,47 @@ class Rule:
 
     def judge(self, evidence: Evidence, progress: Progress) -> Verdict:
         """The verdict now. Raises FieldError."""
+        at_ms, was_active = evidence.now_ms, progress.active
+        if evidence.is_event:
+            at_ms = evidence.arguments.latest_ts(at_ms)
+        hours = _hours(self.config.condition.schedule, evidence)
+        progress.active = hours.contain(at_ms)
+        if not evidence.by_clock:
+            return self._judged(evidence, progress) if progress.active else Verdict.FALSE
+        if self.config.condition.type == "DURATION":
+            return self._lasted(evidence, progress) if progress.active else Verdict.FALSE
+        has_begun = hours.type != "ANY_TIME" and not was_active
+        if progress.active and (has_begun or self._looks_for_silence):
+            return _reached(self._judged(evidence, progress) is Verdict.TRUE)
+        return Verdict.NOT_YET
+
+    def _judged(self, evidence: Evidence, progress: Progress) -> Verdict:
         condition = self.config.condition
-        if not _hours(condition.schedule, evidence).contain(evidence.now_ms):
-            return Verdict.FALSE
         if not self._holds(evidence):
             return Verdict.FALSE
         if condition.type == "REPEATING":
             progress.count += evidence.is_event
-            return _reached(progress.count >= evidence.number(condition.count))
+            return _reached(0 < int(evidence.number(condition.count)) <= progress.count)
         if condition.type == "DURATION":
-            if not progress.since_ms:
-                progress.since_ms = evidence.arguments.latest_ts(evidence.now_ms)
-            elapsed_ms = evidence.now_ms - progress.since_ms
-            return _reached(elapsed_ms >= self.required_ms(evidence))
+            progress.since_ms = progress.since_ms or evidence.arguments.latest_ts(evidence.now_ms)
+            return self._lasted(evidence, progress)
         return Verdict.TRUE
 
-    def required_ms(self, evidence: Evidence) -> int:
+    def _lasted(self, evidence: Evidence, progress: Progress) -> Verdict:
+        elapsed_ms = evidence.now_ms - progress.since_ms
+        return _reached(progress.since_ms > 0 and 0 < self._required_ms(evidence) <= elapsed_ms)
+
+    def _required_ms(self, evidence: Evidence) -> int:
         """How long the condition of a DURATION rule must be true."""
         condition = self.config.condition
-        return int(evidence.number(condition.value) * UNIT_MS[condition.unit])
+        return evidence.milliseconds(condition.value, condition.unit)
+
+    @property
+    def _looks_for_silence(self) -> bool:
+        filters = self.config.condition.expression.filters
+        return any(
+            one.type == "NO_DATA" for each in filters for one in _all_predicates(each.predicates)
+        )
 
     def _holds(self, evidence: Evidence) -> bool:
         expression = self.config.condition.expression
@@ -123,12 +164,11 @@ class Rule:
         """When the verdict may change without an event."""
         condition = self.config.condition
         if condition.type == "DURATION" and progress.since_ms:
-            yield progress.since_ms + self.required_ms(evidence)
+            yield progress.since_ms + self._required_ms(evidence)
         for each in condition.expression.filters:
             for predicate in _all_predicates(each.predicates):
-                single = evidence.arguments.singles.get(each.argument)
-                if predicate.type == "NO_DATA" and single is not None:
-                    yield single.ts + _silence_ms(predicate, evidence)
+                if predicate.type == "NO_DATA":
+                    yield evidence.single(each.argument).ts + _silence_ms(predicate, evidence)
         schedule = condition.schedule
         if schedule is not None and _hours(schedule, evidence).type != "ANY_TIME":
             yield evidence.now_ms + evidence.reevaluation_ms
@@ -155,13 +195,24 @@ def _hours(schedule: HoursValue | None, evidence: Evidence) -> Hours:
         return Hours()
     if not schedule.dynamic_value_argument:
         return schedule.static_value or Hours()
-    value = evidence.value(schedule.dynamic_value_argument)
+    name = schedule.dynamic_value_argument
+    value = evidence.single(name).value
     try:
         body = decode_json(value) if isinstance(value, str) else value
+        if isinstance(body, dict) and "type" not in body:
+            body = {"type": _deduced(body), **body}
         return msgspec.convert(body, Hours, strict=False)
     except ValueError:
-        name = schedule.dynamic_value_argument
         raise FieldError(f"No proper value found for argument {name}") from None
+
+
+def _deduced(hours: dict[str, Any]) -> str | None:
+    """The type of a schedule that does not say it; any time, where it says nothing."""
+    if "daysOfWeek" in hours:
+        return "SPECIFIC_TIME"
+    if "items" in hours:
+        return "CUSTOM"
+    return None if hours else "ANY_TIME"
 
 
 def _filters_hold(expression: Condition, evidence: Evidence) -> bool:
@@ -178,14 +229,13 @@ def _holds(predicate: Predicate, each: Filter, evidence: Evidence) -> bool:
     if predicate.type == "COMPLEX":
         join = all if predicate.operation == "AND" else any
         return join(_holds(one, each, evidence) for one in predicate.predicates)
-    single = evidence.arguments.singles.get(each.argument)
-    if single is None:
-        return False
+    single = evidence.single(each.argument)
     if predicate.type == "NO_DATA":
-        return evidence.now_ms - single.ts >= _silence_ms(predicate, evidence)
+        return 0 < _silence_ms(predicate, evidence) <= evidence.now_ms - single.ts
     if predicate.type == "NUMERIC":
-        wanted = evidence.number(predicate.value)
-        return compare_numbers(predicate.operation, as_number(single.value), wanted)
+        found = double_of(single.value)
+        wanted = None if found is None else evidence.number(predicate.value)
+        return compare_numbers(predicate.operation, found, wanted)
     right = evidence.resolve(predicate.value)
     if right is None:
         raise FieldError(f"No proper value found for argument {each.argument}")
@@ -196,7 +246,7 @@ def _holds(predicate: Predicate, each: Filter, evidence: Evidence) -> bool:
 
 
 def _silence_ms(predicate: Predicate, evidence: Evidence) -> int:
-    return int(evidence.number(predicate.duration) * UNIT_MS[predicate.unit])
+    return evidence.milliseconds(predicate.duration, predicate.unit)
 
 
 def _all_predicates(predicates: list[Predicate]) -> Iterator[Predicate]:

@@ -7,16 +7,22 @@ rolling window is bound by the clock, not by the events: a point older than the 
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from appliance.fields.cell import FieldError
 from appliance.fields.config import Argument
 from appliance.fields.limits import DEFAULTS, FieldLimits
+from appliance.fields.numbers import double_of
 from appliance.model.telemetry import Value
-from appliance.rules.values import as_number
+from appliance.rules.values import as_number, encode_json
+
+NUMBER_BYTES, POINT_BYTES = 8, 18
+"""What a number and a point of a window count against the limits, as the reference counts them."""
 
 
 class Single(msgspec.Struct):
@@ -65,6 +71,7 @@ class Arguments:
         self.specs = specs
         self.since_ms = since_ms
         self.singles: dict[str, Single] = {}
+        self._limits = limits
         self.windows = {
             name: Window(spec, limits) for name, spec in specs.items() if spec.is_rolling
         }
@@ -72,7 +79,10 @@ class Arguments:
             self._put_default(name, since_ms)
 
     def take(self, name: str, ts: int, value: Value) -> bool:
-        """Take a value; False where it is too old to matter."""
+        """Take a value; False where it is too old to matter.
+
+        Raises FieldError for one that is larger than the tenant profile allows.
+        """
         window = self.windows.get(name)
         if window is not None:
             window.take(ts, value)
@@ -80,6 +90,9 @@ class Arguments:
         old = self.singles.get(name)
         if old is not None and ts < old.ts:
             return False
+        most = self._limits.value_bytes_max
+        if 0 < most < bytes_of(value):
+            raise FieldError(f"Argument '{name}' is larger than {most} bytes")
         self.singles[name] = Single(ts, value)
         return True
 
@@ -111,6 +124,12 @@ class Arguments:
         times = [single.ts for single in self.singles.values() if not single.is_default]
         times += [window.points[-1][0] for window in self.windows.values() if window.points]
         return max(times, default=now_ms)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the values count against the limit of a state."""
+        points = sum(len(window.points) for window in self.windows.values())
+        return sum(bytes_of(one.value) for one in self.singles.values()) + points * POINT_BYTES
 
     def shown(self, now_ms: int) -> dict[str, Any]:
         """The values as debug events have them."""
@@ -145,8 +164,19 @@ def default_of(argument: Argument) -> Value | None:
     return default
 
 
+def bytes_of(value: Value) -> int:
+    """The size of a value."""
+    return len(encode_json(value)) if isinstance(value, str | dict | list) else NUMBER_BYTES
+
+
+def check_state(size_bytes: int, limits: FieldLimits) -> None:
+    """Raises FieldError where a cell knows more than the tenant profile allows."""
+    if 0 < limits.state_bytes_max < size_bytes:
+        kilobytes = limits.state_bytes_max // 1024
+        raise FieldError(f"Failed to init CF state. State size exceeds limit of {kilobytes}Kb!")
+
+
 def as_double(value: Value) -> float:
-    """A value as a rolling window keeps it: 1 or 0 for a boolean, NaN for what is no number."""
-    if isinstance(value, bool):
-        return 1.0 if value else 0.0
-    return float(value) if isinstance(value, int | float) else float("nan")
+    """A value as a rolling window keeps it: NaN for what is no number."""
+    number = double_of(value)
+    return math.nan if number is None else number

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from appliance.extension.ports import SeriesQuery
-from appliance.fields.arguments import Arguments, Single
+from appliance.fields.arguments import Arguments, Single, check_state
 from appliance.fields.cell import Change, Effect, FieldError, Moment, NotYet, Reason
 from appliance.fields.config import Argument, Field
 from appliance.fields.sources import entities_of
@@ -35,6 +35,14 @@ def read_kept(body: bytes) -> Kept:
     return msgspec.convert(decode_json(body), Kept)
 
 
+def belongs_to(field: Field, kept: bytes) -> bool:
+    """Whether a cell of the field as it is now kept this."""
+    try:
+        return read_kept(kept).of == field.checksum
+    except ValueError:
+        return False
+
+
 def kept_without(kept: bytes, old: Field, new: Field) -> bytes:
     """What a cell kept, for its field's new form: arguments that became others are forgotten."""
     before, after = (getattr(field.config, "arguments", {}) for field in (old, new))
@@ -49,9 +57,6 @@ def kept_without(kept: bytes, old: Field, new: Field) -> bytes:
 
 class ArgumentsCell:
     """A cell with named arguments; subclasses say what comes of them (see `Cell`)."""
-
-    needs_all = True
-    """Whether nothing is calculated until every argument has a value."""
 
     def __init__(
         self,
@@ -69,6 +74,10 @@ class ArgumentsCell:
             self._restore(read_kept(kept))
 
     # what a subclass says ------------------------------------------------------------------------
+    def missing(self, moment: Moment) -> list[str]:
+        """The arguments without which nothing is calculated: all that have no value."""
+        return self.arguments.missing(moment.now_ms)
+
     def calculate(self, moment: Moment) -> Iterable[Effect]:
         """The effects of the arguments as they are now. Raises FieldError."""
         raise FieldError("this type calculates nothing")
@@ -168,7 +177,6 @@ class ArgumentsCell:
         took = False
         for ts, values in change.points:
             if key in values:
-                _check_size(name, values[key], self.field.limits.value_bytes_max)
                 took |= self.arguments.take(name, ts, values[key])
         if key in change.deleted:
             self.arguments.forget(name, moment.now_ms)
@@ -178,8 +186,9 @@ class ArgumentsCell:
     def run(self, moment: Moment) -> Iterable[Effect]:
         """See Cell."""
         self._refresh(moment.view)
-        missing = self.arguments.missing(moment.now_ms)
-        if missing and self.needs_all:
+        check_state(self.arguments.size_bytes, self.field.limits)
+        missing = self.missing(moment)
+        if missing:
             raise NotYet(f"Required arguments are missing: {', '.join(missing)}")
         return self.calculate(moment)
 
@@ -205,9 +214,9 @@ class ArgumentsCell:
         kept = Kept(self.field.checksum, self.arguments.since_ms, singles, self.memory())
         return encode_json(kept)
 
-    def shown(self, now_ms: int) -> Any:
+    def shown(self, moment: Moment) -> Any:
         """See Cell."""
-        return self.arguments.shown(now_ms)
+        return self.arguments.shown(moment.now_ms)
 
     def _restore(self, kept: Kept) -> None:
         self.arguments.since_ms = kept.since_ms
@@ -215,12 +224,6 @@ class ArgumentsCell:
             if name in self.arguments.specs and name not in self.arguments.windows:
                 self.arguments.singles[name] = Single(ts, value, is_default)
         self.remember(kept.memory)
-
-
-def _check_size(name: str, value: Value, bytes_max: int) -> None:
-    """Cells write all they keep. 0 bytes: no limit."""
-    if bytes_max and isinstance(value, str | dict | list) and len(encode_json(value)) > bytes_max:
-        raise FieldError(f"Argument '{name}' is larger than {bytes_max} bytes")
 
 
 def scope_of(name: str | None) -> Scope:

@@ -133,7 +133,7 @@ class Cell(Protocol):
         """What to remember over a restart."""
         ...
 
-    def shown(self, now_ms: int) -> Any:
+    def shown(self, moment: Moment) -> Any:
         """The arguments as debug events have them; None where there are none to show."""
         ...
 

@@ -21,12 +21,14 @@ from appliance.fields.config import (
     GeofencingConfig,
     Interval,
     IntervalConfig,
+    Level,
     Predicate,
     PropagationConfig,
     Reference,
     RelatedConfig,
     RuleValue,
-    ZoneGroup,
+    ScriptConfig,
+    SimpleConfig,
     read_field,
 )
 from appliance.fields.intervals import bounds
@@ -36,7 +38,8 @@ from appliance.model.ids import EntityId
 from appliance.state.view import StateView
 
 OWNERS = ("DEVICE", "ASSET", "DEVICE_PROFILE", "ASSET_PROFILE", "CUSTOMER")
-_RESERVED = ("ctx",)
+PATH = "RELATION_PATH_QUERY"
+_RESERVED = {"PROPAGATION": ("ctx", "propagationCtx")}
 _RESERVED_ZONES = ("latitude", "longitude")
 
 
@@ -66,9 +69,14 @@ def check_shape(field: Field) -> None:
         _refuse(not config.arguments, "Validation error: arguments must not be empty")
         for name in config.arguments:
             reserved = f"Argument name '{name}' is reserved and cannot be used."
-            _refuse(name in _RESERVED, reserved)
-    if isinstance(config, GeofencingConfig):
-        _check_zones(config.zone_groups)
+            _refuse(name in _RESERVED.get(field.type, ("ctx",)), reserved)
+    if isinstance(config, SimpleConfig | ScriptConfig):
+        sources = [each.ref_dynamic_source_configuration for each in config.arguments.values()]
+        paths = any(source is not None and source.type == PATH for source in sources)
+        text = f"Calculated field with type: '{field.type}' doesn't support relation query "
+        _refuse(paths, f"{text}configuration!")
+    elif isinstance(config, GeofencingConfig):
+        _check_zones(config)
     elif isinstance(config, AlarmConfig):
         _check_rules(config)
     elif isinstance(config, PropagationConfig):
@@ -80,16 +88,30 @@ def check_shape(field: Field) -> None:
 # what can never run ------------------------------------------------------------------------------
 
 
-def _check_zones(groups: Mapping[str, ZoneGroup]) -> None:
-    for name, group in groups.items():
+def _check_zones(config: GeofencingConfig) -> None:
+    keys = config.entity_coordinates
+    _refuse_blank("latitudeKeyName", keys.latitude_key_name)
+    _refuse_blank("longitudeKeyName", keys.longitude_key_name)
+    for name, group in config.zone_groups.items():
+        _refuse_blank("perimeterKeyName", group.perimeter_key_name)
         _refuse(
             name in _RESERVED_ZONES,
             f"Name '{name}' is reserved and cannot be used for zone group!",
         )
-        _refuse(
-            group.create_relations_with_matched_zones and not group.relation_type,
-            f"Relation type must be specified for '{name}' zone group!",
-        )
+        dynamic = group.ref_dynamic_source_configuration
+        if dynamic is not None and dynamic.type == PATH:
+            _refuse(not dynamic.levels, "At least one relation level must be specified!")
+            for level in dynamic.levels:
+                _check_level(level)
+        if group.create_relations_with_matched_zones:
+            of = f"must be specified for '{name}' zone group!"
+            _refuse(not group.relation_type.strip(), f"Relation type {of}")
+            _refuse(group.direction is None, f"Relation direction {of}")
+
+
+def _check_level(level: Level) -> None:
+    _refuse(level.direction is None, "Direction must be specified!")
+    _refuse(not level.relation_type.strip(), "Relation type must be specified!")
 
 
 def _check_rules(config: AlarmConfig) -> None:
@@ -102,10 +124,13 @@ def _check_rules(config: AlarmConfig) -> None:
 def _check_rule(rule: AlarmRule) -> None:
     condition = rule.condition
     expression = condition.expression
-    _refuse(
-        expression.type == "TBEL" and not expression.expression.strip(),
-        "Validation error: expression must not be blank",
-    )
+    if expression.type == "TBEL":
+        _refuse_blank("expression", expression.expression)
+    else:
+        _refuse(not expression.filters, "Validation error: filters must not be empty")
+    for each in expression.filters:
+        _refuse_blank("argument", each.argument)
+        _refuse(not each.predicates, "Validation error: predicates must not be empty")
     predicates = [one for each in expression.filters for one in _flat(each.predicates)]
     _refuse(
         condition.type != "SIMPLE" and any(one.type == "NO_DATA" for one in predicates),
@@ -137,29 +162,41 @@ def _flat(predicates: Iterable[Predicate]) -> Iterator[Predicate]:
 
 
 def _check_propagation(config: PropagationConfig) -> None:
-    _refuse(not config.relation.relation_type, "Relation type must be specified!")
+    _check_level(config.relation)
+    own = [
+        not (argument.ref_entity_id or argument.ref_dynamic_source_configuration)
+        for argument in config.arguments.values()
+    ]
     if config.apply_expression_to_resolved_arguments:
         _refuse(
-            not config.expression,
+            not any(own),
+            "At least one argument must be configured with the 'Current entity' source entity type "
+            "for 'Expression result' propagation mode!",
+        )
+        _refuse(
+            not (config.expression or "").strip(),
             "Expression must be specified for 'Expression result' propagation mode!",
         )
         return
-    foreign = any(
-        argument.ref_entity_id or argument.ref_dynamic_source_configuration
-        for argument in config.arguments.values()
-    )
-    _refuse(
-        foreign,
-        "Arguments in 'Arguments only' propagation mode support only the "
-        "'Current entity' source entity type!",
-    )
+    for (name, argument), is_own in zip(config.arguments.items(), own, strict=True):
+        _refuse(
+            not is_own,
+            "Arguments in 'Arguments only' propagation mode support only the "
+            "'Current entity' source entity type!",
+        )
+        _refuse(
+            argument.is_rolling,
+            f"Argument type: 'Time series rolling' detected for argument: '{name}'. "
+            "Only 'Attribute' or 'Latest telemetry' arguments are allowed for "
+            "'Arguments only' propagation mode!",
+        )
 
 
 def _check_aggregation(config: RelatedConfig | IntervalConfig, type: str) -> None:
     _refuse(not config.metrics, "Validation error: metrics must not be empty")
     kinds = {argument.ref_entity_key.type for argument in config.arguments.values()}
     if isinstance(config, RelatedConfig):
-        _refuse(not config.relation.relation_type, "Relation type must be specified!")
+        _check_level(config.relation)
         rolling = f"Calculated field with type: '{type}' doesn't support TS_ROLLING arguments."
         _refuse("TS_ROLLING" in kinds, rolling)
     else:
@@ -175,7 +212,7 @@ def _check_aggregation(config: RelatedConfig | IntervalConfig, type: str) -> Non
 
 
 def _check_interval(interval: Interval) -> None:
-    _refuse(not interval.tz.strip(), "Validation error: tz must not be blank")
+    _refuse_blank("tz", interval.tz)
     try:
         ZoneInfo(interval.tz)
     except (ZoneInfoNotFoundError, ValueError):
@@ -260,6 +297,10 @@ def _check_refresh(interval_s: int, least_s: int) -> None:
         "Scheduled update interval is less than configured minimum allowed interval "
         f"in tenant profile: {least_s}",
     )
+
+
+def _refuse_blank(name: str, text: str) -> None:
+    _refuse(not text.strip(), f"Validation error: {name} must not be blank")
 
 
 def _refuse(wrong: object, reason: str) -> None:

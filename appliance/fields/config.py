@@ -32,7 +32,7 @@ class EntityKey(NodeConfig, frozen=True, kw_only=True):
 class Level(NodeConfig, frozen=True, kw_only=True):
     """One step along relations."""
 
-    direction: Literal["FROM", "TO"] = "FROM"
+    direction: Literal["FROM", "TO"] | None = None
     relation_type: str = ""
 
 
@@ -124,22 +124,22 @@ class ScriptConfig(NodeConfig, frozen=True, kw_only=True):
 class Coordinates(NodeConfig, frozen=True, kw_only=True):
     """Telemetry keys of the place of the field's entity."""
 
-    latitude_key_name: str
-    longitude_key_name: str
+    latitude_key_name: str = ""
+    longitude_key_name: str = ""
 
 
 class ZoneGroup(Reference, frozen=True, kw_only=True):
     """Zones that count as one. perimeter_key_name: a server attribute of each zone."""
 
-    perimeter_key_name: str
+    perimeter_key_name: str = ""
     report_strategy: Literal[
         "REPORT_TRANSITION_EVENTS_ONLY",
         "REPORT_PRESENCE_STATUS_ONLY",
         "REPORT_TRANSITION_EVENTS_AND_PRESENCE_STATUS",
     ]
     create_relations_with_matched_zones: bool = False
-    relation_type: str | None = None
-    direction: Literal["FROM", "TO"] = "FROM"
+    relation_type: str = ""
+    direction: Literal["FROM", "TO"] | None = None
 
 
 class GeofencingConfig(NodeConfig, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from appliance.fields.cell import AlarmChange, Effect, Moment, Reason, Result
+from appliance.fields.numbers import storable_data
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.rules.debug import DebugLog
@@ -62,14 +63,18 @@ def calculation(
 
 
 def _shown(effects: Iterable[Effect]) -> Any:
-    """One result as it is, several as a list."""
-    results = [shown for effect in effects if (shown := _result(effect)) is not None]
+    """One result as it is, also where many entities get the same; several as a list."""
+    results: list[Any] = []
+    for effect in effects:
+        shown = _result(effect)
+        if shown is not None and shown not in results:
+            results.append(shown)
     return results[0] if len(results) == 1 else results or None
 
 
 def _result(effect: Effect) -> Any:
     if isinstance(effect, Result):
-        return effect.data
+        return storable_data(effect.data)
     if not isinstance(effect, AlarmChange):
         return None
     return {

@@ -39,7 +39,7 @@ from appliance.fields.events import (
     FieldWaited,
 )
 from appliance.fields.index import Slot
-from appliance.fields.outcome import alarm_message, message_of, relate, save_at_once
+from appliance.fields.outcome import SERIES, alarm_message, message_of, relate, save_at_once
 from appliance.fields.roster import Roster
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
@@ -52,6 +52,7 @@ from appliance.rules.alarms import store
 from appliance.rules.overlay import UnitView
 from appliance.rules.ports import CalculationInput, History, RuleServices
 from appliance.rules.timers import Timers
+from appliance.rules.values import telemetry_of
 from appliance.rules.work import Work
 from appliance.state.store import State
 
@@ -87,6 +88,8 @@ class Fields:
         self._roster = Roster(state, clock, emit, self._arm)
         self._index = self._roster.index
         self._loaded = False
+        self.produced: dict[EntityId, set[str]] | None = None
+        """Series that fields calculated and did not begin with, where somebody wants to know."""
 
     def leave(self, types: Iterable[str]) -> None:
         """Do not run fields of these types; before the start."""
@@ -170,24 +173,23 @@ class Fields:
         for slot in self._index.listening(change.entity):
             if slot.field.id in by:
                 continue
-            if slot.waiting is not None:
-                if len(slot.waiting) < WAITING_MAX:
-                    slot.waiting.append(change)
-                continue
-            moment = self._moment(Reason.VALUES, work)
-            changed = self._taken(slot, change, moment, cause)
-            if changed:
-                now, view = moment.now_ms, moment.view
-                self._calculate(slot, Moment(now, view, Reason.VALUES, changed), cause, work)
+            if slot.waiting is None:
+                self._take(slot, change, cause, work)
+            elif len(slot.waiting) < WAITING_MAX:
+                slot.waiting.append((change, cause))
 
-    def _taken(
-        self, slot: Slot, change: Change, moment: Moment, cause: Message | None = None
-    ) -> frozenset[str]:
+    def _take(self, slot: Slot, change: Change, cause: Message | None, work: Work) -> bool:
+        """Whether the change was news to the cell."""
+        moment = self._moment(Reason.VALUES, work)
         try:
-            return _isolated(partial(slot.cell.feed, change, moment))
+            changed = _isolated(partial(slot.cell.feed, change, moment))
         except FieldError as error:
             self._fail(slot, error, moment, cause)
-            return frozenset()
+            return False
+        if changed:
+            now, view = moment.now_ms, moment.view
+            self._calculate(slot, Moment(now, view, Reason.VALUES, changed), cause, work)
+        return bool(changed)
 
     def _moment(self, reason: Reason, work: Work, answers: Answers = ()) -> Moment:
         view = UnitView(self._state, work.unit)
@@ -200,22 +202,21 @@ class Fields:
         answers: Answers,
         work: Work,
     ) -> None:
-        """Start a cell with what history had and what came meanwhile."""
+        """Start a cell with what history had, then what came meanwhile, which history may have."""
         waiting, slot.waiting = slot.waiting or [], None
         if not self._roster.is_current(slot):
             return
         moment = self._moment(slot.because, work, answers)
-        changed: frozenset[str] = frozenset()
         try:
             _isolated(partial(slot.cell.begin, latest, moment))
         except FieldError as error:
             self._fail(slot, error, moment, None)
-        for change in waiting:
-            changed |= self._taken(slot, change, moment)
-        if slot.because is not Reason.RESTORED or changed:
+        if slot.because is Reason.CHANGED:
             self._calculate(slot, moment, None, work)
-        else:
-            work.after.append(partial(self._arm, slot))
+        news = [self._take(slot, change, cause, work) for change, cause in waiting]
+        if slot.because is Reason.BEGIN and not any(news):
+            self._calculate(slot, moment, None, work)
+        work.after.append(partial(self._arm, slot))
         await self._tell(work)
 
     # calculation ---------------------------------------------------------------------------------
@@ -263,12 +264,21 @@ class Fields:
         output = field.output
         if message is None or output is None:
             return
+        if self.produced is not None and message.type == SERIES:
+            keys = {key for _, values in telemetry_of(message) for key in values}
+            begun = self._argument_keys(message.calculated_by)
+            self.produced.setdefault(message.originator, set()).update(keys - begun)
         if output.strategy.type == "RULE_CHAIN":
             work.follow_ups.append(message)
             return
         change = save_at_once(output, message, moment.view, self._services, work)
         if change is not None:
             self._feed(change, message, work)
+
+    def _argument_keys(self, ids: Iterable[UUID]) -> set[str]:
+        fields = [self._index.fields[id].field for id in ids if id in self._index.fields]
+        arguments = [getattr(field.config, "arguments", {}) for field in fields]
+        return {spec.ref_entity_key.key for named in arguments for spec in named.values()}
 
     def _fail(self, slot: Slot, error: FieldError, moment: Moment, cause: Message | None) -> None:
         text = str(error)
@@ -286,7 +296,7 @@ class Fields:
     ) -> None:
         loaded = self._index.fields.get(slot.field.id)
         if loaded is not None and loaded.debug is not None:
-            shown = slot.cell.shown(moment.now_ms)
+            shown = slot.cell.shown(moment)
             loaded.debug.record(calculation(slot.entity, moment, cause, shown, outcome))
 
     def debug_events(self, field_id: UUID) -> list[FieldDebugEvent]:
@@ -313,7 +323,10 @@ class Fields:
         if not self._roster.is_current(slot):
             return
         now_ms = self._clock()
-        due_ms = slot.cell.due_ms(now_ms)
+        try:
+            due_ms = _isolated(partial(slot.cell.due_ms, now_ms))
+        except FieldError:
+            due_ms = None
         if due_ms == slot.due_ms:
             return
         if slot.cancel is not None:

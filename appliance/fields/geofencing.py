@@ -48,6 +48,8 @@ class GeofencingCell(ArgumentsCell):
     ) -> None:
         self._config = config
         self._last: dict[str, tuple[int, bool]] = {}
+        self._shapes: dict[tuple[EntityId, str], tuple[AttributeValue, Circle | Polygon]] = {}
+        """Perimeters as they were read last; a long one takes a millisecond."""
         super().__init__(field, _coordinates(config), entity, since_ms, kept)
 
     # ArgumentsCell -------------------------------------------------------------------------------
@@ -76,6 +78,12 @@ class GeofencingCell(ArgumentsCell):
             and any(group.perimeter_key_name in values for _, values in change.points)
             and change.entity in entities_of(group, self.entity, moment.view)
         )
+
+    def missing(self, moment: Moment) -> list[str]:
+        """See ArgumentsCell; a group without a zone is missing, too."""
+        groups = self._config.zone_groups.items()
+        empty = [n for n, group in groups if not entities_of(group, self.entity, moment.view)]
+        return [*super().missing(moment), *empty]
 
     def calculate(self, moment: Moment) -> Iterable[Effect]:
         """See ArgumentsCell."""
@@ -119,12 +127,18 @@ class GeofencingCell(ArgumentsCell):
                 text = f"Perimeter attribute '{key}' not found for Zone with id: {zone.id}"
                 raise FieldError(text)
             try:
-                yield zone, stored, _shape(stored.value)
+                yield zone, stored, self._shape(zone, key, stored)
             except NodeError:
                 raise FieldError(
                     f"Invalid perimeter definition format for Zone with id: {zone.id}. "
                     f"Failed to parse attribute '{key}'"
                 ) from None
+
+    def _shape(self, zone: EntityId, key: str, stored: AttributeValue) -> Circle | Polygon:
+        known = self._shapes.get((zone, key))
+        if known is None or known[0] is not stored:
+            known = self._shapes[zone, key] = stored, _shape(stored.value)
+        return known[1]
 
     def _before(self, zone: EntityId, stored: AttributeValue, inside: bool) -> bool:
         """Where the entity was before; where it is, if nobody knows."""
@@ -137,7 +151,7 @@ class GeofencingCell(ArgumentsCell):
     ) -> list[Effect]:
         """The relation to a zone comes and goes with the match."""
         type = group.relation_type
-        if not group.create_relations_with_matched_zones or type is None:
+        if not group.create_relations_with_matched_zones:
             return []
         outward = group.direction == "FROM"
         source, target = (self.entity, zone) if outward else (zone, self.entity)
@@ -146,6 +160,32 @@ class GeofencingCell(ArgumentsCell):
             for relation in view.relations_from(source)
         )
         return [] if there == inside else [RelationChange(source, target, type, inside)]
+
+    def shown(self, moment: Moment) -> Any:
+        """See Cell; the zones of a group are shown as an argument."""
+        groups = {
+            name: {"type": "GEOFENCING_CF_ARGUMENT_VALUE", "value": dict(zones)}
+            for name, group in self._config.zone_groups.items()
+            if (zones := list(self._shown_zones(group, moment.view)))
+        }
+        return super().shown(moment) | groups
+
+    def _shown_zones(self, group: ZoneGroup, view: StateView) -> Iterator[tuple[str, Any]]:
+        for zone in entities_of(group, self.entity, view):
+            stored = view.attributes(zone, Scope.SERVER).get(group.perimeter_key_name)
+            if stored is None:
+                continue
+            ts, inside = self._last.get(str(zone.id), (0, False))
+            presence = "INSIDE" if inside else "OUTSIDE"
+            yield (
+                str(zone.id),
+                {
+                    "zoneId": zone.to_json(),
+                    "ts": stored.ts,
+                    "perimeterDefinition": stored.value,
+                    "lastPresence": presence if ts == stored.ts else None,
+                },
+            )
 
 
 def geofencing_cells(field: Field) -> Cells:

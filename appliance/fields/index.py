@@ -13,6 +13,7 @@ from appliance.fields.cell import Cell, Cells, Change, Reason
 from appliance.fields.config import Field
 from appliance.fields.debug import FieldLog
 from appliance.model.ids import EntityId
+from appliance.model.message import Message
 from appliance.state.kinds import id_of
 from appliance.state.view import StateView
 
@@ -38,9 +39,9 @@ class Loaded:
 class Slot:
     """A cell with its place.
 
-    waiting: changes that came before it began; None once it has. because: why it waits to begin.
-    name, written: the key and the text of its state in storage. due_ms, cancel: its timer. told:
-    the error that people know of.
+    waiting: changes, and their causes, that came before it began; None once it has. because: why
+    it waits to begin. name, written: the key and the text of its state in storage. due_ms, cancel:
+    its timer. told: the error that people know of.
     """
 
     __slots__ = (
@@ -54,7 +55,7 @@ class Slot:
         self.field = field
         self.cell = cell
         self.sources: set[EntityId] = set()
-        self.waiting: list[Change] | None = None
+        self.waiting: list[tuple[Change, Message | None]] | None = None
         self.because = Reason.BEGIN
         self.written: bytes | None = None
         self.told = ""

@@ -19,8 +19,9 @@ RELATED_MAX = 1_000
 
 
 class FieldLimits(msgspec.Struct, frozen=True):
-    """By their names in the profile, said shorter. value_bytes_max, related_max, points_max,
-    reevaluation_s, intermediate_s hold while a field runs, the others where one is saved."""
+    """By their names in the profile, said shorter. value_bytes_max, state_bytes_max, related_max,
+    points_max, reevaluation_s, intermediate_s hold while a field runs, the others where one is
+    saved."""
 
     fields_max: int = 5
     levels_max: int = 2
@@ -29,6 +30,7 @@ class FieldLimits(msgspec.Struct, frozen=True):
     interval_s_min: int = 60
     points_max: int = 1000
     value_bytes_max: int = 2_048
+    state_bytes_max: int = 32_768
     related_max: int = 100
     reevaluation_s: int = 60
     intermediate_s: int = 300
@@ -63,6 +65,7 @@ def _read(given: dict[str, Any]) -> FieldLimits:
         interval_s_min=limit("minAllowedAggregationIntervalInSecForCF", DEFAULTS.interval_s_min),
         points_max=min(points, POINTS_MAX),
         value_bytes_max=limit("maxSingleValueArgumentSizeInKBytes", 2) * 1024,
+        state_bytes_max=limit("maxStateSizeInKBytes", 32) * 1024,
         related_max=min(related or RELATED_MAX, RELATED_MAX),
         reevaluation_s=limit("alarmsReevaluationInterval", DEFAULTS.reevaluation_s) or 1,
         intermediate_s=limit("intermediateAggregationIntervalInSecForCF", DEFAULTS.intermediate_s)

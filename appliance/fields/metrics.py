@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from appliance.fields.cell import FieldError
 from appliance.fields.config import Metric
-from appliance.fields.numbers import rounded
+from appliance.fields.numbers import rounded, total
 from appliance.model.telemetry import Value
 from appliance.rules.values import as_number, java_text, json_text
 
@@ -32,9 +32,9 @@ def aggregate(metric: Metric, values: Sequence[Value], decimals: int | None) -> 
         case "MAX":
             result = max(numbers)
         case "SUM":
-            result = sum(numbers)
+            result = total(numbers)
         case _:
-            result = sum(numbers) / len(numbers)
+            result = total(numbers) / len(numbers)
     return rounded(result, decimals)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from functools import reduce
 from typing import Any
 
 from appliance.fields.cell import FieldError
 from appliance.model.telemetry import Value
+from appliance.rules.values import as_number
 
 _EXACT = Context(prec=700)
 """Digits enough for the largest double with as many decimals as the smallest has."""
@@ -15,6 +18,20 @@ LONG_MAX = (1 << 63) - 1
 PLAIN_DOUBLE_MAX = 1e7
 """From here on Java writes a double with an exponent, and a whole one is then read as an integer;
 so a stored 20000000 is an integer and a stored 42.0 is not."""
+
+
+def double_of(value: Any) -> float | None:
+    """A value as the reference calculates with it: 1 or 0 for a boolean, None for no number."""
+    number = float(value) if isinstance(value, bool) else as_number(value)
+    return None if number is None else float(number)
+
+
+def total(numbers: Iterable[float]) -> float:
+    """A sum without the noise of binary fractions: 0.1 and 0.2 are 0.3."""
+    numbers = list(numbers)
+    if not all(map(math.isfinite, numbers)):
+        return sum(numbers)
+    return float(reduce(_EXACT.add, (Decimal(repr(number)) for number in numbers), Decimal(0)))
 
 
 def rounded(value: float, decimals: int | None) -> int | float:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
-from appliance.fields.arguments_cell import ArgumentsCell
+from appliance.fields.arguments_cell import ArgumentsCell, belongs_to
 from appliance.fields.cell import Cells, Effect, Moment, NotYet, Reason, Result
 from appliance.fields.config import Field, PropagationConfig
 from appliance.fields.scripting import FieldScript
@@ -34,24 +35,35 @@ class PropagationCell(ArgumentsCell):
         self._config = config
         self._script = script
         self._served: set[EntityId] = set()
-        self.needs_all = script is not None
+        self._is_restored = kept is not None and belongs_to(field, kept)
         super().__init__(field, config.arguments, entity, since_ms, kept)
 
     def sources(self, view: StateView) -> set[EntityId]:
         """See Cell; related entities are among them so that a new one is noticed."""
-        return super().sources(view) | set(self._targets(view))
+        targets = set(self._targets(view))
+        if self._is_restored:  # whoever is related when the process begins has what is known
+            self._served, self._is_restored = targets, False
+        return super().sources(view) | targets
 
     def _targets(self, view: StateView) -> list[EntityId]:
-        return related(self._config.relation, self.entity, view)
+        return related(self._config.relation, self.entity, view)[: self.field.limits.related_max]
+
+    def missing(self, moment: Moment) -> list[str]:
+        """See ArgumentsCell; without a script one argument is enough. Raises NotYet."""
+        missing = super().missing(moment)
+        if self._script is None and self.arguments.singles:
+            missing = []
+        if not self._targets(moment.view):
+            raise NotYet(
+                "No entities found via 'Propagation path to related entities'. "
+                "Verify the configured relation type and direction."
+                + (f" Missing arguments to propagate: {', '.join(missing)}" if missing else "")
+            )
+        return missing
 
     def calculate(self, moment: Moment) -> Iterable[Effect]:
         """See ArgumentsCell."""
         targets = self._targets(moment.view)
-        if not targets:
-            raise NotYet(
-                "No entities found via 'Propagation path to related entities'. "
-                "Verify the configured relation type and direction."
-            )
         wanted = targets
         if moment.reason is Reason.CHANGED:
             wanted = [target for target in targets if target not in self._served]
@@ -69,6 +81,12 @@ class PropagationCell(ArgumentsCell):
         if self._config.output.type == "ATTRIBUTES":
             return list(by_ts.values())
         return [{"ts": ts, "values": values} for ts, values in sorted(by_ts.items())]
+
+    def shown(self, moment: Moment) -> Any:
+        """See Cell; the related entities are shown as an argument."""
+        targets = [target.to_json() for target in self._targets(moment.view)]
+        context = {"type": "PROPAGATION_CF_ARGUMENT_VALUE", "value": targets}
+        return super().shown(moment) | ({"propagationCtx": context} if targets else {})
 
 
 def propagation_cells(field: Field) -> Cells:

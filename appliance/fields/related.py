@@ -13,16 +13,25 @@ from typing import Any
 import msgspec
 
 from appliance.extension.ports import SeriesQuery
-from appliance.fields.arguments import Arguments
+from appliance.fields.arguments import check_state
 from appliance.fields.arguments_cell import ArgumentsCell, Kept, read_kept
-from appliance.fields.cell import Cells, Change, Effect, FieldError, Moment, Reason, Result
+from appliance.fields.cell import (
+    Cells,
+    Change,
+    Effect,
+    FieldError,
+    Moment,
+    NotYet,
+    Reason,
+    Result,
+)
 from appliance.fields.config import Field, Metric, RelatedConfig
 from appliance.fields.metrics import aggregate
-from appliance.fields.scripting import FieldScript, script_values
+from appliance.fields.scripting import FieldScript
 from appliance.fields.sources import related
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Value
-from appliance.rules.tbel.values import Long, TbMap
+from appliance.rules.entities import name_of
 from appliance.rules.values import encode_json
 from appliance.state.view import StateView
 
@@ -114,6 +123,10 @@ class RelatedCell:
 
     def _calculate(self, now_ms: int) -> list[Effect]:
         config = self._config
+        if not self._members:
+            raise NotYet(f"Required arguments are missing: {', '.join(config.arguments)}")
+        known = sum(member.arguments.size_bytes for member in self._members.values())
+        check_state(known, self._field.limits)
         if config.relation.direction == "TO" and len(self._members) > 1:
             raise FieldError(
                 "More than one related entity is not supported for relation direction 'TO'. "
@@ -137,10 +150,10 @@ class RelatedCell:
         chosen = []
         for member in self._members.values():
             arguments = member.arguments
-            if accepts is not None and _script(accepts, arguments, now_ms) is not True:
+            if accepts is not None and accepts.run(arguments, now_ms) is not True:
                 continue
             if function is not None:
-                value = _script(function, arguments, now_ms)
+                value = function.run(arguments, now_ms)
             else:
                 single = arguments.singles.get(metric.input.key or "")
                 value = None if single is None else single.value
@@ -166,25 +179,20 @@ class RelatedCell:
         kept = Kept(self._field.checksum, self._since_ms, memory=self._state)
         return encode_json(kept)
 
-    def shown(self, now_ms: int) -> Any:
-        """See Cell."""
+    def shown(self, moment: Moment) -> Any:
+        """See Cell; what an entity has not is null."""
+        nothing = {name: {"type": "SINGLE_VALUE", "ts": -1, "value": None}
+                   for name in self._config.arguments}  # fmt: skip
         return {
             "type": "RELATED_ENTITIES",
             "entitiesArguments": [
                 {
-                    "entity": {"id": entity.to_json()},
-                    "entityArguments": member.arguments.shown(now_ms),
+                    "entity": {"id": entity.to_json(), "name": name_of(moment.view, entity)},
+                    "entityArguments": nothing | member.arguments.shown(moment.now_ms),
                 }
                 for entity, member in self._members.items()
             ],
         }
-
-
-def _script(script: FieldScript, arguments: Arguments, now_ms: int) -> Any:
-    """A script over one related entity; what it has not is null."""
-    values = script_values(arguments, now_ms)
-    ctx = TbMap({"latestTs": Long(arguments.latest_ts(now_ms)), "args": TbMap(values)})
-    return script.call(ctx, values)
 
 
 def related_cells(field: Field) -> Cells:

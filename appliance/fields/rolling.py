@@ -2,13 +2,13 @@
 
 Statistics skip NaN unless told otherwise. Merging joins several windows by time: a row has the
 value of each window at that time or the last one before it; rows with a gap are left out unless
-`ignoreNaN` is false.
+`ignoreNaN` is false, rows outside `timeWindow` where one is given.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from appliance.rules.tbel.errors import TbelError
@@ -33,6 +33,10 @@ class RollingArgument:
         """What a script goes through."""
         return [TbMap({"ts": Long(ts), "value": value}) for ts, value in self.points]
 
+    def as_json(self) -> Any:
+        """What is stored of it, as the reference writes it."""
+        return {"type": "TS_ROLLING", "timeWindow": _time_window(self), "values": self.elements()}
+
 
 class Rows:
     """Windows joined by time; each row has ts and v1, v2, …"""
@@ -48,6 +52,10 @@ class Rows:
     def elements(self) -> list[Any]:
         """What a script goes through."""
         return self.rows
+
+    def as_json(self) -> Any:
+        """What is stored of it."""
+        return {"timeWindow": _time_window(self), "values": self.elements()}
 
 
 @java(ROLLING, "Object getTimeWindow()")
@@ -69,17 +77,17 @@ def _size(data: RollingArgument | Rows) -> int:
 
 
 def _statistic(name: str, compute: Callable[[list[float]], float]) -> None:
-    """Register a statistic: with NaN it is NaN, of nothing it is NaN."""
+    """Register a statistic: with NaN it is NaN unless it shall skip that."""
 
     def method(data: RollingArgument, ignore_nan: bool = True) -> float:
-        if not data.points:
-            raise TbelError("Rolling argument values are empty.")
         values = [value for _, value in data.points]
         if math.isnan(sum(values)):  # one is no number, or infinities of both signs
             numbers = [value for value in values if not math.isnan(value)]
-            if not numbers or (len(numbers) < len(values) and not ignore_nan):
+            if len(numbers) < len(values) and not ignore_nan:
                 return math.nan
             values = numbers
+        if not values and compute is not sum:
+            raise TbelError("Rolling argument values are empty.")
         return float(compute(values))
 
     java(ROLLING, f"double {name}()", f"double {name}(boolean)")(method)
@@ -132,7 +140,7 @@ def _nearest(points: Iterable[tuple[int, float]], ignore_nan: bool) -> float:
     for _, value in points:
         if not (ignore_nan and math.isnan(value)):
             return value
-    return math.nan
+    raise TbelError("Rolling argument values are empty.")
 
 
 @java(ROLLING, "Object merge(Object)", "Object merge(Object,Map)")
@@ -145,17 +153,29 @@ def _merge_all(data: RollingArgument, others: Any, settings: Any = None) -> Rows
     windows = [data, *others]
     if not all(isinstance(window, RollingArgument) for window in windows):
         raise TbelError("only rolling arguments can be merged")
-    ignore_nan = not (isinstance(settings, Mapping) and settings.get("ignoreNaN") is False)
-    start = min(window.start_ms for window in windows)
-    end = max(window.end_ms for window in windows)
+    ignore_nan = str(settings.get("ignoreNaN", True)).lower() == "true" if settings else True
+    given = settings.get("timeWindow") if settings else None
+    start, end = _bounds_of(given, windows)
     now = [math.nan] * len(windows)
+    points = [dict(window.points) for window in windows]
     rows = []
-    for ts in sorted({ts for window in windows for ts, _ in window.points}):
-        for place, window in enumerate(windows):
-            now[place] = dict(window.points).get(ts, now[place])
-        if start <= ts <= end and not (ignore_nan and any(map(math.isnan, now))):
+    for ts in sorted(set().union(*points)):
+        now = [known.get(ts, last) for known, last in zip(points, now, strict=True)]
+        is_in = given is None or start <= ts < end
+        if is_in and not (ignore_nan and any(map(math.isnan, now))):
             rows.append(_row(ts, now))
     return Rows(start, end, rows)
+
+
+def _bounds_of(given: Any, windows: Sequence[RollingArgument]) -> tuple[int, int]:
+    """The time window asked for, or the one that holds all windows."""
+    if given is None:
+        starts, ends = zip(*((each.start_ms, each.end_ms) for each in windows), strict=True)
+        return min(starts), max(ends)
+    try:
+        return int(given["startTs"]), int(given["endTs"])
+    except (KeyError, TypeError, ValueError):
+        raise TbelError("timeWindow must have startTs and endTs") from None
 
 
 def _row(ts: int, values: Sequence[float]) -> TbMap:

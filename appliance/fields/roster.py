@@ -12,10 +12,10 @@ from uuid import UUID
 
 import msgspec
 
-from appliance.fields.arguments_cell import kept_without, read_kept
+from appliance.fields.arguments_cell import belongs_to, kept_without
 from appliance.fields.cell import Reason
 from appliance.fields.check import check_shape
-from appliance.fields.config import read_field
+from appliance.fields.config import Field, read_field
 from appliance.fields.debug import FieldLog
 from appliance.fields.events import FieldLoaded, FieldRefused
 from appliance.fields.index import Index, Key, Loaded, Slot, entities_of_owner
@@ -171,19 +171,23 @@ class Roster:
 
     def _made(self, loaded: Loaded, entity: EntityId, old: Slot | None) -> Slot:
         field, key = loaded.field, (loaded.field.id, entity)
-        kept, because = None, Reason.BEGIN
-        if old is not None:
-            kept = kept_without(old.cell.saved(), old.field, field)
-            limited = msgspec.structs.replace(old.field, limits=field.limits) == field
-            because = Reason.RESTORED if limited else Reason.CHANGED
-        else:
-            kept = self._kept.pop(f"{field.id}/{entity.type}/{entity.id}", None)
-            if kept is not None:
-                same = read_kept(kept).of == field.checksum
-                because = Reason.RESTORED if same else Reason.CHANGED
+        kept, because = self._kept_of(field, entity, old)
         slot = Slot(key, field, loaded.cells(entity, self._clock(), kept))
         slot.because, slot.written = because, kept
         return slot
+
+    def _kept_of(
+        self, field: Field, entity: EntityId, old: Slot | None
+    ) -> tuple[bytes | None, Reason]:
+        """What a cell takes over, and why it begins; nothing from a field of another type."""
+        if old is not None and old.field.type == field.type:
+            kept = kept_without(old.cell.saved(), old.field, field)
+            limited = msgspec.structs.replace(old.field, limits=field.limits) == field
+            return kept, Reason.RESTORED if limited else Reason.CHANGED
+        found = self._kept.pop(f"{field.id}/{entity.type}/{entity.id}", None)
+        if found is None or not belongs_to(field, found):
+            return None, Reason.BEGIN
+        return found, Reason.RESTORED
 
     def _renew(self, slot: Slot, because: Reason) -> None:
         """Let the cell begin, or begin again, once its history is read."""

@@ -8,14 +8,17 @@ from functools import partial
 from appliance.fields.arguments_cell import ArgumentsCell
 from appliance.fields.cell import Cells, Effect, FieldError, Moment, Result
 from appliance.fields.config import Field, SimpleConfig
-from appliance.fields.numbers import rounded
+from appliance.fields.numbers import double_of, rounded
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Value
 from appliance.rules.expression import BadExpression, Expression
 
 
 class SimpleCell(ArgumentsCell):
-    """One number from numbers; booleans count as 1 and 0. expression: or why there is none."""
+    """One number from numbers, texts that are numbers, and booleans (1 and 0).
+
+    expression: or why there is none.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ def simple_cells(field: Field) -> Cells:
 
 
 def _number_of(name: str, value: Value) -> float:
-    if isinstance(value, bool | int | float):
-        return float(value)
-    raise FieldError(f"Argument '{name}' is not a number.")
+    number = double_of(value)
+    if number is None:
+        raise FieldError(f"Argument '{name}' is not a number.")
+    return number

@@ -8,6 +8,9 @@ from appliance.model.ids import EntityId
 from appliance.rules.entities import customer_of
 from appliance.state.view import StateView
 
+REFERRED = frozenset({"DEVICE", "ASSET", "CUSTOMER", "TENANT"})
+"""Kinds of entities that a field can refer to."""
+
 
 def entities_of(reference: Reference, entity: EntityId, view: StateView) -> list[EntityId]:
     """The entities that a reference means for `entity`, its own where it names none."""
@@ -39,11 +42,12 @@ def along(levels: list[Level], entity: EntityId, view: StateView) -> list[Entity
 
 
 def related(level: Level, entity: EntityId, view: StateView) -> list[EntityId]:
-    """The entities one step away."""
+    """The entities one step away that can have values of their own."""
     outward = level.direction == "FROM"
     relations = view.relations_from(entity) if outward else view.relations_to(entity)
-    return [
+    found = [
         relation.target if outward else relation.source
         for relation in relations
         if relation.type == level.relation_type and relation.group == "COMMON"
     ]
+    return [far for far in found if far.type in REFERRED]

@@ -13,6 +13,8 @@ from appliance.rules.node import NodeConfig
 
 UNIT_MS = {"SECONDS": 1_000, "MINUTES": 60_000, "HOURS": 3_600_000, "DAYS": 86_400_000}
 DAY_MS = 86_400_000
+LAST_MS = 253_402_000_000_000
+"""Devices may send any time; the calendar ends with the year 9999."""
 
 
 class ScheduleItem(NodeConfig, frozen=True, kw_only=True):
@@ -38,7 +40,7 @@ class Hours(NodeConfig, frozen=True, kw_only=True):
         """Whether a rule is active at ts, epoch milliseconds."""
         if self.type == "ANY_TIME":
             return True
-        moment = datetime.fromtimestamp(ts / 1000, zone_of(self.timezone))
+        moment = datetime.fromtimestamp(min(ts, LAST_MS) / 1000, zone_of(self.timezone))
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         of_day = (moment - midnight) // timedelta(milliseconds=1)
         today = moment.isoweekday()
@@ -53,9 +55,12 @@ class Hours(NodeConfig, frozen=True, kw_only=True):
 
 
 def within(of_day: int, start: int, end: int) -> bool:
-    """Whether a time of day lies between two others; an end of 0 is midnight, ends may wrap."""
+    """Whether a time of day lies between two others; an end of 0 is midnight, ends may wrap.
+
+    No time lies between a time and itself.
+    """
     end = end or DAY_MS
-    if start < end:
+    if start <= end:
         return start <= of_day < end
     return of_day >= start or of_day < end
 
@@ -103,8 +108,17 @@ def compare_texts(operation: str, left: str, right: str, ignore_case: bool) -> b
             return right in left
         case "NOT_CONTAINS":
             return right not in left
-    listed = left in [part.strip() for part in right.split(",")]
+    listed = left in _listed(right)
     return listed if operation == "IN" else not listed
+
+
+def _listed(text: str) -> list[str]:
+    """The parts of a list; quotes are taken off where all parts have the same."""
+    parts = [part.strip() for part in text.split(",")]
+    for quote in "'\"":
+        if all(len(part) > 1 and part[0] == part[-1] == quote for part in parts):
+            return [part[1:-1] for part in parts]
+    return parts
 
 
 def compare_booleans(operation: str, left: Any, right: Any) -> bool:
@@ -114,5 +128,7 @@ def compare_booleans(operation: str, left: Any, right: Any) -> bool:
 
 
 def as_boolean(value: Any) -> bool:
-    """A value as a truth: text is true where it says so."""
-    return value.lower() == "true" if isinstance(value, str) else bool(value)
+    """A value as a truth: text is true where it says so, JSON never."""
+    if isinstance(value, str):
+        return value.lower() == "true"
+    return not isinstance(value, list | dict) and bool(value)

@@ -1,10 +1,10 @@
 """Arithmetic expressions as the reference's library reads them (spec/rule-engine.md §7, §9.5).
 
-Operators + - * / % ^ (right to left, before a leading minus), implied multiplication (`2x`,
-`2(x+1)`; calculated fields take only the first form), constants pi, e, φ, and the functions of
-`FUNCTIONS`. An expression is parsed once into nested calls; evaluation takes the values of its
-variables. Numbers behave as in Java: the root of a negative number is NaN, the logarithm of 0
--Infinity; only division by zero is an error.
+Operators + - * / % ^ (right to left, before a leading minus), parentheses ( [ {, implied
+multiplication (`2x`, `2(x+1)`; calculated fields take only the first form), constants pi, e, φ,
+and the functions of `FUNCTIONS`. An expression is parsed once into nested calls; evaluation takes
+the values of its variables. Numbers behave as in Java: the root of a negative number is NaN, the
+logarithm of 0 -Infinity; only division by zero is an error.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from appliance.rules.java_math import OF_DOUBLE, divided, power, signum
 
 Evaluate = Callable[[Mapping[str, float]], float]
 
-LENGTH_MAX = 256
+LENGTH_MAX = 1_000
 DEPTH_MAX = 64
-"""Nesting; keeps a hostile expression from exhausting the stack."""
+"""Nesting; both keep a hostile expression from exhausting the stack."""
 
 
 class BadExpression(ValueError):
@@ -35,7 +35,7 @@ def _logab(base: float, x: float) -> float:
 
 
 def _log2(x: float) -> float:
-    return math.log2(x) if x > 0 else OF_DOUBLE["log"](x)
+    return OF_DOUBLE["log"](x) / math.log(2)
 
 
 _LIKE_JAVA = (
@@ -57,7 +57,9 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., float]]] = {
 }
 CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e, "φ": (1 + math.sqrt(5)) / 2}
 
-_TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|([^\W\d]\w*)|([-+*/%^(),]))")
+_TOKEN = re.compile(
+    r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?(?![\d.])|\.\d+(?![\d.]))|([^\W\d]\w*)|([-+*/%^(),]))"
+)
 _SUM, _PRODUCT, _SIGN, _POWER = 1, 2, 3, 4
 _BINARY = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT, "%": _PRODUCT, "^": _POWER}
 
@@ -163,8 +165,12 @@ class Expression:
             raise BadExpression(f"{token!r} is missing")
 
 
+_PARENTHESES = str.maketrans("[]{}", "()()")
+
+
 def _tokens(text: str) -> list[str]:
     tokens, at = [], 0
+    text = text.translate(_PARENTHESES)
     while at < len(text.rstrip()):
         match = _TOKEN.match(text, at)
         if match is None:

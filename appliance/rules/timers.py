@@ -2,7 +2,8 @@
 
 Times are epoch milliseconds of the clock given, so a test that owns the clock owns the timers:
 it moves the clock and calls `fire_due`. Timers live in memory only; a node that must survive a
-restart keeps its own state and sets its timers again when it starts.
+restart keeps its own state and sets its timers again when it starts. Cancelled timers are swept
+out when they are more than the others: who puts a timer off with every message costs no memory.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import trio
 
 from appliance.kernel.clock import Clock
 
+SPARE = 64
+"""Cancelled timers that are not worth a sweep."""
 WAIT_S_MAX = 60.0
 """The wall clock may be set; looking at least this often bounds how late a timer can be."""
 
@@ -31,12 +34,18 @@ class Timers:
 
     def later(self, delay_ms: int, action: Callable[[], None]) -> Callable[[], None]:
         """Call `action` in delay_ms; call the result to cancel (repeats are harmless)."""
+        self._sweep()
         number = next(self._numbers)
         heapq.heappush(self._heap, (self._clock() + max(delay_ms, 0), number, action))
         self._live.add(number)
         if self._heap[0][1] == number:
             self._changed.set()
         return lambda: self._live.discard(number)
+
+    def _sweep(self) -> None:
+        if len(self._heap) > 2 * len(self._live) + SPARE:
+            self._heap = [timer for timer in self._heap if timer[1] in self._live]
+            heapq.heapify(self._heap)
 
     def fire_due(self) -> None:
         """Call all actions whose time has come."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from appliance.rules.tbel.compiler import StatementCompiler
 from appliance.rules.tbel.context import Context
@@ -91,6 +91,15 @@ def compile_script(
     return Script(run, arg_names, limits, tuple(found))
 
 
+@runtime_checkable
+class Described(Protocol):
+    """A value of a library's own that says what it is as JSON."""
+
+    def as_json(self) -> Any:
+        """Built of TBEL values."""
+        ...
+
+
 def plain(value: Any) -> Any:
     """A TBEL value as plain JSON: ints, floats, text, lists, dicts with text keys."""
     kind = type(value)
@@ -108,4 +117,6 @@ def plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, Entry):
         return {to_text(value.key): plain(value.value)}
+    if isinstance(value, Described):
+        return plain(value.as_json())
     return {} if isinstance(value, Blank) else to_text(value)

@@ -423,3 +423,31 @@ def test_dry_run_lets_calculated_fields_take_part(world: World) -> None:
         )
         row = json.loads(out.splitlines()[0])
         assert (row["events_before"], row["events_after"]) == (events_before, 5)
+
+
+@pytest.mark.parametrize(("later_ms", "latest"), [(7, False), (0, True)])
+def test_dry_run_calculates_again_what_fields_had_calculated_and_does_not_play_it(
+    world: World, later_ms: int, latest: bool
+) -> None:
+    """Results in history come again from their fields; a key that leads to itself is played."""
+    pump = world.device("pump")
+    now = wall_clock_ms()
+    points = []
+    for n in range(1, 11):
+        ts = now - 60_000 * n
+        points += [Series(pump, ts, {"t": 15, "p": 1}), Series(pump, ts + later_ms, {"double": 30})]
+    world.store(Unit(series=points))
+    fields = {
+        "double": simple("t*2", "double", "t", useLatestTs=latest),
+        "there": simple("p+1", "q", "p"),
+        "back": simple("q-1", "p", "q"),
+    }
+    for name, field in fields.items():
+        owner = {"name": name, "type": "SIMPLE", "entityId": pump.to_json()}
+        configuration = {"type": "SIMPLE", **field}
+        world.put("CALCULATED_FIELD", new_uuid(), {**owner, "configuration": configuration})
+
+    _, out, _ = world.in_folder("dry-run", world.file("c.json", WARM), "--json")
+
+    row = json.loads(out.splitlines()[0])
+    assert (row["messages"], row["events_before"]) == (10, 40)

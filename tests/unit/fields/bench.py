@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope
@@ -47,9 +48,18 @@ class Site:
         await self.bench.write("CALCULATED_FIELD", id.id, body)
         return id
 
-    async def send(self, values: dict[str, Any], device: EntityId | None = None) -> None:
-        """Telemetry of now, through the chain."""
-        await self.bench.send("POST_TELEMETRY_REQUEST", device or self.device, values)
+    async def change(self, **configuration: Any) -> None:
+        """Another configuration of the only field."""
+        (body,) = self.bench.state.entities("CALCULATED_FIELD")
+        body = {**body, "configuration": {**body["configuration"], **configuration}}
+        await self.bench.write("CALCULATED_FIELD", UUID(body["id"]["id"]), body)
+
+    async def send(
+        self, values: dict[str, Any], device: EntityId | None = None, ts: int | None = None
+    ) -> None:
+        """Telemetry, of now unless ts says otherwise, through the chain."""
+        metadata = {} if ts is None else {"ts": str(ts)}
+        await self.bench.send("POST_TELEMETRY_REQUEST", device or self.device, values, metadata)
         await self.bench.calm()
 
     def values(self, key: str, device: EntityId | None = None) -> list[Any]:
@@ -84,9 +94,14 @@ def simple(expression: str, output: str, *keys: str, **more: Any) -> dict[str, A
 
 
 def numeric(name: str, operation: str, value: float) -> dict[str, Any]:
+    """An alarm expression of one comparison of numbers."""
+    return compared(name, "NUMERIC", operation, value)
+
+
+def compared(name: str, type: str, operation: str, value: Any) -> dict[str, Any]:
     """An alarm expression of one comparison."""
-    predicate = {"type": "NUMERIC", "operation": operation, "value": {"staticValue": value}}
-    filters = [{"argument": name, "valueType": "NUMERIC", "predicates": [predicate]}]
+    predicate = {"type": type, "operation": operation, "value": {"staticValue": value}}
+    filters = [{"argument": name, "valueType": type, "predicates": [predicate]}]
     return {"type": "SIMPLE", "filters": filters}
 
 

@@ -1,14 +1,13 @@
-"""Debug events of calculated fields, and the tenant profile's limits."""
+"""Debug events of calculated fields."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from appliance.fields.debug import FieldDebugEvent
-from appliance.model.ids import EntityId, new_uuid
+from appliance.model.ids import new_uuid
+from appliance.model.telemetry import Scope
 from appliance.rules.debug import EVENTS_MAX
 from tests.unit.fields.bench import Site, alarm, argument, numeric, simple
 
@@ -101,40 +100,94 @@ async def test_a_field_that_is_not_in_debug_keeps_nothing() -> None:
     assert events(site, new_uuid()) == []
 
 
-async def set_limits(site: Site, **configuration: int) -> None:
-    """The tenant's profile comes from the cloud."""
-    id = EntityId("TENANT_PROFILE", UUID(int=1))
-    body = {"id": id.to_json(), "name": "p", "profileData": {"configuration": configuration}}
-    await site.bench.write("TENANT_PROFILE", id.id, body)
-
-
-async def test_the_tenant_profile_bounds_a_running_field_without_a_new_calculation() -> None:
+async def test_the_intervals_that_got_values_or_were_calculated_are_shown() -> None:
     site = Site()
     await site.start()
-    rolling = argument("a", "TS_ROLLING", limit=5, timeWindow=60_000)
-    script = {"arguments": {"a": rolling}, "expression": "return {'o': a.count()};"}
-    await site.field("count", "SCRIPT", {**script, "output": {"type": "TIME_SERIES"}})
-    for value in range(3):
-        site.bench.now_ms += 1
-        await site.send({"a": value})
-    assert site.values("o") == [1, 2, 3]
+    metrics = {"s": {"function": "SUM", "input": {"type": "key", "key": "x"}}}
+    interval = {"type": "CUSTOM", "tz": "UTC", "durationSec": 60}
+    output = {"type": "TIME_SERIES"}
+    field = {"arguments": {"x": argument("t")}, "metrics": metrics, "interval": interval}
+    id = await watched(site, "ENTITY_AGGREGATION", {**field, "output": output})
+    now = site.bench.now_ms
+    start = now // 60_000 * 60_000
 
-    await set_limits(site, maxDataPointsPerRollingArg=2)
-    assert site.values("o") == [1, 2, 3]
+    await site.send({"t": 5, "other": 1})
+    await site.send({"other": 1})
+    await site.bench.later(60_000)
 
-    site.bench.now_ms += 1
-    await site.send({"a": 9})
-    assert site.values("o")[-1] == 2
+    shown = {"intervalStartTs": start, "intervalEndTs": start + 60_000}
+    came, calculated = events(site, id)
+    touched = {"x": {"ts": now, "value": 5}}
+    assert came.arguments == {"processedIntervals": [{**shown, "updatedArguments": touched}]}
+    assert (calculated.type, calculated.arguments) == (
+        "REEVALUATION_MSG",
+        {"processedIntervals": [shown]},
+    )
+    assert calculated.result == [{"ts": start, "values": {"s": 5.0}}]
 
 
-@pytest.mark.parametrize(("kilobytes", "results"), [(1, 0), (4, 1), (0, 1)])
-async def test_the_tenant_profile_says_how_large_a_value_may_be(
-    kilobytes: int, results: int
-) -> None:
+async def test_the_zones_of_a_group_are_shown_with_where_the_device_was_last() -> None:
     site = Site()
     await site.start()
-    await set_limits(site, maxSingleValueArgumentSizeInKBytes=kilobytes)
-    script = {"arguments": {"a": argument("a")}, "expression": "return {'o': a.length()};"}
-    await site.field("length", "SCRIPT", {**script, "output": {"type": "TIME_SERIES"}})
-    await site.send({"a": "x" * 3000})
-    assert len(site.values("o")) == results
+    zone = site.bench.add("ASSET", {"name": "yard"})
+    square = [[50.0, 30.0], [50.0, 31.0], [51.0, 31.0], [51.0, 30.0]]
+    site.bench.put_attributes(zone, Scope.SERVER, {"p": square})
+    group = {
+        "refEntityId": zone.to_json(),
+        "perimeterKeyName": "p",
+        "reportStrategy": "REPORT_PRESENCE_STATUS_ONLY",
+    }
+    field = {
+        "entityCoordinates": {"latitudeKeyName": "lat", "longitudeKeyName": "lon"},
+        "zoneGroups": {"yard": group},
+        "output": {"type": "TIME_SERIES"},
+    }
+    id = await watched(site, "GEOFENCING", field)
+
+    for latitude in (52.0, 50.5):
+        await site.send({"lat": latitude, "lon": 30.5})
+
+    zones = [event.arguments["yard"]["value"][str(zone.id)] for event in events(site, id)]
+    assert [each["lastPresence"] for each in zones] == ["OUTSIDE", "INSIDE"]
+    assert zones[0]["perimeterDefinition"] == square
+    assert zones[0]["zoneId"] == zone.to_json()
+
+
+async def test_related_entities_are_shown_with_their_names_and_values() -> None:
+    site = Site()
+    await site.start()
+    child = site.bench.add_device("D2")
+    site.bench.relate(site.device, child)
+    field = {
+        "relation": {"direction": "FROM", "relationType": "Contains"},
+        "arguments": {"t": argument("t"), "u": argument("u")},
+        "metrics": {"n": {"function": "COUNT", "input": {"type": "key", "key": "t"}}},
+        "output": {"type": "TIME_SERIES"},
+    }
+    id = await watched(site, "RELATED_ENTITIES_AGGREGATION", field)
+
+    await site.send({"t": 5}, child)
+
+    (shown,) = events(site, id)[-1].arguments["entitiesArguments"]
+    assert shown["entity"] == {"id": child.to_json(), "name": "D2"}
+    assert shown["entityArguments"]["t"]["value"] == 5
+    assert shown["entityArguments"]["u"] == {"type": "SINGLE_VALUE", "ts": -1, "value": None}
+
+
+async def test_the_targets_of_a_propagation_are_shown_and_its_result_once() -> None:
+    site = Site()
+    await site.start()
+    for name in ("D2", "D3"):
+        site.bench.relate(site.device, site.bench.add_device(name))
+    field = {
+        "relation": {"direction": "FROM", "relationType": "Contains"},
+        "arguments": {"t": argument("t")},
+        "output": {"type": "TIME_SERIES"},
+    }
+    id = await watched(site, "PROPAGATION", field)
+
+    await site.send({"t": 5})
+
+    (event,) = events(site, id)
+    assert len(event.arguments["propagationCtx"]["value"]) == 2
+    assert event.result == {"ts": site.bench.now_ms, "values": {"t": 5}}

@@ -8,7 +8,7 @@ from appliance.model.ids import EntityId
 from appliance.model.telemetry import AttributeWrite, Scope
 from appliance.model.unit import Unit
 from appliance.rules.ports import CalculationInput
-from tests.unit.fields.bench import Site, argument, simple
+from tests.unit.fields.bench import Site, alarm, argument, numeric, simple
 
 AT_ONCE = {
     "type": "IMMEDIATE",
@@ -182,3 +182,50 @@ async def test_a_field_may_come_before_its_device(site: Site) -> None:
     await site.send({"a": 1}, later)
 
     assert site.values("o", later) == [2.0]
+
+
+KINDS = {
+    "SIMPLE": simple("t*2", "o", "t"),
+    "ALARM": alarm(numeric("t", "GREATER", 5)),
+    "GEOFENCING": {
+        "entityCoordinates": {"latitudeKeyName": "lat", "longitudeKeyName": "lon"},
+        "output": {"type": "TIME_SERIES"},
+    },
+    "RELATED_ENTITIES_AGGREGATION": {
+        "arguments": {"t": argument("t")},
+        "relation": {"direction": "FROM", "relationType": "Contains"},
+        "metrics": {"n": {"function": "COUNT", "input": {"type": "key", "key": "t"}}},
+        "output": {"type": "TIME_SERIES"},
+    },
+    "ENTITY_AGGREGATION": {
+        "arguments": {"t": argument("t")},
+        "interval": {"type": "HOUR", "tz": "UTC"},
+        "metrics": {"n": {"function": "COUNT", "input": {"type": "key", "key": "t"}}},
+        "output": {"type": "TIME_SERIES"},
+    },
+}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("after", KINDS)
+@pytest.mark.parametrize("before", KINDS)
+async def test_a_field_that_becomes_of_another_type_starts_over(
+    site: Site, before: str, after: str, restarted: bool
+) -> None:
+    await site.start()
+    id = await site.field("f", before, KINDS[before])
+    await site.send({"t": 1, "lat": 1, "lon": 1})
+    body = {**site.bench.state.entity("CALCULATED_FIELD", id.id), "type": after}
+    body["configuration"] = {"type": after, **KINDS[after]}
+    if restarted:
+        site.bench.state._watchers.clear()
+        await site.bench.write("CALCULATED_FIELD", id.id, body)
+        await site.restart()
+    else:
+        await site.bench.write("CALCULATED_FIELD", id.id, body)
+    await site.bench.later(1_000)
+    await site.send({"t": 6})
+    (slot,) = site.bench.fields._index.slots.values()
+    assert slot.field.type == after and slot.waiting is None
+    assert bool(site.alarms()) == (after == "ALARM")
+    assert not [e for e in site.bench.events if type(e).__name__ == "FieldBroke"]

@@ -10,11 +10,12 @@ import pytest
 
 from appliance.fields.arguments import default_of
 from appliance.fields.cell import FieldError
-from appliance.fields.config import Argument, EntityKey, Interval
+from appliance.fields.config import Argument, EntityKey, Interval, Metric, MetricInput
 from appliance.fields.intervals import HOUR_MS, bounds
+from appliance.fields.metrics import aggregate
 from appliance.fields.numbers import rounded, storable, storable_data
 from appliance.fields.rolling import RollingArgument
-from appliance.rules.tbel import compile_script
+from appliance.rules.tbel import TbelError, compile_script
 
 KYIV = ZoneInfo("Europe/Kyiv")
 
@@ -105,3 +106,92 @@ def test_statistics_skip_what_is_no_number_unless_told_otherwise() -> None:
     assert run("return t.first();", *points) == 4.0
     assert run("return t.max();", (1, -3.0), (2, -2.0)) == -2.0
     assert str(run("return t.min(false);", *points)) == "nan"
+
+
+@pytest.mark.parametrize(
+    ("call", "result"),
+    [("sum()", 0.0), ("sum(false)", "nan"), ("count()", 0), ("count(false)", 1)],
+)
+def test_a_window_without_a_number_has_a_sum_and_a_count(call: str, result: Any) -> None:
+    found = run(f"return t.{call};", (1, float("nan")))
+    assert found == result or str(found) == result
+
+
+@pytest.mark.parametrize("call", ["max", "min", "mean", "std", "median", "first", "last"])
+def test_a_window_without_a_number_has_nothing_else(call: str) -> None:
+    with pytest.raises(TbelError, match="Rolling argument values are empty"):
+        run(f"return t.{call}();", (1, float("nan")))
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows"),
+    [
+        ("{}", [(2, 10.0, 5.0), (3, 30.0, 5.0)]),
+        ("{'ignoreNaN': 'false'}", [(1, 10.0, "nan"), (2, 10.0, 5.0), (3, 30.0, 5.0)]),
+        ("{'timeWindow': {'startTs': 2, 'endTs': 3}}", [(2, 10.0, 5.0)]),
+        ("{'timeWindow': t.timeWindow}", [(2, 10.0, 5.0), (3, 30.0, 5.0)]),
+    ],
+)
+def test_windows_are_merged_by_time(settings: str, rows: list[Any]) -> None:
+    script = compile_script(f"return t.merge(h, {settings}).values;", ("t", "h"))
+    window = RollingArgument(0, 100, [(1, 10.0), (3, 30.0)])
+    merged = script.run_raw(window, RollingArgument(0, 100, [(2, 5.0)]))
+    found = [(row["ts"], row["v1"], row["v2"]) for row in merged]
+    assert str(found).replace("'", "") == str(rows).replace("'", "")
+
+
+@pytest.mark.parametrize(
+    ("hours", "moment", "start", "end"),
+    [
+        (7, "2026-05-05 20:59", "2026-05-05 14:00", "2026-05-05 21:00"),
+        (7, "2026-05-05 23:59", "2026-05-05 21:00", "2026-05-06"),
+        (12, "2026-03-29 13:30", "2026-03-29 13:00", "2026-03-30"),
+        (24, "2026-03-29 23:30", "2026-03-29", "2026-03-30"),
+        (48, "2026-03-29 23:30", "2026-03-28", "2026-03-30"),
+        (48, "2026-03-30 01:30", "2026-03-30", "2026-04-01"),
+    ],
+)
+def test_custom_intervals_follow_each_other_within_the_day(
+    hours: int, moment: str, start: str, end: str
+) -> None:
+    custom = Interval(type="CUSTOM", tz="Europe/Kyiv", duration_sec=hours * 3600)
+    assert bounds(custom, at(moment)) == (at(start), at(end))
+
+
+@pytest.mark.parametrize(
+    ("type", "zone", "offset_s", "duration_s"),
+    [
+        ("HOUR", "Asia/Kolkata", 0, 0),
+        ("HOUR", "Australia/Lord_Howe", 900, 0),
+        ("DAY", "America/Sao_Paulo", 0, 0),
+        ("DAY", "Europe/Kyiv", 23 * 3600, 0),
+        ("WEEK", "America/New_York", 3600, 0),
+        ("MONTH", "Pacific/Apia", 86_400, 0),
+        ("CUSTOM", "Europe/Kyiv", 0, 5 * 3600),
+        ("CUSTOM", "Europe/Kyiv", 7200, 36 * 3600),
+        ("CUSTOM", "Australia/Lord_Howe", 0, 1800),
+    ],
+)
+def test_intervals_cover_time_without_gap_or_overlap(
+    type: str, zone: str, offset_s: int, duration_s: int
+) -> None:
+    interval = Interval(
+        type=type,  # type: ignore[arg-type]  # a table
+        tz=zone,
+        offset_sec=offset_s,
+        duration_sec=duration_s,
+    )
+    ts = int(datetime(2018, 1, 1, tzinfo=ZoneInfo("UTC")).timestamp() * 1000)
+    for _ in range(600):
+        start, end = bounds(interval, ts)
+        assert start <= ts < end
+        assert bounds(interval, start) == (start, end) == bounds(interval, end - 1)
+        ts = end
+
+
+def test_sums_are_those_of_decimal_fractions() -> None:
+    metric = Metric(function="SUM", input=MetricInput(type="key", key="t"))
+    assert aggregate(metric, [0.1, 0.2, "0.3"], None) == 0.6
+    mean = Metric(function="AVG", input=MetricInput(type="key", key="t"))
+    assert aggregate(mean, [1, 2, 2], None) == 5 / 3
+    assert aggregate(mean, [1, 2, 2], 2) == 1.67

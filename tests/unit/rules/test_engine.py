@@ -371,3 +371,16 @@ async def test_a_node_sees_what_an_earlier_node_of_the_message_did() -> None:
     bench.engine.nodes()[0].process = Writer().process  # type: ignore[assignment]
     await bench.send("X", device, [])
     assert seen[0]["type"] == "T"
+
+
+def test_a_timer_that_is_put_off_again_and_again_costs_no_memory() -> None:
+    timers, fired = Timers(lambda: 0), []
+    timers.later(1, lambda: fired.append("kept"))
+    cancel = timers.later(50, lambda: fired.append("first"))
+    for _ in range(10_000):
+        cancel()
+        cancel = timers.later(60_000, lambda: fired.append("last"))
+    assert len(timers._heap) < 100
+    timers._clock = lambda: 60_000
+    timers.fire_due()
+    assert fired == ["kept", "last"]

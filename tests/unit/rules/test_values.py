@@ -95,7 +95,10 @@ def test_expressions(text: str, value: float) -> None:
     assert Expression(text, ["x"]).evaluate({"x": 5}) == pytest.approx(value)
 
 
-@pytest.mark.parametrize("text", ["", "1+", "(1", "foo(1)", "y", "sin(1,2)", "1 $ 2", "(" * 100])
+@pytest.mark.parametrize(
+    "text",
+    ["", "1+", "(1", "foo(1)", "y", "sin(1,2)", "1 $ 2", "(" * 100, "1.5.2", "1+" * 600 + "1"],
+)
 def test_what_is_no_expression_is_refused(text: str) -> None:
     with pytest.raises(BadExpression):
         Expression(text, ["x"])
@@ -118,6 +121,17 @@ def test_division_by_zero_is_an_error(text: str) -> None:
         ("floor(10^400)", "inf"),
         ("(-8)^0.5", "nan"),
         ("sinh(-1000)", "-inf"),
+        ("0^-1", "inf"),
+        ("pow(-10, 309)", "-inf"),
+        ("pow(-10, 310)", "inf"),
+        ("logab(1, 5)", "inf"),
+        ("logab(1, 0.5)", "-inf"),
+        ("logab(10, 1000)", "2.9999999999999996"),
+        ("log2(2^29)", "29.000000000000004"),
+        ("cbrt(27)", "3.0"),
+        ("cbrt(-1000)", "-10.0"),
+        ("cbrt(10^400)", "inf"),
+        ("[1 + {2}] * 3", "9.0"),
     ],
 )  # fmt: skip - a table
 def test_other_numbers_are_as_java_computes_them(text: str, value: str) -> None:
