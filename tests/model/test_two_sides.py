@@ -30,6 +30,7 @@ SEED = int(os.environ.get("MODEL_SEED", "0")) or random.SystemRandom().randrange
 DEFAULT_EXAMPLES = 100
 
 SIDES = st.sampled_from([EDGE_SIDE, CLOUD_SIDE])
+MADE = ["DEVICE", "ASSET", "ENTITY_VIEW", "DASHBOARD"]
 NUMBERS = st.integers(0, 3)
 KEYS = st.sampled_from(["a", "b"])
 SCOPES = st.sampled_from([Scope.SERVER, Scope.SHARED])
@@ -46,7 +47,7 @@ CHANGES = [
     step("attribute", SIDES, NUMBERS, SCOPES, KEYS),
     step("forget", SIDES, NUMBERS, SCOPES, KEYS),
     step("post", NUMBERS, st.booleans()),
-    step("make", SIDES, st.sampled_from(["DEVICE", "ASSET", "ENTITY_VIEW"]), NUMBERS),
+    step("make", SIDES, st.sampled_from(MADE), NUMBERS),
     step("label", SIDES, NUMBERS),
     step("rename", SIDES, NUMBERS, NUMBERS),
     step("token", SIDES, NUMBERS),

@@ -16,7 +16,7 @@ from appliance.state.store import State
 from appliance.sync.conflicts import known_as
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, World
 
-KINDS = ("DEVICE", "ASSET", "ENTITY_VIEW")
+KINDS = ("DEVICE", "ASSET", "ENTITY_VIEW", "DASHBOARD")
 QUIET_S = 120.0
 _NOTHING = (0, 0, None)
 

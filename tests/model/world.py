@@ -26,7 +26,7 @@ from appliance.model.errors import Permanent, Retryable
 from appliance.model.ids import NULL_UUID, EntityId, new_uuid
 from appliance.model.telemetry import Scope
 from appliance.model.unit import CLOUD, Lane
-from appliance.state.kinds import relation_key
+from appliance.state.kinds import BY_NAME, relation_key
 from appliance.state.store import State
 from appliance.testing.fake_transport import FakeTransport
 from appliance.testing.memory_storage import MemoryDisk
@@ -273,22 +273,24 @@ class World:
             body = common.device(side.state, id, f"{kind} {title}")
             more = [Change("DEVICE_CREDENTIALS", id, common.token(id, f"T{id}"), "ADDED")]
         else:
-            refers = self._reference(side, entity, title)
-            body = body_of(side.state, kind, id, name=f"{kind} {title}", type="default", **refers)
+            body = body_of(side.state, kind, id, **self._fields(side, entity, title))
+            body[BY_NAME[kind].title] = f"{kind} {title}"
         self.entities.append(entity)
         await self.save(side, entity, "ADDED", *more, **body)
         if side.name == CLOUD_SIDE:
             await self._assign(entity)
 
-    def _reference(self, side: Side, view: EntityId, number: int) -> dict[str, Any]:
-        """What an entity of that kind refers to."""
-        if view.type == "ASSET":
+    def _fields(self, side: Side, entity: EntityId, number: int) -> dict[str, Any]:
+        """What one of that kind has besides its name."""
+        if entity.type in common.FIELDS:
+            return common.FIELDS[entity.type]
+        if entity.type == "ASSET":
             profile = side.state.by_name("ASSET_PROFILE", "default") or {}
-            return {"assetProfileId": profile.get("id")}
+            return {"type": "default", "assetProfileId": profile.get("id")}
         device = self.entity(side, number, "DEVICE")
-        if device is not None:
-            self.shown[view] = device
-        return {"entityId": device.to_json() if device else None}
+        assert device is not None
+        self.shown[entity] = device
+        return {"type": "default", "entityId": device.to_json()}
 
     async def do_label(self, name: str, number: int) -> None:
         """An entity changes."""
@@ -303,7 +305,7 @@ class World:
         if entity is not None:
             new = f"{entity.type} {title}"
             if side.state.by_name(entity.type, new) is None:
-                await self.save(side, entity, "UPDATED", name=new)
+                await self.save(side, entity, "UPDATED", **{BY_NAME[entity.type].title: new})
 
     async def do_token(self, name: str, number: int) -> None:
         """A device gets other credentials."""
