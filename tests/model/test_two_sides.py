@@ -30,7 +30,7 @@ SEED = int(os.environ.get("MODEL_SEED", "0")) or random.SystemRandom().randrange
 DEFAULT_EXAMPLES = 100
 
 SIDES = st.sampled_from([EDGE_SIDE, CLOUD_SIDE])
-MADE = ["DEVICE", "ASSET", "ENTITY_VIEW", "DASHBOARD"]
+MADE = ["DEVICE", "ASSET", "ENTITY_VIEW", "DASHBOARD", "RULE_CHAIN"]
 NUMBERS = st.integers(0, 3)
 KEYS = st.sampled_from(["a", "b"])
 SCOPES = st.sampled_from([Scope.SERVER, Scope.SHARED])

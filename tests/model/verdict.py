@@ -16,7 +16,7 @@ from appliance.state.store import State
 from appliance.sync.conflicts import known_as
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, World
 
-KINDS = ("DEVICE", "ASSET", "ENTITY_VIEW", "DASHBOARD")
+KINDS = ("DEVICE", "ASSET", "ENTITY_VIEW", "DASHBOARD", "RULE_CHAIN")
 QUIET_S = 120.0
 _NOTHING = (0, 0, None)
 
@@ -58,13 +58,13 @@ def _counts(world: World) -> list[int]:
 
 
 def _shared(world: World) -> list[EntityId]:
-    """What the edge has, which is what the cloud assigns to it."""
+    """What the edge has of what was made, which is what the cloud assigns to it."""
     out = []
     for kind in KINDS:
         assigned = set(world.cloud.edges.assigned(world.edge_id, kind))
         assert set(world.edge.state.ids(kind)) == assigned, kind
         out += [EntityId(kind, id) for id in sorted(assigned)]
-    return out
+    return [entity for entity in out if entity in world.entities]
 
 
 def _entities(world: World) -> None:
