@@ -90,8 +90,12 @@ def _same(edge: State, cloud: State, kind: str, id: UUID) -> bool:
 
 
 def _plain(body: dict[str, Any] | None) -> dict[str, Any]:
-    """A body without what each side keeps for itself."""
-    return {key: value for key, value in (body or {}).items() if key != "version"}
+    """A body without what each side keeps for itself: a chain of type EDGE is CORE on the edge."""
+    body = dict(body or {})
+    body.pop("version", None)
+    if body.get("type") == "EDGE":
+        body["type"] = "CORE"
+    return body
 
 
 def _relations(
