@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from appliance.model.telemetry import Scope
+from tests.model.steps import Step
 from tests.model.test_two_sides import run
-from tests.model.world import CLOUD_SIDE, EDGE_SIDE, Step
+from tests.model.world import CLOUD_SIDE, EDGE_SIDE
 
 FOUND: dict[str, list[Step]] = {
     "an attribute that a full disk refused is here, so the cloud hears of it too": [

@@ -22,8 +22,9 @@ import trio.testing
 from hypothesis import HealthCheck, Phase, given, settings
 
 from appliance.model.telemetry import Scope
+from tests.model.steps import Step, Steps
 from tests.model.verdict import judge
-from tests.model.world import CLOUD_SIDE, EDGE_SIDE, Step, World, fresh_cloud
+from tests.model.world import CLOUD_SIDE, EDGE_SIDE, fresh_cloud
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 SEED = int(os.environ.get("MODEL_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
@@ -88,7 +89,7 @@ PROGRAMS = st.lists(STEPS, min_size=1, max_size=40)
 async def life(seed: int, program: list[Step]) -> None:
     """Both sides start with a device and an asset; then the program, then the verdict."""
     async with trio.open_nursery() as nursery:
-        world = World(nursery, random.Random(seed))
+        world = Steps(nursery, random.Random(seed))
         await world.begin()
         await trio.sleep(5)
         for first in (("make", CLOUD_SIDE, "DEVICE", 0), ("make", EDGE_SIDE, "DEVICE", 1)):
