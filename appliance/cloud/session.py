@@ -227,7 +227,8 @@ class EdgeSession:
         """Where both sides spoke of an entity at once, say how it is now.
 
         Else each would keep what the other said. What still waits here needs no such care: it is
-        read when it is sent.
+        read when it is sent. Of an alarm that the edge deleted, what was said just before may have
+        brought it back there.
         """
         for write in list(unit.entities):
             if write.kind == "RELATION":
@@ -238,7 +239,8 @@ class EdgeSession:
             spoken = entity.type in SENT_BY_EDGES and (
                 self._sender.is_flying(entity) or self._comes_back(entity)
             )
-            if (spoken and not (owner and write.body is None)) or entity in merged:
+            over = write.kind == "ALARM" and write.body is None
+            if (spoken and not (owner and write.body is None)) or over or entity in merged:
                 lane = Lane.PRIORITY if write.kind == "ALARM" else Lane.ENTITY
                 action = "DELETED" if write.body is None else "UPDATED"
                 if owner:
