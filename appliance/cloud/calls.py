@@ -17,9 +17,11 @@ import trio
 from appliance.cloud.registry import event_for
 from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
-from appliance.model.ids import EntityId
+from appliance.model.ids import EntityId, new_uuid
+from appliance.model.message import Message
 from appliance.model.unit import EntityWrite, Lane, Unit
 from appliance.state.store import State
+from appliance.sync.incoming import source_metadata
 from appliance.sync.mapping import rpc_to_json
 from appliance.sync.messages import RpcCall
 from appliance.web.rpc_forms import rpc_body, rpc_status
@@ -88,7 +90,7 @@ class Calls:
         self._state.apply(unit)
 
     async def from_edge(self, edge: UUID, call: RpcCall) -> None:
-        """An answer came up, or a device's own request, which is answered at once."""
+        """An answer came up, or a device's own request that no rules take; answered at once."""
         if call.method is not None:
             await self._answer_device(edge, call)
             return
@@ -106,7 +108,7 @@ class Calls:
             await self._change(kept, rpc_status(call.error), response)
 
     async def _answer_device(self, edge: UUID, call: RpcCall) -> None:
-        """No rule chain runs here that could know the answer; the device hears that (§8.1)."""
+        """No rule chain runs that could know the answer; the device hears that (§8.1)."""
         if call.device_id is not None:
             text = msgspec.json.encode({"error": f"nobody here answers {call.method!r}"})
             answer = msgspec.structs.replace(call, method=None, params="", response=text.decode())
@@ -131,6 +133,25 @@ class Calls:
         device = EntityId("DEVICE", call.device_id)
         body = rpc_to_json(call)
         return Unit(events=[event_for(edge, device, "RPC_CALL", body, Lane.PRIORITY)])
+
+
+def question(edge: UUID, call: RpcCall, state: State, now_ms: int) -> Message:
+    """A device's own request as the tenant's root chain gets it (§8.1).
+
+    The answer finds its way back by the metadata (CloudRules.reply_to_device).
+    """
+    assert call.device_id is not None
+    device = EntityId("DEVICE", call.device_id)
+    metadata = source_metadata(device, state, "edge") | {
+        "requestId": str(call.request_id),
+        "serviceId": call.service_id or "",
+        "sessionId": call.session_id or "",
+        "edgeId": str(edge),
+        "deviceId": str(device.id),
+    }
+    del metadata["source"]
+    data = {"method": call.method, "params": _json_or_text(call.params)}
+    return Message(new_uuid(), now_ms, "TO_SERVER_RPC_REQUEST", device, data, metadata)
 
 
 def _only_taken(response: Any) -> bool:

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 import trio
 
-from appliance.cloud.calls import Calls
+from appliance.cloud.calls import Calls, question
 from appliance.cloud.latest import LatestValues
 from appliance.cloud.policy import ORDER, CloudPolicy
 from appliance.cloud.registry import SENT_BY_EDGES, Edges, event_for, relation_event
@@ -45,6 +45,7 @@ from appliance.sync.messages import (
     EntityUpdate,
     Frame,
     Item,
+    RpcCall,
     SyncRequest,
 )
 from appliance.sync.packing import About
@@ -192,7 +193,8 @@ class EdgeSession:
             call_after()
         for applied in taken:
             for call in applied.calls:
-                await self._calls.from_edge(self.edge, call)
+                if not self._asks_rules(call):
+                    await self._calls.from_edge(self.edge, call)
             for request in applied.requests:
                 if request.field == "attributesRequest":
                     self._latest.ask(self.edge, request.entity)
@@ -220,14 +222,23 @@ class EdgeSession:
 
     def _messages(self, applied: Applied) -> Iterator[Message]:
         yield from applied.messages
+        for call in filter(self._asks_rules, applied.calls):
+            yield question(self.edge, call, self._state, self._clock())
         for entity, points in applied.telemetry:
             yield from telemetry_messages(entity, points, self._state, "edge")
+
+    def _asks_rules(self, call: RpcCall) -> bool:
+        """Whether a device asks its server, and there are rules that may answer."""
+        if call.method is None or call.device_id is None or not self._rules.active:
+            return False
+        return self._state.entity("DEVICE", call.device_id) is not None
 
     def _last_word(self, unit: Unit, merged: Sequence[EntityId]) -> None:
         """Where both sides spoke of an entity at once, say how it is now.
 
         Else each would keep what the other said. What still waits here needs no such care: it is
-        read when it is sent.
+        read when it is sent. Of an alarm that the edge deleted, what was said just before may have
+        brought it back there.
         """
         for write in list(unit.entities):
             if write.kind == "RELATION":
@@ -238,7 +249,8 @@ class EdgeSession:
             spoken = entity.type in SENT_BY_EDGES and (
                 self._sender.is_flying(entity) or self._comes_back(entity)
             )
-            if (spoken and not (owner and write.body is None)) or entity in merged:
+            over = write.kind == "ALARM" and write.body is None
+            if (spoken and not (owner and write.body is None)) or over or entity in merged:
                 lane = Lane.PRIORITY if write.kind == "ALARM" else Lane.ENTITY
                 action = "DELETED" if write.body is None else "UPDATED"
                 if owner:

@@ -76,7 +76,8 @@ def known_as(state: State, id: UUID) -> UUID:
 
 def one_alarm(state: State, theirs: UUID, ours: UUID) -> Iterator[EntityWrite]:
     """Remember that the peer's alarm is ours; what was said about it before it came is ours too."""
-    if state.entity("ALARM_ALIAS", theirs) is not None:
+    alias = state.entity("ALARM_ALIAS", theirs)
+    if alias is not None and id_of(alias["alarmId"]) == ours:
         return
     alarm = EntityId("ALARM", ours).to_json()
     yield EntityWrite("ALARM_ALIAS", theirs, msgspec.json.encode({"alarmId": alarm}))

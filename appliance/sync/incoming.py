@@ -204,21 +204,21 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
     if lacking:
         applied.passed_over.append(f"{item.field}: {lacking[0]} is not here")
         return
+    theirs = id
     if kind.name == "ALARM":
         if entity_id_of(body.get("originator")) is None:
             applied.passed_over.append("an alarm of nothing")
             return
-        theirs = id
         over = item.kind == UpdateKind.CREATED and body.get("cleared")  # before it came
         id = known_as(state, id) if over else alarm_here(state, id, body)
         if theirs != id:
             applied.merged.append(EntityId("ALARM", id))
-        if theirs != id or not policy.peer_names_alarms:
-            applied.unit.entities.extend(one_alarm(state, theirs, id))
         body = merged_alarm(state.entity("ALARM", id), body)
     body = policy.admit(kind, id, body, applied)
     if body is None:
         return
+    if kind.name == "ALARM" and (theirs != id or not policy.peer_names_alarms):
+        applied.unit.entities.extend(one_alarm(state, theirs, id))
     applied.unit.entities.append(EntityWrite(kind.name, id, msgspec.json.encode(body)))
     if not kind.used:
         applied.kept.append(item.field)

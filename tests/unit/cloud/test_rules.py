@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
+import trio
 
 from appliance.cloud.rules import CloudRuleFailed
 from appliance.model.errors import Retryable
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope, Series
 from appliance.model.unit import EntityWrite, Unit
-from appliance.sync.messages import Attributes, Telemetry
+from appliance.rules.debug import DebugLog
+from appliance.sync.messages import Attributes, RpcCall, Telemetry
 from appliance.sync.wire import decode_attributes, decode_entry, encode_entry
 from appliance.testing.memory_storage import MemoryStorage
 from appliance.web.commands import Change
@@ -180,3 +183,64 @@ async def test_chains_of_edges_do_not_run_here() -> None:
         assert made.cloud.state.count("RULE_CHAIN") == 1
         assert isinstance(made.store, MemoryStorage)
         assert made.cloud.rules.engine.chains() == []
+
+
+REPLY = (PACKAGE + "rpc.TbSendRPCReplyNode", {})
+
+
+def question(device: EntityId, session: UUID) -> RpcCall:
+    """What a device asks its server."""
+    return RpcCall(
+        device.id,
+        None,
+        7,
+        method="getTime",
+        params='{"zone":1}',
+        service_id="edge-1",
+        session_id=str(session),
+    )
+
+
+async def test_a_devices_question_runs_through_the_root_chain_which_answers_it() -> None:
+    async with house() as made, edge(made) as played:
+        device, session = await made.add_device("Valve"), new_uuid()
+        await give_chain(made, only("TO_SERVER_RPC_REQUEST"), REPLY, links=["True"])
+        await played.say(question(device, session))
+        await until(lambda: played.count(RpcCall) > 0)
+        (answer,) = [item for item in played.down if isinstance(item, RpcCall)]
+        assert (answer.device_id, answer.request_id) == (device.id, 7)
+        assert (answer.service_id, answer.session_id) == ("edge-1", str(session))
+        assert msgspec.json.decode(answer.response or "") == {
+            "method": "getTime",
+            "params": {"zone": 1},
+        }
+
+
+async def test_rules_know_who_asks_and_may_leave_a_question_unanswered() -> None:
+    async with house() as made, edge(made) as played:
+        device, session = await made.add_device("Valve"), new_uuid()
+        await give_chain(made, only("TO_SERVER_RPC_REQUEST"))
+        (node,) = made.cloud.rules.engine.nodes()
+        node.debug = DebugLog({"allEnabled": True})
+        await played.say(question(device, session))
+        await trio.sleep(5)
+        assert played.count(RpcCall) == 0
+        (heard, *_) = node.debug.events()
+        assert heard.message.metadata == {
+            "requestId": "7",
+            "serviceId": "edge-1",
+            "sessionId": str(session),
+            "edgeId": str(made.edge),
+            "deviceName": "Valve",
+            "deviceType": "default",
+            "deviceId": str(device.id),
+        }
+
+
+async def test_without_rules_a_devices_question_is_answered_with_an_error_at_once() -> None:
+    async with house() as made, edge(made) as played:
+        device = await made.add_device("Valve")
+        await played.say(question(device, new_uuid()))
+        await until(lambda: played.count(RpcCall) > 0)
+        (answer,) = [item for item in played.down if isinstance(item, RpcCall)]
+        assert "nobody" in (answer.response or "")
