@@ -20,11 +20,12 @@ from appliance.fields.scripting import FieldScript
 from appliance.rules.conditions import (
     UNIT_MS,
     Hours,
+    comparable,
     compare_booleans,
     compare_numbers,
     compare_texts,
 )
-from appliance.rules.values import as_number, decode_json, java_text
+from appliance.rules.values import decode_json, java_text
 
 
 class Verdict(Enum):
@@ -70,7 +71,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
     def number(self, value: RuleValue) -> float:
         """The same as a number. Raises FieldError where it is none."""
-        number = as_number(self.resolve(value))
+        number = comparable(self.resolve(value))
         if number is None:
             name = value.dynamic_value_argument
             raise FieldError(f"No proper value found for argument {name}")
@@ -185,7 +186,7 @@ def _holds(predicate: Predicate, each: Filter, evidence: Evidence) -> bool:
         return evidence.now_ms - single.ts >= _silence_ms(predicate, evidence)
     if predicate.type == "NUMERIC":
         wanted = evidence.number(predicate.value)
-        return compare_numbers(predicate.operation, as_number(single.value), wanted)
+        return compare_numbers(predicate.operation, comparable(single.value), wanted)
     right = evidence.resolve(predicate.value)
     if right is None:
         raise FieldError(f"No proper value found for argument {each.argument}")

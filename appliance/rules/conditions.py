@@ -5,11 +5,12 @@ Comparisons of a value with a fixed one, and the hours in which a rule is active
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from appliance.rules.node import NodeConfig
+from appliance.rules.values import as_number
 
 UNIT_MS = {"SECONDS": 1_000, "MINUTES": 60_000, "HOURS": 3_600_000, "DAYS": 86_400_000}
 DAY_MS = 86_400_000
@@ -40,7 +41,7 @@ class Hours(NodeConfig, frozen=True, kw_only=True):
             return True
         moment = datetime.fromtimestamp(ts / 1000, zone_of(self.timezone))
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-        of_day = (moment - midnight) // timedelta(milliseconds=1)
+        of_day = ts - int(midnight.timestamp() * 1000)  # as it passed, also when clocks change
         today = moment.isoweekday()
         if self.type == "SPECIFIC_TIME":
             return today in self.days_of_week and within(of_day, self.starts_on, self.ends_on)
@@ -55,9 +56,9 @@ class Hours(NodeConfig, frozen=True, kw_only=True):
 def within(of_day: int, start: int, end: int) -> bool:
     """Whether a time of day lies between two others; an end of 0 is midnight, ends may wrap."""
     end = end or DAY_MS
-    if start < end:
+    if start <= end:
         return start <= of_day < end
-    return of_day >= start or of_day < end
+    return of_day > start or 0 < of_day < end
 
 
 def zone_of(name: str) -> tzinfo:
@@ -103,8 +104,17 @@ def compare_texts(operation: str, left: str, right: str, ignore_case: bool) -> b
             return right in left
         case "NOT_CONTAINS":
             return right not in left
-    listed = left in [part.strip() for part in right.split(",")]
+    listed = left in _listed(right)
     return listed if operation == "IN" else not listed
+
+
+def _listed(text: str) -> list[str]:
+    """Values separated by commas; quotes fall off where all have the same."""
+    values = [part.strip() for part in text.split(",")]
+    quotes = {value[:1] for value in values} | {value[-1:] for value in values}
+    if quotes in ({"'"}, {'"'}):
+        return [value[1:-1] for value in values]
+    return values
 
 
 def compare_booleans(operation: str, left: Any, right: Any) -> bool:
@@ -114,5 +124,12 @@ def compare_booleans(operation: str, left: Any, right: Any) -> bool:
 
 
 def as_boolean(value: Any) -> bool:
-    """A value as a truth: text is true where it says so."""
-    return value.lower() == "true" if isinstance(value, str) else bool(value)
+    """A value as a truth: text where it says so, a number above 0, never JSON."""
+    if isinstance(value, str):
+        return value.lower() == "true"
+    return isinstance(value, int | float) and value > 0
+
+
+def comparable(value: Any) -> int | float | None:
+    """A value as a number to compare: true is 1, false 0."""
+    return int(value) if isinstance(value, bool) else as_number(value)
