@@ -91,12 +91,12 @@ def assemble_edge(
     processor = Processor(storage, state, emit)
     desk, replies = RpcDesk(clock), ReplyDesk()
     sessions = Sessions(desk)
-    services = EdgeServices(state, processor, sessions, desk, replies, clock, emit)
+    presence = Presence(state, processor, clock)
+    services = EdgeServices(state, processor, sessions, desk, replies, presence, clock, emit)
     engine = RuleEngine(state, storage, clock, emit, services, factories)
     processor.engine = engine
     fields = Fields(state, storage, clock, emit, services, engine.process, engine.timers)
     services.fields = processor.fields = fields
-    presence = Presence(state, processor, clock)
     credentials = Credentials(state)
     gate = EdgeGate(state, processor, credentials, sessions, desk, replies, presence, clock)
     mapper = Mapper(ShownToCloud(state))

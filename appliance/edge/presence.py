@@ -29,6 +29,8 @@ from appliance.state.store import State
 INACTIVITY_MS = 600_000
 LOOK_S = 60.0
 WRITE_EVERY_MS = 60_000
+TIMES = {"CONNECT_EVENT": "lastConnectTime", "DISCONNECT_EVENT": "lastDisconnectTime"}
+"""The attribute that keeps when it happened last."""
 
 
 class _Seen:
@@ -69,29 +71,47 @@ class Presence:
     def connected(self, session: DeviceSession) -> None:
         """The device's first session opened."""
         now_ms = self._clock()
-        self._note(session, "CONNECT_EVENT", {"lastConnectTime": now_ms}, now_ms)
+        self._note(session, "CONNECT_EVENT", {"lastConnectTime": now_ms})
         self.active(session, now_ms)
 
     def disconnected(self, session: DeviceSession) -> None:
         """The device's last session closed."""
-        now_ms = self._clock()
-        self._note(session, "DISCONNECT_EVENT", {"lastDisconnectTime": now_ms}, now_ms)
+        self._note(session, "DISCONNECT_EVENT", {"lastDisconnectTime": self._clock()})
 
-    def active(self, session: DeviceSession, now_ms: int) -> None:
+    def active(self, session: DeviceSession, at_ms: int) -> None:
         """The device gave a sign of life."""
         seen = self._seen.get(session.device.id)
         if seen is None:
             seen = self._seen[session.device.id] = _Seen(session)
-        seen.seen_ms = now_ms
-        if now_ms - seen.written_ms < WRITE_EVERY_MS:
+        seen.seen_ms = at_ms
+        if at_ms - seen.written_ms < WRITE_EVERY_MS:
             return
-        seen.written_ms = now_ms
-        values: dict[str, Value] = {"lastActivityTime": now_ms}
+        seen.written_ms = at_ms
+        values: dict[str, Value] = {"lastActivityTime": at_ms}
         event = None
         if not self._is_active(session):
             values["active"] = True
             event = "ACTIVITY_EVENT"
-        self._note(session, event, values, now_ms)
+        self._note(session, event, values)
+
+    def told(self, device: EntityId, event: str, at_ms: int) -> None:
+        """A rule node says what happened to a device; what is older than what is known is not
+        heard."""
+        session = session_of(device.id, self._state)
+        if session is None:
+            return
+        stored = self._state.attributes(device, Scope.SERVER)
+        seen = self._seen.get(device.id)
+        active_ms = max(seen.seen_ms if seen else 0, _number(stored, "lastActivityTime"))
+        if event == "ACTIVITY_EVENT":
+            if at_ms > active_ms:
+                self.active(session, at_ms)
+        elif event == "INACTIVITY_EVENT":
+            if at_ms > max(active_ms, _number(stored, "inactivityAlarmTime")):
+                self._seen.pop(device.id, None)
+                self._note(session, event, {"active": False, "inactivityAlarmTime": at_ms})
+        elif at_ms >= _number(stored, TIMES[event]):
+            self._note(session, event, {TIMES[event]: at_ms})
 
     def _is_active(self, session: DeviceSession) -> bool:
         stored = self._state.attributes(session.device, Scope.SERVER)
@@ -106,11 +126,11 @@ class Presence:
             del self._seen[device]
             if self._state.entity("DEVICE", device) is not None:
                 values: dict[str, Value] = {"active": False, "inactivityAlarmTime": now_ms}
-                self._note(seen.session, "INACTIVITY_EVENT", values, now_ms)
+                self._note(seen.session, "INACTIVITY_EVENT", values)
 
-    def _note(
-        self, session: DeviceSession, event: str | None, values: dict[str, Value], now_ms: int
-    ) -> None:
+    def _note(self, session: DeviceSession, event: str | None, values: dict[str, Value]) -> None:
+        now_ms = self._clock()
+
         async def task(work: Work) -> None:
             write = AttributeWrite(session.device, Scope.SERVER, now_ms, values)
             work.unit.attributes.append(write)
@@ -130,14 +150,24 @@ class Presence:
         self, session: DeviceSession, event: str, values: dict[str, Value], now_ms: int
     ) -> Message:
         stored = self._state.attributes(session.device, Scope.SERVER)
-        names = ("active", "lastConnectTime", "lastActivityTime", "lastDisconnectTime")
-        data: dict[str, Any] = {key: stored[key].value for key in names if key in stored}
+        known = {key: stored[key].value for key in stored} | values
+        data: dict[str, Any] = {"active": known["active"]} if "active" in known else {}
+        data |= {
+            "lastConnectTime": known.get("lastConnectTime", 0),
+            "lastActivityTime": known.get("lastActivityTime", 0),
+            "lastDisconnectTime": known.get("lastDisconnectTime", 0),
+            "lastInactivityAlarmTime": known.get("inactivityAlarmTime", 0),
+            "inactivityTimeout": known.get("inactivityTimeout", INACTIVITY_MS),
+        }
         metadata = {
             "deviceName": session.name,
             "deviceType": session.profile,
             "scope": Scope.SERVER.value,
         }
-        return Message(new_uuid(), now_ms, event, session.device, data | values, metadata)
+        label = (self._state.entity("DEVICE", session.device.id) or {}).get("label")
+        if label:
+            metadata["deviceLabel"] = label
+        return Message(new_uuid(), now_ms, event, session.device, data, metadata)
 
 
 def _value(stored: Mapping[str, AttributeValue], key: str) -> Value | None:

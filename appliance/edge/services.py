@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from appliance.edge.kept import ended, kept, waiting
+from appliance.edge.presence import Presence
 from appliance.edge.processor import Processor
 from appliance.edge.rpc import ReplyDesk, RpcDesk, RpcRequest
 from appliance.edge.sessions import Sessions
@@ -67,6 +68,7 @@ class EdgeServices:
         sessions: Sessions,
         desk: RpcDesk,
         replies: ReplyDesk,
+        presence: Presence,
         clock: Clock,
         emit: Emit,
     ) -> None:
@@ -75,6 +77,7 @@ class EdgeServices:
         self._sessions = sessions
         self._desk = desk
         self._replies = replies
+        self._presence = presence
         self._clock = clock
         self._emit = emit
         self.fields: Fields | None = None
@@ -331,10 +334,7 @@ class EdgeServices:
 
     def device_event(self, device: EntityId, event: str, ts: int) -> None:
         """See RuleServices."""
-        message = Message(
-            new_uuid(), ts, event, device, {}, source_metadata(device, self._state, "")
-        )
-        self._processor.submit(lambda work: self._processor.through_chain(message, work))
+        self._presence.told(device, event, ts)
 
     def calculate(self, values: CalculationInput, work: Work) -> None:
         """See RuleServices."""

@@ -5,11 +5,12 @@ Comparisons of a value with a fixed one, and the hours in which a rule is active
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from appliance.rules.node import NodeConfig
+from appliance.rules.values import as_number
 
 UNIT_MS = {"SECONDS": 1_000, "MINUTES": 60_000, "HOURS": 3_600_000, "DAYS": 86_400_000}
 DAY_MS = 86_400_000
@@ -40,9 +41,10 @@ class Hours(NodeConfig, frozen=True, kw_only=True):
         """Whether a rule is active at ts, epoch milliseconds."""
         if self.type == "ANY_TIME":
             return True
-        moment = datetime.fromtimestamp(min(ts, LAST_MS) / 1000, zone_of(self.timezone))
+        ts = min(ts, LAST_MS)
+        moment = datetime.fromtimestamp(ts / 1000, zone_of(self.timezone))
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-        of_day = (moment - midnight) // timedelta(milliseconds=1)
+        of_day = ts - int(midnight.timestamp() * 1000)  # as it passed, also when clocks change
         today = moment.isoweekday()
         if self.type == "SPECIFIC_TIME":
             return today in self.days_of_week and within(of_day, self.starts_on, self.ends_on)
@@ -62,7 +64,7 @@ def within(of_day: int, start: int, end: int) -> bool:
     end = end or DAY_MS
     if start <= end:
         return start <= of_day < end
-    return of_day >= start or of_day < end
+    return of_day > start or 0 < of_day < end
 
 
 def zone_of(name: str) -> tzinfo:
@@ -128,7 +130,12 @@ def compare_booleans(operation: str, left: Any, right: Any) -> bool:
 
 
 def as_boolean(value: Any) -> bool:
-    """A value as a truth: text is true where it says so, JSON never."""
+    """A value as a truth: text where it says so, a number above 0, never JSON."""
     if isinstance(value, str):
         return value.lower() == "true"
-    return not isinstance(value, list | dict) and bool(value)
+    return isinstance(value, int | float) and value > 0
+
+
+def comparable(value: Any) -> int | float | None:
+    """A value as a number to compare: true is 1, false 0."""
+    return int(value) if isinstance(value, bool) else as_number(value)

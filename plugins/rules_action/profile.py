@@ -97,11 +97,14 @@ class Device:
             return None
         first = SOURCES.index(source)
         for owner in owners[first:] if inherit else owners[first : first + 1]:
-            if owner is not None:
-                scopes = tuple(Scope) if owner is self.entity else (Scope.SERVER,)
-                value = self._attribute(owner, key, scopes)
-                if value is not None:
-                    return value
+            if owner is None:
+                continue
+            if owner is self.entity:
+                value = self.value(ATTRIBUTE, key)
+            else:
+                value = self._attribute(owner, key, (Scope.SERVER,))
+            if value is not None:
+                return value
         return None
 
     def of(self, alarm: ProfileAlarm, rule: str) -> Progress:
@@ -243,12 +246,7 @@ class DeviceProfile:
         if verdict is Verdict.FALSE:
             progress.reset()
         elif verdict is Verdict.TRUE:
-            device.reset(alarm.alarm_type)
-            details = rule.details(device, active.get("details"))
-            ended = cleared(active, ctx.now(), details)
-            store(ctx.unit, ended)
-            metadata = {**message.metadata, "isClearedAlarm": "true"}
-            ctx.tell("Alarm Cleared", derived(message, "ALARM", ended, metadata))
+            _clear_alarm(message, device, alarm, rule, active, ctx)
 
     # durations by the wall clock -----------------------------------------------------------------
     def _tick(self) -> None:
@@ -261,19 +259,27 @@ class DeviceProfile:
                     return  # the next tick looks again
 
     def _look(self, device: Device, ctx: Context) -> None:
-        """Raise what has been true for long enough without another message."""
+        """Raise and clear what has been true for long enough without another message."""
         device.state, now = ctx.state, ctx.now()
-        for alarm in self._alarms_of(ctx.state, device.entity):
-            for severity in SEVERITIES:
-                rule = alarm.create_rules.get(severity)
-                if rule and due_by_clock(rule, device, device.of(alarm, severity), now):
-                    active = ctx.state.active_alarm(device.entity, alarm.alarm_type)
-                    if active is None or _worse(severity, active["severity"]):
-                        device.ts = now
-                        message = _clock_message(device, ctx)
-                        _raise_alarm(message, device, alarm, severity, rule, ctx)
-                    break
-        device.state = None
+        try:
+            for alarm in self._alarms_of(ctx.state, device.entity):
+                self._look_at(alarm, device, now, ctx)
+        finally:
+            device.state = None
+
+    def _look_at(self, alarm: ProfileAlarm, device: Device, now: int, ctx: Context) -> None:
+        active = ctx.state.active_alarm(device.entity, alarm.alarm_type)
+        message = _clock_message(device, now, ctx)
+        for severity in SEVERITIES:
+            rule = alarm.create_rules.get(severity)
+            if rule and due_by_clock(rule, device, device.of(alarm, severity), now):
+                if active is None or _worse(severity, active["severity"]):
+                    device.ts = now
+                    _raise_alarm(message, device, alarm, severity, rule, ctx)
+                return
+        rule = alarm.clear_rule
+        if active and rule and due_by_clock(rule, device, device.of(alarm, CLEAR), now):
+            _clear_alarm(message, device, alarm, rule, active, ctx)
 
 
 def _without_nulls(value: Any) -> Any:
@@ -329,6 +335,16 @@ def _raise_alarm(
     ctx.tell(label, derived(message, "ALARM", new, metadata))
 
 
+def _clear_alarm(
+    message: Message, device: Device, alarm: ProfileAlarm, rule: Rule, active: Alarm, ctx: Context
+) -> None:
+    device.reset(alarm.alarm_type)
+    ended = cleared(active, ctx.now(), rule.details(device, active.get("details")))
+    store(ctx.unit, ended)
+    metadata = {**message.metadata, "isClearedAlarm": "true"}
+    ctx.tell("Alarm Cleared", derived(message, "ALARM", ended, metadata))
+
+
 def _new(device: Device, alarm: ProfileAlarm, severity: str, rule: Rule, ctx: Context) -> Alarm:
     propagation = Propagation(
         alarm.propagate,
@@ -355,15 +371,15 @@ def _worse(one: str, other: str) -> bool:
     )
 
 
-def _clock_message(device: Device, ctx: Context) -> Message:
-    """What an alarm raised by the clock is derived from."""
+def _clock_message(device: Device, now: int, ctx: Context) -> Message:
+    """What an alarm changed by the clock is derived from."""
     profile = ctx.state.profile_of(device.entity) or {}
     metadata = {
         "deviceName": name_of(ctx.state, device.entity) or "",
         "deviceType": profile.get("name") or "",
-        "ts": str(device.ts),
+        "ts": str(now),
     }
-    return Message(device.entity.id, device.ts, "ALARM", device.entity, None, metadata)
+    return Message(device.entity.id, now, "ALARM", device.entity, None, metadata)
 
 
 PROFILE_NODES = (

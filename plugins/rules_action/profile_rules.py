@@ -7,7 +7,7 @@ false. Times are event times in epoch milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, Literal, Protocol
 
@@ -16,12 +16,14 @@ import msgspec
 from appliance.rules.conditions import (
     UNIT_MS,
     Hours,
+    as_boolean,
+    comparable,
     compare_booleans,
     compare_numbers,
     compare_texts,
 )
-from appliance.rules.node import NodeConfig
-from appliance.rules.values import as_number, decode_json, java_text
+from appliance.rules.node import NodeConfig, NodeError
+from appliance.rules.values import decode_json, java_text
 
 
 class Snapshot(Protocol):
@@ -53,12 +55,18 @@ class RuleValue(NodeConfig, frozen=True, kw_only=True):
     user_value: Any = None
     dynamic_value: DynamicValue | None = None
 
-    def resolve(self, snapshot: Snapshot) -> Any:
-        """The value that holds now."""
-        dynamic = self.dynamic(snapshot)
-        if dynamic is not None:
-            return dynamic
+    @property
+    def given(self) -> Any:
+        """The value that holds without an attribute."""
         return self.default_value if self.user_value is None else self.user_value
+
+    def whole(self, snapshot: Snapshot) -> int:
+        """A count or a length of time. Raises NodeError for an attribute that is no number."""
+        dynamic = self.dynamic(snapshot)
+        number = comparable(self.given if dynamic is None else dynamic)
+        if number is None and dynamic is not None:
+            raise NodeError(f"Could not convert attribute value '{dynamic}' to numeric value!")
+        return int(number or 0)
 
     def dynamic(self, snapshot: Snapshot) -> Any:
         """The attribute's value, or None."""
@@ -82,14 +90,24 @@ class Predicate(NodeConfig, frozen=True, kw_only=True):
         if self.type == "COMPLEX":
             join = all if self.operation == "AND" else any
             return join(one.holds(left, snapshot, constant) for one in self.predicates)
-        right = self.value.dynamic(snapshot) if constant else self.value.resolve(snapshot)
+        read: Callable[[Any], Any] = _READ.get(self.type, java_text)
+        dynamic = self.value.dynamic(snapshot)
+        right = None if dynamic is None else read(dynamic)
+        if right is None and not constant:
+            given = self.value.given
+            right = None if given is None else read(given)
         if left is None or right is None:
             return False
         if self.type == "NUMERIC":
-            return compare_numbers(self.operation, as_number(left), as_number(right))
+            return compare_numbers(self.operation, comparable(left), right)
         if self.type == "BOOLEAN":
             return compare_booleans(self.operation, left, right)
-        return compare_texts(self.operation, java_text(left), java_text(right), self.ignore_case)
+        return compare_texts(self.operation, java_text(left), right, self.ignore_case)
+
+
+_READ: dict[str, Callable[[Any], Any]] = {"NUMERIC": comparable, "BOOLEAN": as_boolean}
+"""What a value is compared as; texts otherwise. A dynamic value that is none of these gives way to
+the given one."""
 
 
 class FilterKey(NodeConfig, frozen=True, kw_only=True):
@@ -224,7 +242,7 @@ def judge(rule: Rule, snapshot: Snapshot, progress: Progress) -> Verdict:
     spec = rule.condition.spec
     if spec.type == "SIMPLE":
         return Verdict.TRUE
-    required = as_number(spec.predicate.resolve(snapshot)) or 0
+    required = spec.predicate.whole(snapshot)
     if spec.type == "REPEATING":
         progress.count += 1
         return Verdict.TRUE if progress.count >= required else Verdict.NOT_YET
@@ -242,6 +260,6 @@ def due_by_clock(rule: Rule, snapshot: Snapshot, progress: Progress, now_ms: int
         return False
     if rule.schedule is not None and not rule.schedule.active(snapshot, now_ms):
         return False
-    required = as_number(spec.predicate.resolve(snapshot)) or 0
+    required = spec.predicate.whole(snapshot)
     duration_ms = progress.duration_ms + now_ms - progress.since_ts
     return duration_ms > required * UNIT_MS.get(spec.unit, 1_000)

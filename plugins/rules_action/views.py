@@ -32,7 +32,7 @@ class CopyToView:
         pass
 
     def process(self, message: Message, ctx: Context) -> None:
-        """Success from each view."""
+        """Success from each view; from one that shows none of the deleted keys nothing."""
         if message.type not in TYPES:
             raise NodeError(f"Unsupported msg type [{message.type}]")
         if not message.metadata:
@@ -49,14 +49,22 @@ class CopyToView:
         shown = attributes.get(LISTS[scope]) or ()
         now = ctx.now()
         if message.type == "ATTRIBUTES_DELETED":
-            keys = tuple(key for key in message.data.get("attributes", ()) if key in shown)
-            if keys:
-                delete_attributes(ctx, entity, scope, keys)
+            keys = tuple(key for key in _deleted(message) if key in shown)
+            if not keys:
+                return
+            delete_attributes(ctx, entity, scope, keys)
         else:
             values = {k: v for k, v in typed_values(message.data).items() if k in shown}
             if values:
                 ctx.unit.attributes.append(AttributeWrite(entity, scope, now, values))
         ctx.enqueue(SUCCESS, copied(with_originator(message, entity)))
+
+
+def _deleted(message: Message) -> list[str]:
+    keys = message.data.get("attributes") if isinstance(message.data, dict) else None
+    if not isinstance(keys, list):
+        raise NodeError("the message names no attributes")
+    return [key for key in keys if isinstance(key, str)]
 
 
 def _views(originator: EntityId, ctx: Context) -> Iterator[dict[str, Any]]:

@@ -135,3 +135,39 @@ async def test_a_deleted_device_is_forgotten() -> None:
         made.state.apply(Unit(entities=[gone]))
         await trio.sleep(INACTIVITY_MS / 1000 + 120)
         assert "INACTIVITY_EVENT" not in made.types
+
+
+async def test_what_a_rule_node_says_counts_unless_it_is_old_news() -> None:
+    async with bench() as made:
+        device = made.session.device
+        for event, at_ms in (
+            ("CONNECT_EVENT", 50),
+            ("CONNECT_EVENT", 40),
+            ("ACTIVITY_EVENT", WRITE_EVERY_MS),
+            ("INACTIVITY_EVENT", WRITE_EVERY_MS - 1),
+            ("INACTIVITY_EVENT", WRITE_EVERY_MS + 1),
+            ("ACTIVITY_EVENT", WRITE_EVERY_MS),
+            ("ACTIVITY_EVENT", WRITE_EVERY_MS + 2),
+            ("DISCONNECT_EVENT", 60),
+        ):
+            made.presence.told(device, event, at_ms)
+            await settled()
+        heard = ["CONNECT_EVENT", "ACTIVITY_EVENT", "INACTIVITY_EVENT", "ACTIVITY_EVENT"]
+        assert made.types == [*heard, "DISCONNECT_EVENT"]
+        assert made.heard[-1].data == {
+            "active": True,
+            "lastConnectTime": 50,
+            "lastActivityTime": WRITE_EVERY_MS + 2,
+            "lastDisconnectTime": 60,
+            "lastInactivityAlarmTime": WRITE_EVERY_MS + 1,
+            "inactivityTimeout": INACTIVITY_MS,
+        }
+        stored = made.state.attributes(device, Scope.SERVER)
+        assert stored["lastConnectTime"].ts == made.clock()
+
+
+async def test_a_device_that_never_was_active_connects_without_saying_so() -> None:
+    async with bench() as made:
+        made.presence.told(made.session.device, "CONNECT_EVENT", 7)
+        await settled()
+        assert "active" not in made.heard[0].data
