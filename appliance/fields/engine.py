@@ -178,18 +178,16 @@ class Fields:
             elif len(slot.waiting) < WAITING_MAX:
                 slot.waiting.append((change, cause))
 
-    def _take(self, slot: Slot, change: Change, cause: Message | None, work: Work) -> bool:
-        """Whether the change was news to the cell."""
+    def _take(self, slot: Slot, change: Change, cause: Message | None, work: Work) -> None:
         moment = self._moment(Reason.VALUES, work)
         try:
             changed = _isolated(partial(slot.cell.feed, change, moment))
         except FieldError as error:
             self._fail(slot, error, moment, cause)
-            return False
+            return
         if changed:
             now, view = moment.now_ms, moment.view
             self._calculate(slot, Moment(now, view, Reason.VALUES, changed), cause, work)
-        return bool(changed)
 
     def _moment(self, reason: Reason, work: Work, answers: Answers = ()) -> Moment:
         view = UnitView(self._state, work.unit)
@@ -211,11 +209,10 @@ class Fields:
             _isolated(partial(slot.cell.begin, latest, moment))
         except FieldError as error:
             self._fail(slot, error, moment, None)
-        if slot.because is Reason.CHANGED:
+        if slot.because is not Reason.RESTORED:
             self._calculate(slot, moment, None, work)
-        news = [self._take(slot, change, cause, work) for change, cause in waiting]
-        if slot.because is Reason.BEGIN and not any(news):
-            self._calculate(slot, moment, None, work)
+        for change, cause in waiting:
+            self._take(slot, change, cause, work)
         work.after.append(partial(self._arm, slot))
         await self._tell(work)
 
