@@ -92,8 +92,8 @@ class Place(msgspec.Struct, frozen=True):
             made.engine.timers,
         )
         fields.leave(self.fields_off)
-        fields.produced = made.produced
         await fields.load()
+        made.calculated = fields.note_results()
         made.calculate_with(fields)
         await made.settle()
 

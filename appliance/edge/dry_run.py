@@ -2,10 +2,10 @@
 
 History is what the chains of then saved, not what devices sent: what they left out cannot come
 back, and what they added comes again. Calculated fields run on both sides; what they calculate is
-not played a second time from history once it has been calculated here, unless its own key led to
-it. Time follows the values, so that delays and windows of nodes work; nodes that look into history
-see it as it was at that moment. Bytes are those of the events' bodies, before framing and
-compression; an event that carries an entity counts the entity's JSON.
+not played a second time from history, a script's results once it has given one. Time follows the
+values, so that delays and windows of nodes work; nodes that look into history see it as it was at
+that moment. Bytes are those of the events' bodies, before framing and compression; an event that
+carries an entity counts the entity's JSON.
 
 At most one window of history (`WINDOW_MS`) is in memory at a time.
 """
@@ -120,7 +120,7 @@ async def compare(
     state = before.rehearsal.state
     comparison = Comparison(lambda entity: name_of(state, entity) or str(entity))
     async for ts, device, values in points(history, state.ids("DEVICE"), start_ms, end_ms):
-        calculated = before.rehearsal.produced.get(device, ())
+        calculated = before.rehearsal.calculated.get(device, ())
         values = {key: value for key, value in values.items() if key not in calculated}
         if not values:
             continue

@@ -3,7 +3,8 @@
 The result of an interval is a query over history, made when the interval is over and points on
 their way have had time to arrive. Its place in time is remembered in the unit of work that has the
 result: intervals that passed while the process was down are made up for, and none is made twice.
-A late point counts where the watermark still takes it; then the interval is asked for again.
+A late point counts where the watermark still takes it; then the interval is asked for again, at
+once or `LATE_MS` after the last time, so that a device may deliver a whole day.
 
 Limits: `BACKLOG_MAX` intervals at a time; COUNT_UNIQUE looks at `UNIQUE_POINTS_MAX` points.
 """
@@ -30,6 +31,7 @@ from appliance.state.view import StateView
 
 SETTLE_MS = 10_000
 """How long after its end an interval is calculated; the reference takes up to a minute."""
+LATE_MS = 60_000
 BACKLOG_MAX = 100
 UNIQUE_POINTS_MAX = 50_000
 
@@ -38,11 +40,12 @@ Points = Mapping[str, Iterable[tuple[int, Value]]]
 
 class Memory(msgspec.Struct):
     """next_ms: where the first interval without a result begins. late: starts of intervals to
-    ask for again. shown_ms: the last intermediate result. is_new: whether points came since.
-    interval: what all this belongs to."""
+    ask for again. late_ms: when such were asked for last. shown_ms: the last intermediate result.
+    is_new: whether points came since. interval: what all this belongs to."""
 
     next_ms: int = 0
     late: list[int] = []
+    late_ms: int = 0
     shown_ms: int = 0
     is_new: bool = False
     interval: Interval | None = None
@@ -128,7 +131,9 @@ class IntervalCell:
 
     def _due(self, now_ms: int) -> list[tuple[int, bool]]:
         """(start, whether it is over) of the intervals that shall have a result now."""
-        due = [(start, True) for start in self._state.late]
+        state = self._state
+        is_late_due = state.late_ms + LATE_MS <= now_ms
+        due = [(start, True) for start in state.late] if is_late_due else []
         start, end = bounds(self._config.interval, self._state.next_ms)
         while end + SETTLE_MS <= now_ms and len(due) < BACKLOG_MAX:
             due.append((start, True))
@@ -175,8 +180,9 @@ class IntervalCell:
                 state.shown_ms, state.is_new = now_ms, False
             elif start >= state.next_ms:
                 state.next_ms = bounds(self._config.interval, start)[1]
-        answered = {start for start, _ in self._asked}
-        state.late = [start for start in state.late if start not in answered]
+        late = set(state.late).difference(start for start, _ in self._asked)
+        if len(late) < len(state.late):
+            state.late, state.late_ms = sorted(late), now_ms
         self._asked = []
 
     def _values(self, answers: Mapping[str, Points], is_over: bool) -> dict[str, Value]:
@@ -200,9 +206,9 @@ class IntervalCell:
 
     def due_ms(self, now_ms: int) -> int | None:
         """See Cell."""
-        if self._state.late:
-            return now_ms
         due = bounds(self._config.interval, self._state.next_ms)[1] + SETTLE_MS
+        if self._state.late:
+            due = min(due, max(now_ms, self._state.late_ms + LATE_MS))
         intermediate_ms = self._intermediate_ms()
         return due if intermediate_ms is None else min(due, intermediate_ms)
 

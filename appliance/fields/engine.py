@@ -11,7 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -40,6 +40,7 @@ from appliance.fields.events import (
 )
 from appliance.fields.index import Slot
 from appliance.fields.outcome import SERIES, alarm_message, message_of, relate, save_at_once
+from appliance.fields.results import foreseen, inputs_of
 from appliance.fields.roster import Roster
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
@@ -88,8 +89,7 @@ class Fields:
         self._roster = Roster(state, clock, emit, self._arm)
         self._index = self._roster.index
         self._loaded = False
-        self.produced: dict[EntityId, set[str]] | None = None
-        """Series that fields calculated and did not begin with, where somebody wants to know."""
+        self._results: dict[EntityId, set[str]] | None = None
 
     def leave(self, types: Iterable[str]) -> None:
         """Do not run fields of these types; before the start."""
@@ -178,18 +178,16 @@ class Fields:
             elif len(slot.waiting) < WAITING_MAX:
                 slot.waiting.append((change, cause))
 
-    def _take(self, slot: Slot, change: Change, cause: Message | None, work: Work) -> bool:
-        """Whether the change was news to the cell."""
+    def _take(self, slot: Slot, change: Change, cause: Message | None, work: Work) -> None:
         moment = self._moment(Reason.VALUES, work)
         try:
             changed = _isolated(partial(slot.cell.feed, change, moment))
         except FieldError as error:
             self._fail(slot, error, moment, cause)
-            return False
+            return
         if changed:
             now, view = moment.now_ms, moment.view
             self._calculate(slot, Moment(now, view, Reason.VALUES, changed), cause, work)
-        return bool(changed)
 
     def _moment(self, reason: Reason, work: Work, answers: Answers = ()) -> Moment:
         view = UnitView(self._state, work.unit)
@@ -211,11 +209,10 @@ class Fields:
             _isolated(partial(slot.cell.begin, latest, moment))
         except FieldError as error:
             self._fail(slot, error, moment, None)
-        if slot.because is Reason.CHANGED:
+        if slot.because is not Reason.RESTORED:
             self._calculate(slot, moment, None, work)
-        news = [self._take(slot, change, cause, work) for change, cause in waiting]
-        if slot.because is Reason.BEGIN and not any(news):
-            self._calculate(slot, moment, None, work)
+        for change, cause in waiting:
+            self._take(slot, change, cause, work)
         work.after.append(partial(self._arm, slot))
         await self._tell(work)
 
@@ -264,10 +261,7 @@ class Fields:
         output = field.output
         if message is None or output is None:
             return
-        if self.produced is not None and message.type == SERIES:
-            keys = {key for _, values in telemetry_of(message) for key in values}
-            begun = self._argument_keys(message.calculated_by)
-            self.produced.setdefault(message.originator, set()).update(keys - begun)
+        self._note(message)
         if output.strategy.type == "RULE_CHAIN":
             work.follow_ups.append(message)
             return
@@ -275,10 +269,22 @@ class Fields:
         if change is not None:
             self._feed(change, message, work)
 
-    def _argument_keys(self, ids: Iterable[UUID]) -> set[str]:
-        fields = [self._index.fields[id].field for id in ids if id in self._index.fields]
-        arguments = [getattr(field.config, "arguments", {}) for field in fields]
-        return {spec.ref_entity_key.key for named in arguments for spec in named.values()}
+    def note_results(self) -> Mapping[EntityId, set[str]]:
+        """The series that fields calculate, by entity; it grows as they do (see `results`)."""
+        self._results = {
+            entity: foreseen(slot.field for slot in self._index.at(entity))
+            for entity in {slot.entity for slot in self._index.slots.values()}
+        }
+        return self._results
+
+    def _note(self, message: Message) -> None:
+        if self._results is None or message.type != SERIES:
+            return
+        keys = {key for _, values in telemetry_of(message) for key in values}
+        for id in message.calculated_by:
+            loaded = self._index.fields.get(id)
+            keys -= set() if loaded is None else inputs_of(loaded.field)
+        self._results.setdefault(message.originator, set()).update(keys)
 
     def _fail(self, slot: Slot, error: FieldError, moment: Moment, cause: Message | None) -> None:
         text = str(error)

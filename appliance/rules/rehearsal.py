@@ -127,8 +127,8 @@ class Rehearsal(Stage):
     ) -> None:
         """outside: let nodes speak with other systems."""
         self.services = Noted()
-        self.produced: dict[EntityId, set[str]] = {}
-        """Series that calculated fields wrote so far, by entity; see `Fields`."""
+        self.calculated: Mapping[EntityId, set[str]] = {}
+        """Series that calculated fields write, by entity; see `Fields.note_results`."""
         known = factories if outside else {t: _passed_over(f) for t, f in factories.items()}
         super().__init__(known, state, history, self.services, now_ms, ignore)
 

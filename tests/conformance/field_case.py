@@ -17,7 +17,7 @@ from appliance.fields.check import check_field
 from appliance.fields.engine import Fields
 from appliance.model.errors import ConfigError
 from appliance.model.ids import NULL_UUID, EntityId, new_uuid
-from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope
+from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series
 from appliance.model.unit import EntityWrite, Unit
 from appliance.rules.alarms import changed, cleared
 from appliance.rules.default_chain import default_root_chain
@@ -225,10 +225,25 @@ class Case:
         keys = self.sent.setdefault(send["to"], set())
         for item in items:
             keys.update(item.get("values", item))
+        if len(items) > 1:
+            await self._save_together(entity, items)
+            return
         for item in items:
             metadata = {"ts": str(item["ts"])} if "ts" in item else {}
             data = item.get("values", item)
             await self.bench.send("POST_TELEMETRY_REQUEST", entity, data, metadata)
+
+    async def _save_together(self, entity: EntityId, items: list[dict[str, Any]]) -> None:
+        """Points of one request are one change."""
+        now = self.bench.now_ms
+        points = [(item.get("ts", now), typed_values(item.get("values", item))) for item in items]
+
+        async def task(work: Work) -> None:
+            work.unit.series += [Series(entity, ts, values) for ts, values in points]
+            inputs = [CalculationInput(entity, None, ts, values) for ts, values in points]
+            await self.bench.fields.take(inputs, work)
+
+        await self.bench.carry_out(task)
 
     async def _attributes(self, send: dict[str, Any], body: Any) -> None:
         entity, scope = self.known[send["to"]], Scope(send["kind"].partition("/")[2])

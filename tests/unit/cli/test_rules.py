@@ -32,7 +32,7 @@ from plugins import (
     rules_transform,
     sync_select,
 )
-from tests.unit.fields.bench import simple
+from tests.unit.fields.bench import argument, simple
 
 NODES = (rules_filter, rules_enrich, rules_transform, rules_action, rules_flow, rules_external)
 CHAIN = "0e5d5a10-0000-11f0-8000-00000000000a"
@@ -425,6 +425,12 @@ def test_dry_run_lets_calculated_fields_take_part(world: World) -> None:
         assert (row["events_before"], row["events_after"]) == (events_before, 5)
 
 
+def field_of(device: EntityId, name: str, type: str, **configuration: Any) -> dict[str, Any]:
+    """A calculated field of a device."""
+    whole = {"type": type, **configuration}
+    return {"name": name, "type": type, "entityId": device.to_json(), "configuration": whole}
+
+
 @pytest.mark.parametrize(("later_ms", "latest"), [(7, False), (0, True)])
 def test_dry_run_calculates_again_what_fields_had_calculated_and_does_not_play_it(
     world: World, later_ms: int, latest: bool
@@ -435,19 +441,22 @@ def test_dry_run_calculates_again_what_fields_had_calculated_and_does_not_play_i
     points = []
     for n in range(1, 11):
         ts = now - 60_000 * n
-        points += [Series(pump, ts, {"t": 15, "p": 1}), Series(pump, ts + later_ms, {"double": 30})]
+        results = {"double": 30, "script": 1, "SUM": 5}
+        points += [Series(pump, ts, {"t": 15, "p": 1}), Series(pump, ts + later_ms, results)]
     world.store(Unit(series=points))
-    fields = {
-        "double": simple("t*2", "double", "t", useLatestTs=latest),
-        "there": simple("p+1", "q", "p"),
-        "back": simple("q-1", "p", "q"),
-    }
-    for name, field in fields.items():
-        owner = {"name": name, "type": "SIMPLE", "entityId": pump.to_json()}
-        configuration = {"type": "SIMPLE", **field}
-        world.put("CALCULATED_FIELD", new_uuid(), {**owner, "configuration": configuration})
+    metric = {"function": "SUM", "input": {"type": "key", "key": "t"}}
+    series = {"output": {"type": "TIME_SERIES"}, "arguments": {"t": argument("t")}}
+    yearly = {"interval": {"type": "YEAR", "tz": "UTC"}, "metrics": {"SUM": metric}}
+    for body in (
+        field_of(pump, "double", "SIMPLE", **simple("t*2", "double", "t", useLatestTs=latest)),
+        field_of(pump, "there", "SIMPLE", **simple("p+1", "q", "p")),
+        field_of(pump, "back", "SIMPLE", **simple("q-1", "p", "q")),
+        field_of(pump, "script", "SCRIPT", expression="return {'script': t};", **series),
+        field_of(pump, "sum", "ENTITY_AGGREGATION", **yearly, **series),
+    ):
+        world.put("CALCULATED_FIELD", new_uuid(), body)
 
     _, out, _ = world.in_folder("dry-run", world.file("c.json", WARM), "--json")
 
     row = json.loads(out.splitlines()[0])
-    assert (row["messages"], row["events_before"]) == (10, 40)
+    assert (row["messages"], row["events_before"]) == (10, 50)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import AttributeWrite, Scope
-from appliance.model.unit import Unit
+from appliance.model.unit import EntityWrite, Unit
 from appliance.rules.ports import CalculationInput
+from appliance.rules.values import encode_json
 from tests.unit.fields.bench import Site, alarm, argument, numeric, simple
 
 AT_ONCE = {
@@ -229,3 +232,31 @@ async def test_a_field_that_becomes_of_another_type_starts_over(
     assert slot.field.type == after and slot.waiting is None
     assert bool(site.alarms()) == (after == "ALARM")
     assert not [e for e in site.bench.events if type(e).__name__ == "FieldBroke"]
+
+
+async def test_what_comes_while_a_cell_begins_is_calculated_after_the_beginning(
+    site: Site,
+) -> None:
+    await site.start()
+    child = site.bench.add_device("child")
+    site.bench.relate(site.device, child)
+    await site.send({"t": 1, "u": 2})
+    field = dict(KINDS["RELATED_ENTITIES_AGGREGATION"])
+    field["arguments"] = {"t": argument("t"), "u": argument("u")}
+    id = EntityId("CALCULATED_FIELD", UUID(int=7))
+    body = {"id": id.to_json(), "name": "f", "type": "PROPAGATION"}
+    body |= {"entityId": site.device.to_json(), "configuration": {"type": "PROPAGATION", **field}}
+    site.bench.state.apply(Unit(entities=[EntityWrite(id.type, id.id, encode_json(body))]))
+    site.bench.now_ms += 1
+    (slot,) = site.bench.fields._index.slots.values()
+    assert slot.waiting == []
+
+    await site.bench.do(
+        lambda work: site.bench.fields.calculate(
+            CalculationInput(site.device, None, site.bench.now_ms, {"t": 5}), work
+        )
+    )
+    assert site.bench.history.points.get(child) is None
+    await site.bench.calm()
+
+    assert (site.values("t", child), site.values("u", child)) == ([1, 5], [2])

@@ -158,3 +158,24 @@ async def test_a_time_beyond_the_calendar_is_told_and_harms_nobody() -> None:
     await site.send({"t": 1})
     await site.bench.later(2 * HOUR_MS)
     assert points(site, "SUM") == [(start, 1.0)]
+
+
+async def test_a_device_that_delivers_a_day_late_does_not_have_it_counted_point_by_point() -> None:
+    site = await started(aggregation(CUSTOM, "COUNT", watermark={"duration": 3_600}))
+    start = site.bench.now_ms
+    await site.bench.later(5 * MINUTE_MS)
+    asked = []
+    query = site.bench.history.query_series
+
+    async def counted(given: Any) -> Any:
+        asked.append(given)
+        return await query(given)
+
+    site.bench.history.query_series = counted
+    for n in range(100):
+        await site.send({"t": n}, ts=start + n * 2_000)
+        await site.bench.later(100)
+    await site.bench.later(2 * MINUTE_MS)
+
+    assert [value for _, value in points(site, "COUNT")] == [30.0, 30.0, 30.0, 10.0]
+    assert len(asked) < 15
