@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -65,15 +66,23 @@ class CloudPolicy:
     peer_keeps_order = False
     peer_names_alarms = True
 
-    def __init__(self, state: State, edges: Edges, edge: UUID) -> None:
+    def __init__(
+        self, state: State, edges: Edges, edge: UUID, unheard: Callable[[EntityId], bool]
+    ) -> None:
+        """unheard: whether something was said of an entity that the edge has yet to hear."""
         self._state = state
         self._edges = edges
         self._edge = edge
+        self._unheard = unheard
 
-    def admit(self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied) -> dict[str, Any]:
-        """See Policy."""
+    def admit(
+        self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied
+    ) -> dict[str, Any] | None:
+        """See Policy. What was deleted here stays so, whatever the edge said before it heard."""
         known = self._state.entity(kind.name, id)
         entity = EntityId(kind.name, id)
+        if known is None and self._unheard(entity):
+            return None
         self._edges.fan_out(applied.unit, entity, "UPDATED", besides=self._edge)
         body = self._own_name(kind, id, body, applied)
         match kind.name:

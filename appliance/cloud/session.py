@@ -90,7 +90,7 @@ class EdgeSession:
         self._sender = sender
         self._clock = clock
         self._emit = emit
-        self._policy = CloudPolicy(state, edges, edge)
+        self._policy = CloudPolicy(state, edges, edge, self._unheard)
         self._scope = trio.CancelScope()
         self._planning = trio.Lock()
         self._unsaid: set[About] = set()
@@ -246,9 +246,7 @@ class EdgeSession:
                 continue
             owner = _OWNERS.get(write.kind)
             entity = EntityId(owner or write.kind, write.id)
-            spoken = entity.type in SENT_BY_EDGES and (
-                self._sender.is_flying(entity) or self._comes_back(entity)
-            )
+            spoken = entity.type in SENT_BY_EDGES and self._sender.is_flying(entity)
             over = write.kind == "ALARM" and write.body is None
             if (spoken and not (owner and write.body is None)) or over or entity in merged:
                 lane = Lane.PRIORITY if write.kind == "ALARM" else Lane.ENTITY
@@ -277,10 +275,9 @@ class EdgeSession:
         kind = BY_FIELD.get(item.field)
         return kind is None or self._state.entity(kind.name, item.id) is None
 
-    def _comes_back(self, entity: EntityId) -> bool:
-        """Whether the edge speaks of what was deleted here, and has yet to hear of that."""
-        known = self._state.entity(entity.type, entity.id) is not None
-        return not known and (entity.type, entity.id) in self._unsaid
+    def _unheard(self, entity: EntityId) -> bool:
+        """Whether the edge has yet to hear what was said of an entity."""
+        return (entity.type, entity.id) in self._unsaid or self._sender.is_flying(entity)
 
     def _last_relation(self, write: EntityWrite, unit: Unit) -> None:
         body = write.body or self._state.body("RELATION", write.id)

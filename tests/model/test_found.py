@@ -135,6 +135,13 @@ FOUND: dict[str, list[Step]] = {
         ("dismiss", EDGE_SIDE, 0),
         ("alarm", EDGE_SIDE, 0),
     ],
+    "what was deleted here and changed there meanwhile is gone on both sides": [
+        ("cut", False),
+        ("attribute", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("label", EDGE_SIDE, 1),
+        ("attribute", CLOUD_SIDE, 1, Scope.SERVER, "a"),
+        ("delete", CLOUD_SIDE, 1),
+    ],
     "a relation that was taken back while it was confirmed is gone": [
         ("relate", EDGE_SIDE, 0, 0),
         ("rpc", 0, "oneway"),

@@ -44,7 +44,7 @@ def policies(state: State) -> dict[str, Policy]:
     state.apply(Unit(entities=[EntityWrite("EDGE", EDGE, msgspec.json.encode(stored_edge))]))
     return {
         "edge": EdgePolicy(state, lambda: NOW),
-        "cloud": CloudPolicy(state, Edges(state), EDGE),
+        "cloud": CloudPolicy(state, Edges(state), EDGE, lambda _: False),
     }
 
 
