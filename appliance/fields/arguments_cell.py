@@ -185,14 +185,14 @@ class ArgumentsCell:
 
     def run(self, moment: Moment) -> Iterable[Effect]:
         """See Cell."""
-        self._refresh(moment.view)
+        self.refresh(moment.view)
         check_state(self.arguments.size_bytes, self.field.limits)
         missing = self.missing(moment)
         if missing:
             raise NotYet(f"Required arguments are missing: {', '.join(missing)}")
         return self.calculate(moment)
 
-    def _refresh(self, view: StateView) -> None:
+    def refresh(self, view: StateView) -> None:
         """Attributes may have changed beside the rule chain; the state always knows."""
         for name, spec in self.arguments.specs.items():
             if spec.ref_entity_key.type == "ATTRIBUTE":

@@ -115,14 +115,16 @@ class RelatedCell:
         if moment.reason in (Reason.VALUES, Reason.CLOCK) and not (waited and state.is_dirty):
             return []
         state.ran_ms, state.is_dirty = moment.now_ms, False
-        return self._calculate(moment.now_ms)
+        return self._calculate(moment)
 
     @property
     def _interval_ms(self) -> int:
         return self._config.deduplication_interval_in_sec * 1000
 
-    def _calculate(self, now_ms: int) -> list[Effect]:
+    def _calculate(self, moment: Moment) -> list[Effect]:
         config = self._config
+        for member in self._members.values():
+            member.refresh(moment.view)
         if not self._members:
             raise NotYet(f"Required arguments are missing: {', '.join(config.arguments)}")
         known = sum(member.arguments.size_bytes for member in self._members.values())
@@ -134,7 +136,7 @@ class RelatedCell:
             )
         values: dict[str, Value] = {}
         for name, metric in config.metrics.items():
-            chosen = self._chosen(name, metric, now_ms)
+            chosen = self._chosen(name, metric, moment.now_ms)
             result = aggregate(metric, chosen, config.output.decimals_by_default)
             if result is not None:
                 values[name] = result

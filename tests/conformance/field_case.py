@@ -58,10 +58,20 @@ class FieldBench(RuleBench):
         super().__init__({**action_nodes().nodes, **filter_nodes().nodes})
         self.now_ms = NOW_MS
         self.load(*default_root_chain())
-        self.restart_fields()
+        self.new_fields()
 
-    def restart_fields(self) -> None:
-        """Fields of another process over the same storage."""
+    async def restart_fields(self) -> None:
+        """Fields of another process over the same storage; timers of the first are gone."""
+        for slot in self.fields._index.slots.values():
+            if slot.cancel is not None:
+                slot.cancel()
+        self.state._watchers.clear()
+        self.new_fields()
+        await self.fields.load()
+        await self.calm()
+
+    def new_fields(self) -> None:
+        """Fields that know nothing yet."""
         self.fields: Fields = Fields(
             self.state,
             self.history,
@@ -95,10 +105,11 @@ class FieldBench(RuleBench):
 
 
 class Case:
-    """A case under way."""
+    """A case under way. restarts: whether the process is another one after each send."""
 
-    def __init__(self, raw: dict[str, Any]) -> None:
+    def __init__(self, raw: dict[str, Any], *, restarts: bool = False) -> None:
         self.raw = raw
+        self.restarts = restarts
         self.bench = FieldBench()
         self.known: dict[str, EntityId] = {}
         self.fields: list[dict[str, Any]] = []
@@ -118,6 +129,8 @@ class Case:
         for number, send in enumerate(self.raw["sends"], 1):
             await self.bench.later(self.gap_ms)
             await self.send(send)
+            if self.restarts:
+                await self.bench.restart_fields()
             await self.look(number)
         await self.bench.later(self.gap_ms)
         self.compare("end", self.raw["results"])

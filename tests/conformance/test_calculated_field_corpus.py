@@ -60,6 +60,17 @@ async def test_a_recorded_case_comes_out_the_same(raw: dict[str, Any]) -> None:
         assert not problems, "\n".join(problems)
 
 
+SAME = [raw for raw in RUNS if (raw["type"], raw["name"]) not in DIFFERENT]
+
+
+@pytest.mark.parametrize("raw", SAME, ids=map(_name, SAME))
+async def test_a_recorded_case_comes_out_the_same_with_a_restart_after_each_send(
+    raw: dict[str, Any],
+) -> None:
+    problems = await Case(raw, restarts=True).run()
+    assert not problems, "\n".join(problems)
+
+
 @pytest.mark.parametrize("raw", SAVES, ids=map(_name, SAVES))
 async def test_a_configuration_is_refused_where_a_server_refuses_it(raw: dict[str, Any]) -> None:
     case = Case(raw)

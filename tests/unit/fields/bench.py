@@ -23,15 +23,8 @@ class Site:
         await self.bench.fields.load()
 
     async def restart(self) -> None:
-        """Another process over the same storage; timers of the first one are gone."""
-        bench = self.bench
-        for slot in bench.fields._index.slots.values():
-            if slot.cancel is not None:
-                slot.cancel()
-        bench.state._watchers.clear()
-        bench.restart_fields()
-        await bench.fields.load()
-        await bench.calm()
+        """Another process over the same storage."""
+        await self.bench.restart_fields()
 
     async def field(
         self, name: str, type: str, configuration: Mapping[str, Any], owner: EntityId | None = None
