@@ -67,13 +67,13 @@ class CloudPolicy:
     peer_names_alarms = True
 
     def __init__(
-        self, state: State, edges: Edges, edge: UUID, unheard: Callable[[EntityId], bool]
+        self, state: State, edges: Edges, edge: UUID, leaving: Callable[[EntityId], bool]
     ) -> None:
-        """unheard: whether something was said of an entity that the edge has yet to hear."""
+        """leaving: whether the edge has yet to hear that an entity is gone."""
         self._state = state
         self._edges = edges
         self._edge = edge
-        self._unheard = unheard
+        self._leaving = leaving
 
     def admit(
         self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied
@@ -81,7 +81,7 @@ class CloudPolicy:
         """See Policy. What was deleted here stays so, whatever the edge said before it heard."""
         known = self._state.entity(kind.name, id)
         entity = EntityId(kind.name, id)
-        if known is None and self._unheard(entity):
+        if known is None and self._leaving(entity):
             return None
         self._edges.fan_out(applied.unit, entity, "UPDATED", besides=self._edge)
         body = self._own_name(kind, id, body, applied)

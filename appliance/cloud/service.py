@@ -59,6 +59,11 @@ class ShownToEdge:
             return {**body, "root": root.get("id") == str(id)}
         return None if body is None else fitting(kind, body, self._version())
 
+    def is_known(self, kind: str, id: UUID) -> bool:
+        """See Bodies: an alarm of the edge was found to be this one. Said to be new, and over by
+        now, it would be another one there."""
+        return kind == "ALARM" and any(self._state.owned("ALARM_ALIAS", id))
+
     def _version(self) -> tuple[int, ...]:
         """The edge's, as it said itself when it connected last."""
         told = self._state.attributes(EntityId("EDGE", self._edge), Scope.SERVER)

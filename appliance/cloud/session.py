@@ -90,10 +90,10 @@ class EdgeSession:
         self._sender = sender
         self._clock = clock
         self._emit = emit
-        self._policy = CloudPolicy(state, edges, edge, self._unheard)
+        self._policy = CloudPolicy(state, edges, edge, self._is_leaving)
         self._scope = trio.CancelScope()
         self._planning = trio.Lock()
-        self._unsaid: set[About] = set()
+        self._unheard: set[About] = set()
         self.replaced = False
         self.ended = trio.Event()
         self.peer = ""
@@ -156,9 +156,9 @@ class EdgeSession:
             for frame in frames:
                 match frame:
                     case Ack():
-                        if any(map(_tells_of_entities, batches)):
+                        if any(batch.tells_of_entities for batch in batches):
                             # What was said before this must not look as if it had come after it.
-                            await link.send(await self._take(batches))
+                            await self._answer(link, batches)
                             batches = []
                         self._sender.on_ack(frame)
                     case Batch():
@@ -166,8 +166,13 @@ class EdgeSession:
                     case SyncRequest(full=bool(full)):  # without a body it asks for nothing (§4.1)
                         await self.sync(full=full)
             if batches:
-                await link.send(await self._take(batches))
+                await self._answer(link, batches)
             frames = await link.receive()
+
+    async def _answer(self, link: Link, batches: Sequence[Batch]) -> None:
+        """Take batches and acknowledge them; what goes down before that was made before them."""
+        async with self._sender.turn:
+            await link.send(await self._take(batches))
 
     async def _take(self, batches: Sequence[Batch]) -> list[Ack]:
         """Make the batches durable, each whole or not at all; the acknowledgements in order."""
@@ -263,9 +268,9 @@ class EdgeSession:
         while True:
             await self._edges.wait_settled()
             if not any(map(self._is_unknown, chain.from_iterable(b.items for b in batches))):
-                self._unsaid = set()
+                self._unheard = set()
                 return
-            self._unsaid = await self._sender.unsaid()
+            self._unheard = await self._sender.unheard()
             if not self._edges.is_changing:
                 return
 
@@ -275,9 +280,9 @@ class EdgeSession:
         kind = BY_FIELD.get(item.field)
         return kind is None or self._state.entity(kind.name, item.id) is None
 
-    def _unheard(self, entity: EntityId) -> bool:
-        """Whether the edge has yet to hear what was said of an entity."""
-        return (entity.type, entity.id) in self._unsaid or self._sender.is_flying(entity)
+    def _is_leaving(self, entity: EntityId) -> bool:
+        """Whether the edge has yet to hear that an entity is gone."""
+        return About(entity.type, entity.id, gone=True) in self._unheard
 
     def _last_relation(self, write: EntityWrite, unit: Unit) -> None:
         body = write.body or self._state.body("RELATION", write.id)
@@ -348,10 +353,6 @@ class EdgeSession:
             await self._storage.commit([unit])
         except Retryable:
             pass  # a courtesy to the pages; the link itself must go on
-
-
-def _tells_of_entities(batch: Batch) -> bool:
-    return any(isinstance(item, EntityUpdate) for item in batch.items)
 
 
 def refusal(edges: Edges, hello: Connect) -> tuple[UUID | None, Connected | None]:

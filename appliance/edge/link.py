@@ -295,6 +295,10 @@ class CloudLink:
             for frame in frames:
                 match frame:
                     case Ack():
+                        if any(batch.tells_of_entities for batch in batches):
+                            # What was said before this must not look as if it had come after it.
+                            await self._take(link, batches)
+                            batches = []
                         self._sender.on_ack(frame)
                     case Batch():
                         batches.append(frame)
@@ -312,7 +316,7 @@ class CloudLink:
         applied: list[Applied] = []
         ended: list[tuple[UUID, str]] = []
         acks: list[Ack] = []
-        self._policy.unsaid = await self._sender.unsaid()
+        self._policy.unheard = await self._sender.unheard()
         for batch in batches:
             self._full.note(batch.items)
             try:

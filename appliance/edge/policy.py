@@ -17,6 +17,7 @@ from appliance.state.store import State
 from appliance.sync.conflicts import cascade, merged_alarm, namesake, other_name
 from appliance.sync.incoming import Applied, source_metadata
 from appliance.sync.messages import Request
+from appliance.sync.packing import About
 
 ORDER = {
     field: rank
@@ -127,15 +128,15 @@ class EdgePolicy:
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state
         self._clock = clock
-        self.unsaid: Container[tuple[str, UUID]] = ()
-        """What was changed here and has not left for the cloud yet (Sender.unsaid)."""
+        self.unheard: Container[About] = ()
+        """What was changed here and is not acknowledged by the cloud (Sender.unheard)."""
 
     def admit(
         self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied
     ) -> dict[str, Any] | None:
         """See Policy."""
         known = self._state.entity(kind.name, id)
-        if (kind.name, id) in self.unsaid:
+        if About(kind.name, id, gone=known is None) in self.unheard:
             # What comes was said before ours is heard, often long before, in a sync. Ours follows:
             # a change, or a deletion.
             return merged_alarm(body, known) if known and kind.name == "ALARM" else known

@@ -72,6 +72,10 @@ class Bodies(Protocol):
         """The entity's JSON as this peer shall see it, or None where it is gone."""
         ...
 
+    def is_known(self, kind: str, id: UUID) -> bool:
+        """Whether this peer has the entity already, under a name of its own (§6.2)."""
+        ...
+
 
 class Mapper:
     """Maps events to items; one per peer."""
@@ -119,6 +123,8 @@ class Mapper:
         shown = self._bodies.shown(kind, entity.id)
         if shown is None:
             return
+        if update is UpdateKind.CREATED and self._bodies.is_known(kind, entity.id):
+            update = UpdateKind.UPDATED
         for companion in COMPANIONS.get(kind, ()):
             link = _COMPANION_LINKS.get(companion)
             if link is not None and (update is UpdateKind.CREATED or kind == "TENANT"):

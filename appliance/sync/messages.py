@@ -92,6 +92,11 @@ class Batch(msgspec.Struct, frozen=True):
     id: int
     items: tuple[Item, ...]
 
+    @property
+    def tells_of_entities(self) -> bool:
+        """Whether it says how an entity is, which both sides may do at once."""
+        return any(isinstance(item, EntityUpdate) for item in self.items)
+
 
 # --- items of a batch ------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import msgspec
 
@@ -115,11 +115,15 @@ class Outgoing:
         if lane is Lane.ENTITY:
             self.existence.offered(events)
 
-    def unsaid(self) -> set[About]:
-        """What is spoken of by events that wait to be sent, for the first time or again."""
+    def unheard(self, accepted: Container[int]) -> set[About]:
+        """What is spoken of by events that wait to be sent, or that the peer has not accepted yet.
+
+        accepted: ids of batches whose answers have come and are still to be dealt with.
+        """
         waiting = [about for lane in _OF_ENTITIES for about in self.lanes[lane].about]
-        again = (p.events for p in self._again if p.lane in _OF_ENTITIES)
-        return {*waiting, *(about for events in again for about in spoken_of(events))}
+        flying = (flight.parcel for id, flight in self.flights.items() if id not in accepted)
+        parcels = (p for p in (*self._again, *flying) if p.lane in _OF_ENTITIES)
+        return {*waiting, *(about for parcel in parcels for about in spoken_of(parcel.events))}
 
     # --- parcels out --------------------------------------------------------------------------
 

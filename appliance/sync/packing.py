@@ -15,15 +15,25 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from appliance.model.unit import Lane, StoredEvent
 from appliance.state.kinds import relation_key
+from appliance.sync.mapping import UPDATE_KINDS
+from appliance.sync.messages import UpdateKind
 
-About = tuple[str, UUID]
-"""Kind and id of a stored entity (state/kinds.py)."""
+
+class About(NamedTuple):
+    """What is said of a stored entity (state/kinds.py): that it is gone, or how it is."""
+
+    kind: str
+    id: UUID
+    gone: bool = False
+
+
 REQUESTS = frozenset({"ATTRIBUTES_REQUEST", "RELATION_REQUEST", "CALCULATED_FIELD_REQUEST"})
 ABOUT_ALARMS = frozenset({"ALARM", "ALARM_COMMENT"})
 BEFORE_ALL = (0, -1)
@@ -167,17 +177,18 @@ def order_key(event: StoredEvent) -> Hashable:
 
 
 def spoken_of(events: Iterable[StoredEvent]) -> Iterator[About]:
-    """The stored entities whose bodies these events bring to the peer."""
+    """What these events say of stored entities."""
     for stored in events:
         event = stored.event
+        gone = UPDATE_KINDS.get(event.action) is UpdateKind.DELETED
         if event.action in REQUESTS or event.action == "RPC_CALL":
             continue
         if event.action == "CREDENTIALS_UPDATED":
-            yield f"{event.type}_CREDENTIALS", event.entity.id
+            yield About(f"{event.type}_CREDENTIALS", event.entity.id)
         elif event.type == "RELATION":
-            yield event.type, relation_key(msgspec.json.decode(event.body))
+            yield About(event.type, relation_key(msgspec.json.decode(event.body)), gone)
         else:
-            yield event.type, event.entity.id
+            yield About(event.type, event.entity.id, gone)
 
 
 def _company(event: StoredEvent) -> Hashable:

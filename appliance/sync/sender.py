@@ -82,6 +82,9 @@ class Sender:
         self._outgoing, self._unread = self._fresh()
         self._deaths = LinkDeaths(limits.retries_max)
         self._acks: list[Ack] = []
+        self.turn = trio.Lock()
+        """Held while batches are made of the state. Who takes what the peer says and holds it until
+        that is answered, sends nothing before the answer that was made after it."""
 
     @property
     def latency_s(self) -> float:
@@ -108,13 +111,14 @@ class Sender:
             for event in flight.parcel.events
         )
 
-    async def unsaid(self) -> set[About]:
-        """What we have still to say on this link: committed here, and not on its way yet."""
+    async def unheard(self) -> set[About]:
+        """What was committed here and is not acknowledged on this link, be it on its way or not."""
         out: set[About] = set()
         for lane, unread in self._unread.items():
             if self._storage.depth(self._outbox, lane).pending > self._outgoing.known[lane]:
                 out |= await unread.about(self._outgoing.lanes[lane].read_to)
-        return out | self._outgoing.unsaid()  # last: what was not read before may be by now
+        accepted = {ack.id for ack in self._acks if ack.success}
+        return out | self._outgoing.unheard(accepted)  # last: what was unread may be read by now
 
     def on_ack(self, ack: Ack) -> None:
         """The receiving half got an acknowledgement; handled in `run`'s task."""
@@ -181,12 +185,8 @@ class Sender:
         """Handle answers, send what may go, then wait."""
         await self._take_answers(link)
         now_s = trio.current_time()
-        batches: list[Batch] = []
-        entities = self._storage.depth(self._outbox, Lane.ENTITY).pending
-        for batch_id, parcel in self._outgoing.next_parcels(now_s, entities):
-            batch = await self._batch(link, batch_id, parcel, peer_bytes_max)
-            if batch is not None:
-                batches.append(batch)
+        async with self.turn:
+            batches = await self._batches(link, now_s, peer_bytes_max)
         for lane in Lane:
             if self._outgoing.lanes[lane].room:
                 self._room[lane].set()
@@ -194,6 +194,13 @@ class Sender:
             await link.send(batches)
         elif not self._acks:
             await self._wakeup.wait_until(self._outgoing.deadline_s(now_s))
+
+    async def _batches(self, link: Link, now_s: float, peer_bytes_max: int) -> list[Batch]:
+        """All that may go now."""
+        entities = self._storage.depth(self._outbox, Lane.ENTITY).pending
+        parcels = self._outgoing.next_parcels(now_s, entities)
+        batches = [await self._batch(link, id, parcel, peer_bytes_max) for id, parcel in parcels]
+        return [batch for batch in batches if batch is not None]
 
     async def _batch(
         self, link: Link, batch_id: int, parcel: Parcel, peer_bytes_max: int

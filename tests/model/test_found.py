@@ -142,6 +142,12 @@ FOUND: dict[str, list[Step]] = {
         ("attribute", CLOUD_SIDE, 1, Scope.SERVER, "a"),
         ("delete", CLOUD_SIDE, 1),
     ],
+    "a change that is lost with the link is not overwritten by what came before it was heard": [
+        ("sync", CLOUD_SIDE),
+        ("unassign", 0),
+        ("label", EDGE_SIDE, 1),
+        ("restart", CLOUD_SIDE, 0.0),
+    ],
     "a relation that was taken back while it was confirmed is gone": [
         ("relate", EDGE_SIDE, 0, 0),
         ("rpc", 0, "oneway"),

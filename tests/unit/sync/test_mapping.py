@@ -44,6 +44,9 @@ class Shown:
     def shown(self, kind: str, id: UUID) -> dict[str, Any] | None:
         return self.bodies.get((kind, id))
 
+    def is_known(self, kind: str, id: UUID) -> bool:
+        return False
+
 
 def items(action: str, body: Any = b"", kind: str = "DEVICE") -> list[Item]:
     encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
