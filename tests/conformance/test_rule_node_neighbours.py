@@ -6,6 +6,7 @@ out, or the reason why the node did not start. The recorded cases are in test_ru
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -308,6 +309,34 @@ async def test_telemetry_is_fetched(version: int, given: dict[str, Any], expecte
         assert outcome is REFUSED or outcome[0] == expected
     else:
         assert outcome[2]["t"].replace(str(now - 20), "1").startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "how", "total"),
+    [
+        ([5, 1.5, 7], "MAX", 7.0),
+        ([5, True, 7], "MIN", 5),
+        ([5, "b", {"a": 1}, "a"], "MAX", "b"),
+        ([True, {"a": 1}], "MAX", None),
+        ([True, {"a": 1}], "SUM", 0),
+        ([True, 3, "a"], "AVG", 3.0),
+        ([True, {"a": 1}, "a"], "COUNT", 3),
+    ],
+)
+async def test_telemetry_is_put_together(values: list[Any], how: str, total: Any) -> None:
+    whole = {"fetchMode": "ALL", "limit": 2, "orderBy": "ASC", "aggregation": how}
+    site = Site("metadata.TbGetTelemetryNode", {**FETCH, **whole}, None)
+    for number, value in enumerate(values, start=1):
+        site.bench.put_series(site.device, site.bench.now_ms - number, {"t": value})
+    added = (await site.outcome({}, {}))[2]
+    found = json.loads(added["t"])[0]["value"] if "t" in added else None
+    assert repr(found) == repr(total)
+
+
+@pytest.mark.parametrize("method", [None, {}, []])
+async def test_a_method_is_a_text(method: Any) -> None:
+    site = Site("rpc.TbSendRPCRequestNode", {}, None)
+    assert (await site.outcome({"method": method, "params": {}}, {}))[0] == FAILURE
 
 
 ALARM = {"type": "T", "severity": "MINOR", "details": {"q": 1}}
