@@ -528,3 +528,24 @@ KEYS_OF = "transform.TbDeleteKeysNode"
 async def test_keys(node: str, version: int, configuration: dict[str, Any], expected: Any) -> None:
     outcome = await Site(node, configuration, version).outcome(SENT, {})
     assert (outcome if outcome is REFUSED else outcome[1]) == expected
+
+
+async def test_a_dashboard_has_several_customers() -> None:
+    titles: list[list[str]] = []
+    site = Site("action.TbAssignToCustomerNode", {"customerNamePattern": "${c}"}, None)
+    for title in "AB":
+        site.bench.add("CUSTOMER", {"title": title})
+    dashboard = site.device = site.bench.add("DASHBOARD", {"title": "Dash"})
+
+    async def run(customer: str) -> None:
+        await site.outcome({}, {"c": customer})
+        body = site.bench.state.entity("DASHBOARD", dashboard.id) or {}
+        titles.append([one["title"] for one in body["assignedCustomers"]])
+
+    for customer in "ABA":
+        await run(customer)
+    unassign = FACTORIES[PACKAGE + "action.TbUnassignFromCustomerNode"]
+    site.node = site.bench.load_node(unassign, {"customerNamePattern": "${c}"})
+    for customer in "AA":
+        await run(customer)
+    assert titles == [["A"], ["A", "B"], ["A", "B"], ["B"], ["B"]]
