@@ -490,6 +490,24 @@ async def test_additional_info_is_a_field_at_any_depth(skips: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "body", "found"),
+    [
+        ("DEVICE", {"name": "E", "firmwareId": {"entityType": "OTA_PACKAGE", "id": "f"}}, "E f ?"),
+        ("USER", {"email": "u@x", "authority": "TENANT_ADMIN"}, "u@x ? TENANT_ADMIN"),
+        ("DASHBOARD", {"title": "D"}, FAILURE),
+    ],
+)
+async def test_fields(kind: str, body: dict[str, Any], found: str) -> None:
+    mapping = {name: name for name in ("name", "firmwareId", "authority")}
+    site = Site(
+        "metadata.TbGetOriginatorFieldsNode", {"dataMapping": mapping, "fetchTo": "DATA"}, None
+    )
+    site.device = site.bench.add(kind, body)
+    label, data, _ = await site.outcome({}, {})
+    assert found in (label, " ".join(data.get(name, "?") for name in mapping))
+
+
+@pytest.mark.parametrize(
     ("type", "value", "credentials"),
     [
         ("MQTT_BASIC", '{"clientId":"c","userName":null}', {"clientId": "c", "userName": None}),
