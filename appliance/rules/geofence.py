@@ -9,7 +9,7 @@ from appliance.model.message import Message
 from appliance.rules.geo import Circle, circle_of, polygon_of
 from appliance.rules.node import NodeConfig, NodeError
 from appliance.rules.places import Point, Polygon
-from appliance.rules.values import as_number
+from appliance.rules.values import as_double
 
 
 class GeofenceConfig(NodeConfig, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ def _told(config: GeofenceConfig, metadata: Mapping[str, str]) -> Circle | Polyg
         return polygon_of(polygon)
     elif metadata.get("centerLatitude"):
         latitude, longitude, radius = (
-            as_number(metadata.get(name)) for name in ("centerLatitude", "centerLongitude", "range")
+            as_double(metadata.get(name)) for name in ("centerLatitude", "centerLongitude", "range")
         )
         return _circle(latitude, longitude, radius, metadata.get("rangeUnit"))
     raise NodeError("Missing perimeter definition!")
@@ -92,7 +92,7 @@ def _coordinate(message: Message, key: str) -> float:
         value = message.metadata.get(key) or None
     if value is None:
         raise NodeError(f"Incoming Message has no {key} in data or metadata!")
-    number = as_number(value)
+    number = as_double(value)
     if number is None:
         raise NodeError(f'For input string: "{value}"')
-    return float(number)
+    return number

@@ -24,7 +24,7 @@ from appliance.rules.java_math import (
 from appliance.rules.messages import transformed
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle, require
 from appliance.rules.patterns import Pattern
-from appliance.rules.values import as_number, java_text, rounded
+from appliance.rules.values import as_double, java_text, rounded
 
 Source = Literal["MESSAGE_BODY", "MESSAGE_METADATA", "ATTRIBUTE", "TIME_SERIES", "CONSTANT"]
 
@@ -230,10 +230,10 @@ def _value(
         value = argument.default_value
     if value is None:
         raise NodeError(f"{argument.type} has no '{key}'!")
-    number = as_number(value)
+    number = as_double(value)
     if number is None:
         raise NodeError(f"Can't convert value '{value}' to double!")
-    return float(number)
+    return number
 
 
 def _not_blank(value: Any) -> Any:

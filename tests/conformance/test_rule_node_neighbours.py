@@ -91,6 +91,7 @@ MATH: list[tuple[dict[str, Any], Any]] = [
     (math_node("MULT", 2, "1e30", "1"), 1e30),
     (math_node("ADD", -1, 14, 1), 20.0),
     (math_node("ADD", 1, "x", 1), FAILURE),
+    (math_node("ADD", 0, "9" * 400, 1), LONG_MAX),
     (math_node("ADD", 1, "1_0", 1), FAILURE),
     (math_node("ADD", 1, " 1.5 ", "2f"), 3.5),
     (math_node("ADD", 1, 1), REFUSED),
@@ -567,3 +568,17 @@ async def test_a_dashboard_has_several_customers() -> None:
     for customer in "AA":
         await run(customer)
     assert titles == [["A"], ["A", "B"], ["A", "B"], ["B"], ["B"]]
+
+
+@pytest.mark.parametrize("data", ["x", [], {}, {"attributes": 5}, {"attributes": None}])
+@pytest.mark.parametrize(
+    "node", ["action.TbCopyAttributesToEntityViewNode", "profile.TbDeviceProfileNode"]
+)
+async def test_a_deletion_that_names_nothing_fails(node: str, data: Any) -> None:
+    site = Site(node, {}, None)
+    profile = {"name": "P", "profileData": {"alarms": [{"alarmType": "A"}]}}
+    site.bench.add("DEVICE_PROFILE", profile)
+    site.device = site.bench.add_device("E", "P")
+    site.bench.add("ENTITY_VIEW", {"name": "V", "entityId": site.device.to_json()})
+    outcome = await site.outcome(data, {"scope": "SERVER_SCOPE"}, "ATTRIBUTES_DELETED")
+    assert outcome[0] == FAILURE
