@@ -17,7 +17,7 @@ class GeofenceConfig(NodeConfig, frozen=True, kw_only=True):
 
     latitude_key_name: str = ""
     longitude_key_name: str = ""
-    perimeter_type: Literal["POLYGON", "CIRCLE"] = "POLYGON"
+    perimeter_type: Literal["POLYGON", "CIRCLE"] | None = None
     fetch_perimeter_info_from_message_metadata: bool = False
     perimeter_key_name: str = ""
     polygons_definition: str | None = None
@@ -59,7 +59,7 @@ def _told(config: GeofenceConfig, metadata: Mapping[str, str]) -> Circle | Polyg
     if config.perimeter_key_name:
         text = metadata.get(config.perimeter_key_name)
         if text:
-            return polygon_of(text) if config.perimeter_type == "POLYGON" else circle_of(text)
+            return polygon_of(text) if _is_polygon(config) else circle_of(text)
     elif polygon := metadata.get("perimeter"):
         return polygon_of(polygon)
     elif metadata.get("centerLatitude"):
@@ -70,8 +70,14 @@ def _told(config: GeofenceConfig, metadata: Mapping[str, str]) -> Circle | Polyg
     raise NodeError("Missing perimeter definition!")
 
 
+def _is_polygon(config: GeofenceConfig) -> bool:
+    if config.perimeter_type is None:
+        raise NodeError("Unsupported perimeter type: null!")
+    return config.perimeter_type == "POLYGON"
+
+
 def _configured(config: GeofenceConfig) -> Circle | Polygon:
-    if config.perimeter_type == "POLYGON":
+    if _is_polygon(config):
         if not config.polygons_definition:
             raise NodeError("Missing perimeter definition!")
         return polygon_of(config.polygons_definition)

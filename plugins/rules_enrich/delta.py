@@ -46,8 +46,10 @@ class Delta:
     """calculate delta."""
 
     def __init__(self, config: DeltaConfig, node: NodeHandle) -> None:
-        require(config.input_value_key, "Input value key should be specified!")
-        require(config.output_value_key, "Output value key should be specified!")
+        require(config.input_value_key.strip(), "Input value key should be specified!")
+        require(config.output_value_key.strip(), "Output value key should be specified!")
+        if config.add_period_between_msgs:
+            require(config.period_value_key.strip(), "Period value key should be specified!")
         self._config = config
         self._cache: dict[UUID, tuple[int, float]] = {}
 

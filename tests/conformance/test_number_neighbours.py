@@ -109,13 +109,24 @@ async def test_delta(first: Any, second: Any, more: dict[str, Any], expected: An
     assert label == FAILURE if expected is FAILURE else repr(data["d"]) == repr(expected)
 
 
+@pytest.mark.parametrize("lacks", ["inputValueKey", "outputValueKey", "periodValueKey"])
+async def test_a_delta_without_its_keys_does_not_start(lacks: str) -> None:
+    whole = {**DELTA, "addPeriodBetweenMsgs": True, "periodValueKey": "p", lacks: " "}
+    assert await Site("metadata.CalculateDeltaNode", whole).outcome({}, {}) is REFUSED
+
+
 def square(low: int, high: int) -> str:
     return f"[[{low},{low}],[{low},{high}],[{high},{high}],[{high},{low}]]"
 
 
 GEO = "geo.TbGpsGeofencingFilterNode"
 KEYS = {"latitudeKeyName": "lat", "longitudeKeyName": "lon"}
-TOLD = {**KEYS, "fetchPerimeterInfoFromMessageMetadata": True, "perimeterKeyName": "p"}
+TOLD = {
+    **KEYS,
+    "perimeterType": "POLYGON",
+    "fetchPerimeterInfoFromMessageMetadata": True,
+    "perimeterKeyName": "p",
+}
 OLD = {**KEYS, "fetchPerimeterInfoFromMessageMetadata": True, "perimeterKeyName": None}
 CIRCLE = {"centerLatitude": "5", "centerLongitude": "5", "range": "1", "rangeUnit": "KILOMETER"}
 
@@ -150,6 +161,7 @@ async def test_a_polygon(perimeter: str, expected: str) -> None:
         (OLD, {"lat": 5, "lon": 5.1}, CIRCLE, FALSE),
         (OLD, {"lat": 5, "lon": 5.001}, CIRCLE, TRUE),
         (OLD, {"lat": 5, "lon": 5}, {}, FAILURE),
+        ({**TOLD, "perimeterType": None}, {"lat": 5, "lon": 5}, {"p": square(0, 9)}, FAILURE),
         ({**KEYS, "perimeterType": "POLYGON"}, {"lat": 5, "lon": 5}, {}, FAILURE),
         ({**KEYS, "perimeterType": "CIRCLE", "range": 1}, {"lat": 5, "lon": 5}, {}, FAILURE),
         ({**KEYS, "rangeUnit": "YARD"}, {"lat": 5, "lon": 5}, {}, REFUSED),
