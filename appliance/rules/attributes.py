@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from appliance.extension.ports import AttributeValue
 from appliance.model.ids import EntityId
+from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, Scope, Value
 from appliance.rules.context import Context
 from appliance.rules.node import NodeError
@@ -21,6 +22,14 @@ def scope_of(name: str) -> Scope:
     if scope is None:
         raise NodeError(f"No attribute scope {name!r}")
     return scope
+
+
+def deleted_keys(message: Message) -> list[str]:
+    """The keys of an ATTRIBUTES_DELETED message. Raises NodeError where it has none."""
+    keys = message.data.get("attributes") if isinstance(message.data, dict) else None
+    if not isinstance(keys, list):
+        raise NodeError("the message names no attributes")
+    return [key for key in keys if isinstance(key, str)]
 
 
 def delete_attributes(ctx: Context, entity: EntityId, scope: Scope, keys: Sequence[str]) -> int:

@@ -20,7 +20,6 @@ _FIELDS = {
     "TENANT": ("title", "additionalInfo", *_CONTACT),
     "CUSTOMER": ("title", "additionalInfo", *_CONTACT),
     "USER": ("firstName", "lastName", "email", "phone", "additionalInfo", "customerId"),
-    "DASHBOARD": ("title",),
     "ALARM": ("name", "type", "severity"),
     "RULE_CHAIN": ("name", "additionalInfo"),
 }
@@ -28,7 +27,7 @@ _NAME_FIELD = {"TENANT": "title", "CUSTOMER": "title", "DASHBOARD": "title", "US
 
 
 def fields_of(state: StateView, entity: EntityId) -> dict[str, str | None]:
-    """Every field that this type has, as text; None where it is not set.
+    """Every field of the entity, as text; None where one that its type has is not set.
 
     `additionalInfo.<key>` is there for every key of the additional info, at any depth. Raises
     NodeError for an entity that is not on this edge or has no fields.
@@ -39,18 +38,20 @@ def fields_of(state: StateView, entity: EntityId) -> dict[str, str | None]:
         raise NodeError(f"{entity.type} {entity.id} is not on this edge")
     fields: dict[str, str | None] = {"id": str(entity.id)}
     fields["createdTime"] = str(body.get("createdTime") or 0)
-    for name in names:
-        value = body.get(name)
-        if name.endswith("Id"):
-            fields[name] = value["id"] if value else str(NULL_UUID)
-        else:
-            fields.update(_texts(name, value))
+    for name in dict.fromkeys((*names, *body)):
+        if name not in fields:
+            fields.update(_texts(name, body.get(name)))
+    if "customerId" in names:
+        fields["customerId"] = fields["customerId"] or str(NULL_UUID)
     fields["name"] = body.get(_NAME_FIELD.get(entity.type, "name"))
     return fields
 
 
 def _texts(name: str, value: Any) -> Iterator[tuple[str, str | None]]:
-    """A value as text, and each of its members by its path."""
+    """A value as text, and each of its members by its path; an id is its UUID."""
+    if isinstance(value, dict) and value.keys() == {"entityType", "id"}:
+        yield name, value["id"]
+        return
     yield name, None if value is None else java_text(value)
     if isinstance(value, dict):
         for key, item in value.items():

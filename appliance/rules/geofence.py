@@ -9,7 +9,7 @@ from appliance.model.message import Message
 from appliance.rules.geo import Circle, circle_of, polygon_of
 from appliance.rules.node import NodeConfig, NodeError
 from appliance.rules.places import Point, Polygon
-from appliance.rules.values import as_number
+from appliance.rules.values import as_double
 
 
 class GeofenceConfig(NodeConfig, frozen=True, kw_only=True):
@@ -17,7 +17,7 @@ class GeofenceConfig(NodeConfig, frozen=True, kw_only=True):
 
     latitude_key_name: str = ""
     longitude_key_name: str = ""
-    perimeter_type: Literal["POLYGON", "CIRCLE"] = "POLYGON"
+    perimeter_type: Literal["POLYGON", "CIRCLE"] | None = None
     fetch_perimeter_info_from_message_metadata: bool = False
     perimeter_key_name: str = ""
     polygons_definition: str | None = None
@@ -59,19 +59,25 @@ def _told(config: GeofenceConfig, metadata: Mapping[str, str]) -> Circle | Polyg
     if config.perimeter_key_name:
         text = metadata.get(config.perimeter_key_name)
         if text:
-            return polygon_of(text) if config.perimeter_type == "POLYGON" else circle_of(text)
+            return polygon_of(text) if _is_polygon(config) else circle_of(text)
     elif polygon := metadata.get("perimeter"):
         return polygon_of(polygon)
     elif metadata.get("centerLatitude"):
         latitude, longitude, radius = (
-            as_number(metadata.get(name)) for name in ("centerLatitude", "centerLongitude", "range")
+            as_double(metadata.get(name)) for name in ("centerLatitude", "centerLongitude", "range")
         )
         return _circle(latitude, longitude, radius, metadata.get("rangeUnit"))
     raise NodeError("Missing perimeter definition!")
 
 
+def _is_polygon(config: GeofenceConfig) -> bool:
+    if config.perimeter_type is None:
+        raise NodeError("Unsupported perimeter type: null!")
+    return config.perimeter_type == "POLYGON"
+
+
 def _configured(config: GeofenceConfig) -> Circle | Polygon:
-    if config.perimeter_type == "POLYGON":
+    if _is_polygon(config):
         if not config.polygons_definition:
             raise NodeError("Missing perimeter definition!")
         return polygon_of(config.polygons_definition)
@@ -92,7 +98,7 @@ def _coordinate(message: Message, key: str) -> float:
         value = message.metadata.get(key) or None
     if value is None:
         raise NodeError(f"Incoming Message has no {key} in data or metadata!")
-    number = as_number(value)
+    number = as_double(value)
     if number is None:
         raise NodeError(f'For input string: "{value}"')
-    return float(number)
+    return number

@@ -132,6 +132,17 @@ def as_number(value: Any) -> int | float | None:
     return None
 
 
+def as_double(value: Any) -> float | None:
+    """as_number as a double; an integer that is too large is infinite."""
+    number = as_number(value)
+    if isinstance(number, int):
+        try:
+            return float(number)
+        except OverflowError:
+            return math.inf if number > 0 else -math.inf
+    return number
+
+
 def rounded(value: float, digits: int) -> float:
     """Half up in decimal digits. Raises NodeError for NaN and Infinity."""
     if not math.isfinite(value):

@@ -12,7 +12,7 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Series
 from appliance.rules.attributes import scope_of
 from appliance.rules.context import Context
-from appliance.rules.expression import LENGTH_MAX, BadExpression, Expression
+from appliance.rules.expression import BadExpression, Expression
 from appliance.rules.java_math import (
     OF_DOUBLE,
     cut_to_long,
@@ -24,7 +24,7 @@ from appliance.rules.java_math import (
 from appliance.rules.messages import transformed
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle, require
 from appliance.rules.patterns import Pattern
-from appliance.rules.values import as_number, java_text, rounded
+from appliance.rules.values import as_double, java_text, rounded
 
 Source = Literal["MESSAGE_BODY", "MESSAGE_METADATA", "ATTRIBUTE", "TIME_SERIES", "CONSTANT"]
 
@@ -62,6 +62,7 @@ OPERATIONS: dict[str, tuple[int, Callable[..., float]]] = {
 }
 WHOLE = frozenset(("GET_EXP", "CEIL", "FLOOR"))
 ARGUMENTS_MAX = 16
+CUSTOM_LENGTH_MAX = 256
 
 
 class Argument(NodeConfig, frozen=True, kw_only=True):
@@ -165,7 +166,10 @@ def _computation(config: MathConfig) -> Callable[[list[float]], float]:
         require(len(config.arguments) <= ARGUMENTS_MAX, "at most 16 arguments")
         text = config.custom_function or ""
         require(text.strip(), "Custom function is blank!")
-        require(len(text) <= LENGTH_MAX, f"Custom function is too complex (length > {LENGTH_MAX})!")
+        require(
+            len(text) <= CUSTOM_LENGTH_MAX,
+            f"Custom function is too complex (length > {CUSTOM_LENGTH_MAX})!",
+        )
         names = [argument.name for argument in config.arguments]
         return _custom(text, names)
     require(config.operation in OPERATIONS, f"unknown operation {config.operation}")
@@ -226,10 +230,10 @@ def _value(
         value = argument.default_value
     if value is None:
         raise NodeError(f"{argument.type} has no '{key}'!")
-    number = as_number(value)
+    number = as_double(value)
     if number is None:
         raise NodeError(f"Can't convert value '{value}' to double!")
-    return float(number)
+    return number
 
 
 def _not_blank(value: Any) -> Any:

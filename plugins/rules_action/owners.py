@@ -24,7 +24,7 @@ class OwnerConfig(NodeConfig, frozen=True, kw_only=True):
 
 
 class Assign:
-    """assign to customer."""
+    """assign to customer. A dashboard may be assigned to several."""
 
     def __init__(self, config: OwnerConfig, node: NodeHandle) -> None:
         self._title = Pattern(config.customer_name_pattern)
@@ -32,28 +32,36 @@ class Assign:
     def process(self, message: Message, ctx: Context) -> None:
         """Success; a customer that is not there fails."""
         body = _owned(message, ctx)
-        title = self._title.fill(message)
-        customer = entity_named(ctx.state, "CUSTOMER", title)
-        if customer is None:
-            raise NodeError(f"Customer with title '{title}' doesn't exist!")
-        if customer_of(ctx.state, message.originator) != customer:
-            _set_owner(message.originator, body, customer, ctx)
-            ctx.announce(message.originator, "ASSIGNED_TO_CUSTOMER", b"")
+        customer = _customer(self._title.fill(message), ctx)
+        if message.originator.type == "DASHBOARD":
+            others = _others(body, customer)
+            if len(others) == len(body.get("assignedCustomers") or ()):
+                shown = {"assignedCustomers": [*others, _shown_to(customer, ctx)]}
+                _change(message.originator, body, shown, "ASSIGNED_TO_CUSTOMER", ctx)
+        elif customer_of(ctx.state, message.originator) != customer:
+            owner = {"customerId": customer.to_json()}
+            _change(message.originator, body, owner, "ASSIGNED_TO_CUSTOMER", ctx)
         ctx.success(message)
 
 
 class Unassign:
-    """unassign from customer."""
+    """unassign from customer; only a dashboard needs to be told from which."""
 
     def __init__(self, config: OwnerConfig, node: NodeHandle) -> None:
-        pass
+        self._title = Pattern(config.customer_name_pattern)
 
     def process(self, message: Message, ctx: Context) -> None:
         """Success, also when there is none."""
         body = _owned(message, ctx)
-        if customer_of(ctx.state, message.originator) is not None:
-            _set_owner(message.originator, body, EntityId("CUSTOMER", NULL_UUID), ctx)
-            ctx.announce(message.originator, "UNASSIGNED_FROM_CUSTOMER", b"")
+        change: dict[str, Any] = {}
+        if message.originator.type == "DASHBOARD":
+            others = _others(body, _customer(self._title.fill(message), ctx))
+            if len(others) < len(body.get("assignedCustomers") or ()):
+                change = {"assignedCustomers": others}
+        elif customer_of(ctx.state, message.originator) is not None:
+            change = {"customerId": EntityId("CUSTOMER", NULL_UUID).to_json()}
+        if change:
+            _change(message.originator, body, change, "UNASSIGNED_FROM_CUSTOMER", ctx)
         ctx.success(message)
 
 
@@ -67,9 +75,31 @@ def _owned(message: Message, ctx: Context) -> dict[str, Any]:
     return body
 
 
-def _set_owner(entity: EntityId, body: dict[str, Any], customer: EntityId, ctx: Context) -> None:
-    changed = {**body, "customerId": customer.to_json()}
-    ctx.unit.entities.append(EntityWrite(entity.type, entity.id, encode_json(changed)))
+def _customer(title: str, ctx: Context) -> EntityId:
+    customer = entity_named(ctx.state, "CUSTOMER", title)
+    if customer is None:
+        raise NodeError(f"Customer with title '{title}' doesn't exist!")
+    return customer
+
+
+def _others(dashboard: dict[str, Any], customer: EntityId) -> list[Any]:
+    """To whom it is assigned besides this customer."""
+    assigned = dashboard.get("assignedCustomers") or ()
+    return [one for one in assigned if one["customerId"]["id"] != str(customer.id)]
+
+
+def _shown_to(customer: EntityId, ctx: Context) -> dict[str, Any]:
+    body = ctx.state.entity("CUSTOMER", customer.id) or {}
+    is_public = (body.get("additionalInfo") or {}).get("isPublic") is True
+    return {"customerId": customer.to_json(), "title": body.get("title"), "public": is_public}
+
+
+def _change(
+    entity: EntityId, body: dict[str, Any], change: dict[str, Any], action: str, ctx: Context
+) -> None:
+    changed = encode_json({**body, **change})
+    ctx.unit.entities.append(EntityWrite(entity.type, entity.id, changed))
+    ctx.announce(entity, action, b"")
 
 
 OWNER_NODES = (

@@ -29,6 +29,7 @@ from appliance.rules.alarms import (
     new_alarm,
     store,
 )
+from appliance.rules.attributes import deleted_keys
 from appliance.rules.context import Context
 from appliance.rules.entities import customer_of, fields_of, name_of
 from appliance.rules.events import RuleNodeFaulted
@@ -305,7 +306,7 @@ def _changes(message: Message, now: int) -> list[tuple[int, dict[Key, Any]]]:
     except NodeError:
         return []  # the save nodes say what is wrong with it
     if kind == "ATTRIBUTES_DELETED":
-        return [(now, {(ATTRIBUTE, key): None for key in message.data.get("attributes", ())})]
+        return [(now, {(ATTRIBUTE, key): None for key in deleted_keys(message)})]
     return []
 
 

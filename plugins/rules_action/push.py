@@ -144,7 +144,7 @@ def _attributes(message: Message, scope: str, outbox: str) -> Iterator[OutboxEve
 def _alarm(message: Message, outbox: str) -> Iterator[OutboxEvent]:
     """The alarm's body is read when it is sent; two quick changes may become one message."""
     try:
-        alarm = EntityId("ALARM", UUID(message.data["id"]["id"]))
+        alarm = EntityId("ALARM", UUID(str(message.data["id"]["id"])))
     except (TypeError, KeyError, ValueError):
         raise NodeError("the message holds no alarm") from None
     action = message.type

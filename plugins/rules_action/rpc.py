@@ -70,6 +70,8 @@ class RpcRequest:
         for key in ("method", "params"):
             if key not in data:
                 raise NodeError(f"{key.capitalize()} is not present in the message!")
+        if data["method"] is None or isinstance(data["method"], dict | list):
+            raise NodeError(f"Not a text: {json_text(data['method'])}")
         asked = Asked(self._request(message, data, ctx.now()), message)
         ctx.ack(message)
         if _is_kept(message):

@@ -9,7 +9,7 @@ from uuid import UUID
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope
-from appliance.rules.attributes import delete_attributes, scope_of
+from appliance.rules.attributes import delete_attributes, deleted_keys, scope_of
 from appliance.rules.context import Context
 from appliance.rules.messages import copied, with_originator
 from appliance.rules.node import PACKAGE, SUCCESS, NodeConfig, NodeError, NodeFactory, NodeHandle
@@ -49,7 +49,7 @@ class CopyToView:
         shown = attributes.get(LISTS[scope]) or ()
         now = ctx.now()
         if message.type == "ATTRIBUTES_DELETED":
-            keys = tuple(key for key in _deleted(message) if key in shown)
+            keys = tuple(key for key in deleted_keys(message) if key in shown)
             if not keys:
                 return
             delete_attributes(ctx, entity, scope, keys)
@@ -58,13 +58,6 @@ class CopyToView:
             if values:
                 ctx.unit.attributes.append(AttributeWrite(entity, scope, now, values))
         ctx.enqueue(SUCCESS, copied(with_originator(message, entity)))
-
-
-def _deleted(message: Message) -> list[str]:
-    keys = message.data.get("attributes") if isinstance(message.data, dict) else None
-    if not isinstance(keys, list):
-        raise NodeError("the message names no attributes")
-    return [key for key in keys if isinstance(key, str)]
 
 
 def _views(originator: EntityId, ctx: Context) -> Iterator[dict[str, Any]]:

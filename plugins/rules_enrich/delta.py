@@ -24,7 +24,7 @@ from appliance.rules.node import (
     NodeHandle,
     require,
 )
-from appliance.rules.values import as_number, rounded, whole_number
+from appliance.rules.values import as_double, rounded, whole_number
 
 CACHE_MAX = 50_000
 
@@ -46,8 +46,10 @@ class Delta:
     """calculate delta."""
 
     def __init__(self, config: DeltaConfig, node: NodeHandle) -> None:
-        require(config.input_value_key, "Input value key should be specified!")
-        require(config.output_value_key, "Output value key should be specified!")
+        require(config.input_value_key.strip(), "Input value key should be specified!")
+        require(config.output_value_key.strip(), "Output value key should be specified!")
+        if config.add_period_between_msgs:
+            require(config.period_value_key.strip(), "Period value key should be specified!")
         self._config = config
         self._cache: dict[UUID, tuple[int, float]] = {}
 
@@ -98,8 +100,8 @@ class Delta:
 
 def _input_number(value: Any) -> float:
     """A JSON value as a number the lenient way: true is 1, what is none counts as 0."""
-    number = int(value) if isinstance(value, bool) else as_number(value)
-    return 0.0 if number is None else float(number)
+    number = float(value) if isinstance(value, bool) else as_double(value)
+    return 0.0 if number is None else number
 
 
 def _stored_number(value: Value) -> float:
@@ -107,10 +109,10 @@ def _stored_number(value: Value) -> float:
         raise NodeError("Calculation failed. Boolean values are not supported!")
     if isinstance(value, dict | list):
         raise NodeError("Calculation failed. JSON values are not supported!")
-    number = as_number(value)
+    number = as_double(value)
     if number is None:
         raise NodeError(f"Calculation failed. Unable to parse value [{value}] of telemetry")
-    return float(number)
+    return number
 
 
 def _rounded(delta: float, digits: int | None) -> int | float:

@@ -101,11 +101,12 @@ class OriginatorTelemetry:
         if not aggregated:
             return {key: found[key] for key in keys if found.get(key)}
         middle, how = start + (end - start) // 2, config.aggregation or ""
-        return {
-            key: [(middle, aggregate([value for _, value in found[key]], how))]
+        totals = {
+            key: aggregate([value for _, value in found[key]], how)
             for key in keys
             if found.get(key)
         }
+        return {key: [(middle, total)] for key, total in totals.items() if total is not None}
 
 
 def _epoch_ms(pattern: Pattern, message: Message) -> int:
@@ -120,19 +121,21 @@ def _epoch_ms(pattern: Pattern, message: Message) -> int:
         raise NodeError(f"Message value: '{name}' has invalid format") from None
 
 
-def aggregate(values: Sequence[Value], how: str) -> Value:
-    """One value of many, by the reference's rules for mixed types."""
+def aggregate(values: Sequence[Value], how: str) -> Value | None:
+    """One value of many, by the reference's rules for mixed types: booleans and JSON only count;
+    None where there is neither a text nor a number to choose from."""
     if how == "COUNT":
         return len(values)
-    texts = [java_text(value) for value in values if isinstance(value, str | dict | list)]
-    numbers: list[Any] = [value for value in values if isinstance(value, int | float)]
+    texts = [value for value in values if isinstance(value, str)]
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     if how in ("MIN", "MAX"):
         pick = min if how == "MIN" else max
-        return pick(texts) if texts else _like(numbers, pick(numbers))
-    total = sum(numbers)
+        if texts:
+            return pick(texts)
+        return _like(numbers, pick(numbers)) if numbers else None
     if how == "SUM":
-        return _like(numbers, total)
-    return total / len(numbers) if numbers else 0.0
+        return _like(numbers, sum(numbers))
+    return sum(numbers) / len(numbers) if numbers else 0.0
 
 
 def _like(numbers: list[Any], result: Any) -> Value:

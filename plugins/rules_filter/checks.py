@@ -73,7 +73,7 @@ class AlarmStatus:
 
 def _alarm_id(data: Any) -> UUID:
     try:
-        return UUID(data["id"]["id"])
+        return UUID(str(data["id"]["id"]))
     except (KeyError, TypeError, ValueError):
         raise NodeError("the message holds no alarm") from None
 
