@@ -62,6 +62,7 @@ from appliance.sync.messages import (
     Item,
     SyncRequest,
 )
+from appliance.sync.packing import About
 from appliance.sync.sender import Sender
 from appliance.sync.wire import decode_attributes
 
@@ -312,7 +313,7 @@ class CloudLink:
         applied: list[Applied] = []
         ended: list[tuple[UUID, str]] = []
         acks: list[Ack] = []
-        self._policy.unsaid = await self._sender.unsaid()
+        self._policy.unsaid = await self._unsaid()
         for batch in batches:
             self._full.note(batch.items)
             try:
@@ -345,6 +346,17 @@ class CloudLink:
             await self._after(one)
         kept = sum(self._count_kept(one.kept) for one in applied)
         self._emit(DownlinkApplied(count=len(applied), kept=kept))
+
+    async def _unsaid(self) -> set[About]:
+        """What was changed here and the cloud has yet to hear of, durable or not.
+
+        What is durable is read; a change in the meantime might be found neither before nor there.
+        """
+        while True:
+            changes, untold = self._processor.changes, self._processor.untold()
+            unsaid = await self._sender.unsaid()
+            if changes == self._processor.changes:
+                return untold | unsaid
 
     def _count_kept(self, names: Sequence[str]) -> int:
         for name in names:
