@@ -62,6 +62,7 @@ from appliance.sync.messages import (
     Item,
     SyncRequest,
 )
+from appliance.sync.packing import About
 from appliance.sync.sender import Sender
 from appliance.sync.wire import decode_attributes
 
@@ -316,7 +317,7 @@ class CloudLink:
         applied: list[Applied] = []
         ended: list[tuple[UUID, str]] = []
         acks: list[Ack] = []
-        self._policy.unheard = await self._sender.unheard()
+        self._policy.unheard = await self._unheard()
         for batch in batches:
             self._full.note(batch.items)
             try:
@@ -349,6 +350,17 @@ class CloudLink:
             await self._after(one)
         kept = sum(self._count_kept(one.kept) for one in applied)
         self._emit(DownlinkApplied(count=len(applied), kept=kept))
+
+    async def _unheard(self) -> set[About]:
+        """What was changed here and the cloud has not acknowledged, durable or not.
+
+        What is durable is read; a change in the meantime might be found neither before nor there.
+        """
+        while True:
+            changes, untold = self._processor.changes, self._processor.untold()
+            unheard = await self._sender.unheard()
+            if changes == self._processor.changes:
+                return untold | unheard
 
     def _count_kept(self, names: Sequence[str]) -> int:
         for name in names:

@@ -11,7 +11,9 @@ Commits run shielded: a device that hangs up must not leave memory and disk apar
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import ClassVar, Protocol
 
@@ -26,10 +28,11 @@ from appliance.kernel.wakeup import Wakeup
 from appliance.model.errors import Retryable
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite
-from appliance.model.unit import OutboxEvent, Unit
+from appliance.model.unit import EntityWrite, OutboxEvent, Unit
 from appliance.rules.ports import CalculationInput, Task
 from appliance.rules.work import Work
 from appliance.state.store import State
+from appliance.sync.packing import About
 
 TASKS_MAX = 10_000
 """Tasks of the rule engine that may wait (branch copies, timers): 10 s of work at 1,000/s."""
@@ -87,6 +90,9 @@ class Processor:
         self._storage = storage
         self._state = state
         self._emit = emit
+        self.changes = 0
+        """Grows with every change of an entity made here; see `untold`."""
+        self._untold: Counter[About] = Counter()
         self._owed: list[Work] = []
         self._owing = Wakeup()
         self._submit, self._tasks = trio.open_memory_channel[Task](TASKS_MAX)
@@ -208,6 +214,12 @@ class Processor:
         comes after them. unless_pushed: an event to add where the chain made none itself.
         """
         self._refuse_while_owing()
+        with self._untold_until_durable([unit]):
+            await self._commit_with(unit, messages, unless_pushed)
+
+    async def _commit_with(
+        self, unit: Unit, messages: Sequence[Message], unless_pushed: OutboxEvent | None
+    ) -> None:
         work = Work()
         work.unit = unit
         self._state.apply(unit)
@@ -261,13 +273,31 @@ class Processor:
                 self.selection.thin(unit)
         if units:
             try:
-                with trio.CancelScope(shield=True):
+                with trio.CancelScope(shield=True), self._untold_until_durable(units):
                     await self._storage.commit(units)
             except Retryable:
                 self._owed += works if whole else _changes_of_state(units)
                 self._owing.set()
                 raise
         _follow(works)
+
+    @contextmanager
+    def _untold_until_durable(self, units: Sequence[Unit]) -> Iterator[None]:
+        about = [_about(write) for unit in units for write in unit.entities]
+        self.changes += len(about)
+        self._untold.update(about)
+        try:
+            yield
+        finally:
+            self._untold.subtract(about)
+            for each in about:
+                if not self._untold[each]:
+                    del self._untold[each]
+
+    def untold(self) -> set[About]:
+        """Entities changed here of which no outbox can tell yet: not durable, or owed."""
+        owed = (write for work in self._owed for write in work.unit.entities)
+        return {*self._untold, *map(_about, owed)}
 
     def _refuse_while_owing(self) -> None:
         if self._owed:
@@ -286,6 +316,10 @@ class Processor:
                 else:
                     del self._owed[: len(works)]
                     _follow(works)
+
+
+def _about(write: EntityWrite) -> About:
+    return About(write.kind, write.id, gone=write.body is None)
 
 
 def _follow(works: Sequence[Work]) -> None:

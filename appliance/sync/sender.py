@@ -22,7 +22,7 @@ from appliance.sync.deaths import LinkDeaths
 from appliance.sync.messages import Ack, Batch, Item, Telemetry
 from appliance.sync.outgoing import Answer, Outgoing, OutgoingLimits
 from appliance.sync.packing import About, Parcel
-from appliance.sync.unsaid import Unread
+from appliance.sync.unread import Unread
 
 DEFAULT_PEER_BYTES_MAX = 4_194_304
 """What both sides of the reference accept unless they say otherwise (edge-protocol §1.4)."""

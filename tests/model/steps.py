@@ -295,6 +295,7 @@ class Steps(World):
         life, phone = self.phones.pop(device.id, (None, None))
         if phone is not None and life is self.sides[EDGE_SIDE].life:
             phone.leave()
+            self.troubles += 1
 
     def _connect_phone(self, device: EntityId) -> None:
         """The device has a session that answers, unless it has one since before."""

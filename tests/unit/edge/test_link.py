@@ -18,6 +18,7 @@ from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Event
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope
+from appliance.model.unit import Unit
 from appliance.sync.messages import (
     Ack,
     Attributes,
@@ -40,7 +41,9 @@ from appliance.sync.messages import (
 from appliance.sync.wire import encode_attributes, encode_entry
 from appliance.testing.fake_transport import FakeTransport
 from appliance.testing.memory_storage import MemoryDisk, MemoryStorage
+from appliance.web.commands import Change
 from tests.kit.pair import SETTINGS, running_edge, until
+from tests.kit.sync_rows import ACTOR
 from tests.unit.edge.world import Phone
 
 pytestmark = pytest.mark.mock_clock
@@ -438,6 +441,36 @@ async def test_sessions_end_when_the_cloud_deletes_the_device_or_changes_its_tok
         assert phone.ends == ["credentials"]
         await made.server.say(EntityUpdate("deviceUpdate", UpdateKind.DELETED, pump))
         assert phone.ends == ["credentials", "deleted"]
+
+
+async def test_a_change_that_is_not_durable_yet_is_not_overwritten_by_what_comes_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with world() as made, trio.open_nursery() as nursery:
+        await made.connected()
+        pump, durable = new_uuid(), trio.Event()
+        await made.server.say(device(pump), credentials(pump, "T"))
+        storage = made.edge.link._storage
+        commit, held = storage.commit, list[int]()
+
+        async def slow(units: Sequence[Unit]) -> int:
+            if not held:
+                held.append(len(units))
+                await durable.wait()
+            return await commit(units)
+
+        monkeypatch.setattr(storage, "commit", slow)
+        ours = {**(made.edge.state.entity("DEVICE", pump) or {}), "label": "ours"}
+        changes = [Change("DEVICE", pump, ours, "UPDATED")]
+        nursery.start_soon(made.edge.commands.change, changes, ACTOR)
+        await until(lambda: bool(held))
+        await made.server.say(device(pump, "Theirs", UpdateKind.UPDATED))
+        here = made.edge.state.entity("DEVICE", pump)
+        durable.set()
+        assert here == ours
+        await until(lambda: any(i.field == "deviceUpdate" for i in made.server.items(EntityUpdate)))
+        await made.server.say(device(pump, "Theirs", UpdateKind.UPDATED))
+        assert (made.edge.state.entity("DEVICE", pump) or {})["name"] == "Theirs"
 
 
 @pytest.mark.parametrize("session_id", ["not-a-uuid", "", None])
