@@ -263,7 +263,7 @@ class Steps(World):
                 self.kept_requests[command.request_uuid] = (device, command.params)
             return
         troubles, connected = self.troubles, self.edge_id in self.cloud.service.sessions
-        connected = connected and trio.current_time() > self.calm_s
+        connected = connected and device.id in self.phones and trio.current_time() > self.calm_s
 
         def calm() -> bool:
             return connected and troubles == self.troubles
