@@ -251,7 +251,9 @@ class EdgeSession:
                 continue
             owner = _OWNERS.get(write.kind)
             entity = EntityId(owner or write.kind, write.id)
-            spoken = entity.type in SENT_BY_EDGES and self._sender.is_flying(entity)
+            spoken = entity.type in SENT_BY_EDGES and any(
+                self._sender.is_flying(kind, write.id) for kind in {entity.type, write.kind}
+            )
             over = write.kind == "ALARM" and write.body is None
             if (spoken and not (owner and write.body is None)) or over or entity in merged:
                 lane = Lane.PRIORITY if write.kind == "ALARM" else Lane.ENTITY
@@ -290,7 +292,7 @@ class EdgeSession:
         source = entity_id_of(relation.get("from"))
         if body is None or source is None or relation.get("typeGroup", "COMMON") != "COMMON":
             return
-        if self._sender.is_flying(source):
+        if self._sender.is_flying("RELATION", write.id):
             action = "RELATION_DELETED" if write.body is None else "RELATION_ADD_OR_UPDATE"
             unit.events.append(relation_event(self.edge, source, action, body))
 

@@ -16,7 +16,7 @@ import msgspec
 from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.telemetry import Scope
 from appliance.model.unit import StoredEvent
-from appliance.state.kinds import BY_NAME, id_of
+from appliance.state.kinds import BY_NAME, id_of, relation_key
 from appliance.sync.conflicts import is_deletion_mark
 from appliance.sync.messages import (
     Attributes,
@@ -118,7 +118,8 @@ class Mapper:
         row = BY_NAME[kind]
         known = entity.id if row.has_id else None
         if update is UpdateKind.DELETED or body:
-            yield EntityUpdate(row.field, update, known, body.decode())
+            if update is UpdateKind.DELETED or kind != "RELATION" or self._is_there(body):
+                yield EntityUpdate(row.field, update, known, body.decode())
             return
         shown = self._bodies.shown(kind, entity.id)
         if shown is None:
@@ -133,6 +134,12 @@ class Mapper:
         for companion in COMPANIONS.get(kind, ()):
             if companion in _ALWAYS_TOGETHER:
                 yield from self._companion(companion, entity.id, update)
+
+    def _is_there(self, relation: bytes) -> bool:
+        """Whether a relation that was made has not gone since."""
+        return (
+            self._bodies.shown("RELATION", relation_key(msgspec.json.decode(relation))) is not None
+        )
 
     def _configuration(self, edge: UUID) -> Iterator[Item]:
         shown = self._bodies.shown("EDGE", edge)

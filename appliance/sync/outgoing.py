@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 import msgspec
 
@@ -116,14 +116,16 @@ class Outgoing:
             self.existence.offered(events)
 
     def unheard(self, accepted: Container[int]) -> set[About]:
-        """What is spoken of by events that wait to be sent, or that the peer has not accepted yet.
+        """What is said by events that wait to be sent, or that the peer has not accepted yet.
 
         accepted: ids of batches whose answers have come and are still to be dealt with.
         """
         waiting = [about for lane in _OF_ENTITIES for about in self.lanes[lane].about]
-        flying = (flight.parcel for id, flight in self.flights.items() if id not in accepted)
-        parcels = (p for p in (*self._again, *flying) if p.lane in _OF_ENTITIES)
-        return {*waiting, *(about for parcel in parcels for about in spoken_of(parcel.events))}
+        return {*waiting, *_said(self._again), *self.flying(accepted)}
+
+    def flying(self, accepted: Container[int] = ()) -> set[About]:
+        """What is said by events on their way."""
+        return _said(flight.parcel for id, flight in self.flights.items() if id not in accepted)
 
     # --- parcels out --------------------------------------------------------------------------
 
@@ -315,6 +317,12 @@ class Outgoing:
         packer.split_hold(halves)
         packer.release(parcel)
         self._again.extend(halves)
+
+
+def _said(parcels: Iterable[Parcel]) -> set[About]:
+    """What is said in the lanes of entities."""
+    of_entities = (parcel for parcel in parcels if parcel.lane in _OF_ENTITIES)
+    return {about for parcel in of_entities for about in spoken_of(parcel.events)}
 
 
 def _random_id() -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import TypeGuard
+from uuid import UUID
 
 import msgspec
 import trio
@@ -16,7 +17,6 @@ from appliance.extension.ports import Link, LinkClosed, Storage
 from appliance.kernel.events import Emit, Event
 from appliance.kernel.wakeup import Wakeup
 from appliance.model.errors import Permanent, Retryable
-from appliance.model.ids import EntityId
 from appliance.model.unit import Lane, StoredEvent
 from appliance.sync.deaths import LinkDeaths
 from appliance.sync.messages import Ack, Batch, Item, Telemetry
@@ -101,15 +101,9 @@ class Sender:
         """Whether the peer refuses everything at the moment."""
         return self._outgoing.peer_sick
 
-    def is_flying(self, entity: EntityId) -> bool:
-        """Whether something was said about an entity that the peer has not acknowledged yet."""
-        flights = self._outgoing.flights.values()
-        return any(
-            event.event.entity == entity
-            for flight in flights
-            if flight.parcel.lane is not Lane.DATA
-            for event in flight.parcel.events
-        )
+    def is_flying(self, kind: str, id: UUID) -> bool:
+        """Whether something was said of a stored entity that the peer has not acknowledged yet."""
+        return any((about.kind, about.id) == (kind, id) for about in self._outgoing.flying())
 
     async def unheard(self) -> set[About]:
         """What was committed here and is not acknowledged on this link, be it on its way or not."""

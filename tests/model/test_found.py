@@ -148,6 +148,13 @@ FOUND: dict[str, list[Step]] = {
         ("label", EDGE_SIDE, 1),
         ("restart", CLOUD_SIDE, 0.0),
     ],
+    "a relation made again is not taken back by what was said of the first": [
+        ("rpc", 0, "oneway"),
+        ("relate", EDGE_SIDE, 0, 0),
+        ("stall", 0.0),
+        ("relate", EDGE_SIDE, 0, 0),
+        ("relate", EDGE_SIDE, 0, 0),
+    ],
     "a relation that was taken back while it was confirmed is gone": [
         ("relate", EDGE_SIDE, 0, 0),
         ("rpc", 0, "oneway"),

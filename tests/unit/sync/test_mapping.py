@@ -11,7 +11,7 @@ import pytest
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope
 from appliance.model.unit import Lane, OutboxEvent, StoredEvent
-from appliance.state.kinds import BY_NAME
+from appliance.state.kinds import BY_NAME, relation_key
 from appliance.sync.mapping import Mapper, rpc_from_json, rpc_to_json
 from appliance.sync.messages import (
     Attributes,
@@ -188,11 +188,23 @@ def test_a_call_survives_the_outbox() -> None:
 
 def test_every_kind_with_a_field_can_travel() -> None:
     for kind in BY_NAME.values():
-        if kind.field:
+        if kind.field and kind.name != "RELATION":
             body = b'{"x": 1}'
             event = OutboxEvent("cloud", Lane.ENTITY, kind.name, "UPDATED", DEVICE, body)
             (item,) = Mapper(Shown()).items(StoredEvent(1, 0, 0, event))
             assert isinstance(item, EntityUpdate) and item.field == kind.field
+
+
+def test_a_relation_travels_unless_it_has_gone_since() -> None:
+    ends = {"from": DEVICE.to_json(), "to": DEVICE.to_json(), "type": "Uses"}
+    body = msgspec.json.encode(ends)
+    shown = Shown()
+    for there in (False, True):
+        if there:
+            shown.bodies["RELATION", relation_key(ends)] = ends
+        for action, told in (("RELATION_ADD_OR_UPDATE", there), ("RELATION_DELETED", True)):
+            event = OutboxEvent("cloud", Lane.ENTITY, "RELATION", action, DEVICE, body)
+            assert bool(list(Mapper(shown).items(StoredEvent(1, 0, 0, event)))) == told
 
 
 def test_a_comment_taken_back_travels_as_the_word_that_stays() -> None:
