@@ -4,6 +4,8 @@ The reference stops a script after 500 ms of wall time and 8 MB. We count instea
 clock, so that a run either always fails or never does: a step is one turn of a loop or one call of
 a script function (0.5 µs to 3 µs of work each), and memory is counted where it grows: text that is
 joined, collections that get elements, arrays that are made. Regular expressions alone have a clock.
+A text that grows (`s += x`) counts by what is added, because the old one goes; that it is copied
+each time counts as steps.
 """
 
 from __future__ import annotations
@@ -53,6 +55,12 @@ class Budget:
     def step(self) -> None:
         """Count one turn of a loop or one call."""
         self.steps -= 1
+        if self.steps < 0:
+            raise LimitError("Script timeout!")
+
+    def copy(self, size_bytes: int) -> None:
+        """Count the time that copying takes: a step for 8 KiB."""
+        self.steps -= size_bytes >> 13
         if self.steps < 0:
             raise LimitError("Script timeout!")
 
