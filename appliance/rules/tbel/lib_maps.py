@@ -24,6 +24,7 @@ from appliance.rules.tbel.values import (
     TbMap,
     TbSet,
     contains,
+    is_plain,
     same,
 )
 
@@ -94,22 +95,23 @@ def _contains_key(values: dict[Any, Any], key: Any) -> bool:
     return key in values
 
 
-@java("Map", "boolean containsValue(Object)")
-def _contains_value(values: dict[Any, Any], value: Any) -> bool:
+@java("Map", "boolean containsValue(Object)", budget=True)
+def _contains_value(budget: Budget, values: dict[Any, Any], value: Any) -> bool:
+    budget.scan(len(values), plain=is_plain(value))
     return contains(values.values(), value)
 
 
 @java("Map", "Set entrySet()")
 def _entry_set(values: dict[Any, Any]) -> TbSet:
     found = TbSet()
-    found.items = [Entry(k, v) for k, v in values.items()]
+    found.keep([Entry(k, v) for k, v in values.items()])
     return found
 
 
 @java("Map", "Set keySet()")
 def _key_set(values: dict[Any, Any]) -> KeySet:
     found = KeySet()
-    found.items = list(values)
+    found.keep(list(values))
     return found
 
 

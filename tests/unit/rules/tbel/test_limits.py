@@ -139,3 +139,24 @@ async def test_a_pattern_that_is_tried_in_a_worker_thread_is_stopped_too() -> No
 )
 def test_a_pattern_that_only_looks_dangerous_works(text: str, value: object) -> None:
     assert compile_script(text).run({}, {}, "T") == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "var s = newSet(); for (var i = 0; i < 30000; i++) { s.add(i); s.add('k' + i); }"
+        " return s.size();",
+        "var l = []; for (var i = 0; i < 60000; i++) { l.push(i); } return toSet(l).size();",
+        "var l = []; for (var i = 0; i < 60000; i++) { l.push(i); } var m = l.clone();"
+        " l.removeAll(m); return l.size() + m.size();",
+    ],
+)
+def test_large_sets_take_no_longer_than_they_are_large(text: str) -> None:
+    assert compile_script(text).run({}, {}, "T") == 60_000
+
+
+def test_looking_through_long_lists_takes_steps() -> None:
+    text = """var l = []; for (var i = 0; i < 20000; i++) { l.push(i); }
+        for (var i = 0; i < 20000; i++) { l.contains(-1); }"""
+    with pytest.raises(LimitError, match="timeout"):
+        compile_script(text).run({}, {}, "T")
