@@ -25,6 +25,7 @@ from appliance.rules.tbel.values import (
     TbSet,
     contains,
     is_plain,
+    plain_key,
     same,
 )
 
@@ -189,17 +190,19 @@ def _to_reversed_map(values: TbMap) -> TbMap:
 
 @java("TbMap", "TbMap toInverted()")
 def _to_inverted(values: TbMap) -> TbMap:
-    groups: list[tuple[Any, list[Any]]] = []
+    groups: dict[Any, tuple[Any, list[Any]]] = {}
     for key, value in values.items():
-        for known, keys in groups:
-            if same(known, value):
-                keys.append(key)
-                break
-        else:
-            groups.append((value, [key]))
+        mark = plain_key(value) if is_plain(value) else _mark_of(value, groups)
+        groups.setdefault(mark, (value, []))[1].append(key)
     return TbMap(
-        [(_map_key(value), keys[0] if len(keys) == 1 else TbList(keys)) for value, keys in groups]
+        (_map_key(value), keys[0] if len(keys) == 1 else TbList(keys))
+        for value, keys in groups.values()
     )
+
+
+def _mark_of(value: Any, groups: dict[Any, tuple[Any, list[Any]]]) -> Any:
+    """The mark of the group of an equal collection; a new one if there is none."""
+    return next((mark for mark, (known, _) in groups.items() if same(known, value)), object())
 
 
 def _map_key(value: Any) -> Any:

@@ -130,7 +130,7 @@ class TbSet:
             return False
         self.items.append(item)
         if self._keys is not None:
-            self._keys.add(_key(item))
+            self._keys.add(plain_key(item))
         return True
 
     def keep(self, items: list[Any]) -> None:
@@ -142,8 +142,8 @@ class TbSet:
         if not is_plain(wanted):
             return any(same(item, wanted) for item in self.items)
         if self._keys is None:
-            self._keys = {_key(item) for item in self.items}
-        return _key(wanted) in self._keys
+            self._keys = {plain_key(item) for item in self.items}
+        return plain_key(wanted) in self._keys
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.items)
@@ -284,7 +284,7 @@ def is_plain(value: Any) -> bool:
     return type(value) in _PLAIN and value == value
 
 
-def _key(value: Any) -> Any:
+def plain_key(value: Any) -> Any:
     """What tells a plain value from others that Python calls equal: 1, 1L, 1.0, true, -0.0."""
     if not is_plain(value):
         return None, None

@@ -155,8 +155,17 @@ def test_large_sets_take_no_longer_than_they_are_large(text: str) -> None:
     assert compile_script(text).run({}, {}, "T") == 60_000
 
 
-def test_looking_through_long_lists_takes_steps() -> None:
-    text = """var l = []; for (var i = 0; i < 20000; i++) { l.push(i); }
-        for (var i = 0; i < 20000; i++) { l.contains(-1); }"""
+@pytest.mark.parametrize(
+    "work",
+    [
+        "l.contains(-1)", "l.sort()", "l.toSorted()", "l.fill(1)", "l.hashCode()", "toSet(l)",
+        "m.sortByValue()", "m.entrySet()", "toFlatMap(m)", "m.toInverted()", "m.containsValue(-1)",
+        "s.hashCode()", "s.getBytes()", "encodeURI(s)",
+    ],
+)  # fmt: skip
+def test_going_through_all_of_much_takes_steps(work: str) -> None:
+    text = f"""var l = []; var m = {{}}; var s = "abcdefgh".repeat(1000);
+        for (var i = 0; i < 1000; i++) {{ l.push(i); m["k" + i] = i; }}
+        for (var i = 0; i < 10000; i++) {{ {work}; }}"""
     with pytest.raises(LimitError, match="timeout"):
-        compile_script(text).run({}, {}, "T")
+        compile_script(text, limits=Limits(steps_max=12_000)).run({}, {}, "T")
