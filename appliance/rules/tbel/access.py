@@ -23,6 +23,7 @@ from appliance.rules.tbel.values import (
     FrozenMap,
     JavaArray,
     TbMap,
+    TbSet,
 )
 
 
@@ -144,6 +145,8 @@ def call(
     if receiver is None:
         raise TbelError(f"null pointer: {name}()")
     static = isinstance(receiver, ClassRef)
+    if name not in _QUICK:
+        _count_work(receiver, name, arguments, scope)
     owner = receiver.name if static else type_of(receiver)
     method = choose(owner, name, runtime_types(arguments, types), static)
     if method is None:
@@ -151,6 +154,29 @@ def call(
             return len(receiver)
         raise no_method(owner, name, arguments)
     return call_method(method, receiver, arguments, scope)
+
+
+_QUICK = frozenset((
+    "size", "length", "isEmpty", "get", "getOrDefault", "put", "putIfAbsent", "containsKey", "set",
+    "add", "push", "pop", "shift", "unshift", "remove", "charAt", "substring", "slice", "subList",
+    "getKey", "getValue", "contains", "indexOf", "lastIndexOf", "startsWith", "endsWith",
+))  # fmt: skip
+"""Methods that take no longer for a large collection, or next to nothing, or count themselves."""
+_THOROUGH = frozenset(("toSet", "toFlatMap", "getBytes", "hashCode"))
+"""Those of texts, and helpers, that make something of every element; the others copy at most."""
+
+
+def _count_work(receiver: Any, name: str, arguments: list[Any], scope: Scope) -> None:
+    """Count the time that going through a whole text or collection takes."""
+    shift = 1 if name in _THOROUGH else 6
+    if isinstance(receiver, list | dict | TbSet):
+        scope.state.budget.work(len(receiver) >> 1)
+    elif isinstance(receiver, str | JavaArray):
+        scope.state.budget.work(len(receiver) >> shift)
+    elif isinstance(receiver, ClassRef):
+        for value in arguments:
+            if isinstance(value, str | list | dict | JavaArray):
+                scope.state.budget.work(len(value) >> shift)
 
 
 def runtime_types(arguments: list[Any], types: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import getrefcount
 from typing import Any
 
 from appliance.rules.tbel import access, ast
@@ -24,7 +25,7 @@ from appliance.rules.tbel.closures import (
 from appliance.rules.tbel.collections_code import list_code, map_code
 from appliance.rules.tbel.context import Context
 from appliance.rules.tbel.errors import TbelError
-from appliance.rules.tbel.fast import count_text, quick_operate
+from appliance.rules.tbel.fast import HELD_ONCE, count_text, quick_operate
 from appliance.rules.tbel.grouping import Code, Run, group, literal, truth
 from appliance.rules.tbel.kinds import assignable, box, convert, convertible, type_of
 from appliance.rules.tbel.limits import Limits
@@ -300,18 +301,21 @@ class ExpressionCompiler:
         local = self.context.locals is not None and name in self.context.locals
         if operator == "+" and local:
             code = self.compile(joined(ast.Name(name=name, at=value.at), "+", value))
-            return Code(store_run(name, code.run, True))
+            return Code(store_run(name, _growing(name, code.run), True))
         code = self.compile(value)
         if not operator:
             self.context.assign(name, code.type)
-            return Code(store_run(name, code.run, local), self.context.types[name])
+            inner = _growing(name, code.run) if _adds_to(name, value) else code.run
+            return Code(store_run(name, inner, local), self.context.types[name])
         self.context.assign(name, code.type)
         inner = code.run
 
         def run(scope: Scope) -> Any:
-            new = quick_operate(operator, scope.load(name), inner(scope))
+            old = scope.load(name)
+            new = quick_operate(operator, old, inner(scope))
             if type(new) is str:
-                count_text(scope, new)
+                goes = type(old) is str and getrefcount(old) == HELD_ONCE
+                count_text(scope, new, len(old) if goes else 0)
             return put_back(scope, name, new)
 
         return Code(run, code.type)
@@ -416,3 +420,25 @@ _COMPILERS: dict[type, Callable[[ExpressionCompiler, Any], Code]] = {
     ast.With: ExpressionCompiler.with_,
     ast.Projection: ExpressionCompiler.projection,
 }
+
+
+def _adds_to(name: str, value: ast.Expression) -> bool:
+    """Whether it is `name + …`, nothing but sums."""
+    if not isinstance(value, ast.Chain) or set(value.operators) != {"+"}:
+        return False
+    first = value.operands[0]
+    return isinstance(first, ast.Name) and first.name == name
+
+
+def _growing(name: str, run: Run) -> Run:
+    """The value of `name + …` for the variable itself: if it was a text, that one goes."""
+
+    def grown(scope: Scope) -> Any:
+        owner = scope.owner(name)
+        old = None if owner is None else owner.vars[name]
+        new = run(scope)
+        if type(old) is str and type(new) is str and len(old) > 64:
+            scope.state.budget.grow(-len(old) if getrefcount(old) == HELD_ONCE else 0)
+        return new
+
+    return grown

@@ -142,6 +142,7 @@ class StatementCompiler(ExpressionCompiler):
                 value = body(inner)
                 if state.flow == RETURNING:
                     return value
+                del value  # see fast.HELD_ONCE
                 if state.flow == BREAKING:
                     state.flow = RUNNING
                     break
@@ -163,6 +164,7 @@ class StatementCompiler(ExpressionCompiler):
                 value = body(inner)
                 if state.flow == RETURNING:
                     return value
+                del value  # see fast.HELD_ONCE
                 if state.flow == BREAKING:
                     state.flow = RUNNING
                     break
@@ -185,6 +187,7 @@ class StatementCompiler(ExpressionCompiler):
                 value = body(inner)
                 if state.flow == RETURNING:
                     return value
+                del value  # see fast.HELD_ONCE
                 if state.flow == BREAKING:
                     state.flow = RUNNING
                     break
@@ -308,6 +311,7 @@ def _several(runs: list[Run], functions: list[Run], positions: list[tuple[int, i
             for define in functions:
                 define(scope)
             for run, at in steps:  # noqa: B007 - the place of a failure, read below
+                value = None  # see fast.HELD_ONCE
                 value = run(scope)
                 if state.flow:
                     return value

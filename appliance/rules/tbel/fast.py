@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 from appliance.rules.tbel.arithmetic import STRING, W_DOUBLE, W_INTEGER, operate
@@ -48,20 +49,33 @@ def binary_code(op: str, left_code: int, left: Code, right_code: int, right: Cod
 
 def _general(op: str, left_code: int, left: Run, right_code: int, right: Run) -> Run:
     def run(scope: Scope) -> Any:
-        value = operate(left_code, left(scope), op, right_code, right(scope))
+        a = left(scope)
+        value = operate(left_code, a, op, right_code, right(scope))
         if type(value) is str:
-            count_text(scope, value)
+            count_text(scope, value, len(a) if type(a) is str and getrefcount(a) == _OURS else 0)
         return value
 
     return run
 
 
-def count_text(scope: Scope, value: str) -> None:
-    """Count a text that the script made; texts over 4 MB are refused."""
+_OURS = 2
+"""References to a text that only the code at hand knows: its variable, and the one who counts."""
+HELD_ONCE = 3
+"""References to a text that only one variable of the script holds besides. So whoever runs
+statements holds no value of an earlier one."""
+
+
+def count_text(scope: Scope, value: str, gone: int = 0) -> None:
+    """Count a text that the script made; texts over 4 MB are refused.
+
+    gone: the length of a text that went into it and is used no more.
+    """
     if len(value) > 64:
         if len(value) > _TEXT_MAX:
             raise TbelError("Script memory overflow!")
-        scope.state.budget.grow(len(value))
+        budget = scope.state.budget
+        budget.copy(len(value))
+        budget.grow(len(value) - gone)
 
 
 def _comparison(op: str, left_code: int, left: Run, right_code: int, right: Code) -> Run:
@@ -133,7 +147,7 @@ def _calculation(op: str, left_code: int, left: Run, right_code: int, right: Run
             return calculate(a, b)
         value = operate(left_code, a, op, right_code, b)
         if type(value) is str:
-            count_text(scope, value)
+            count_text(scope, value, len(a) if type(a) is str and getrefcount(a) == _OURS else 0)
         return value
 
     return run

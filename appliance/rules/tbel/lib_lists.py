@@ -22,9 +22,10 @@ from appliance.rules.tbel.values import (
     FrozenList,
     JavaArray,
     TbList,
+    TbSet,
     contains,
     index_of,
-    same,
+    is_plain,
 )
 
 # java.util.List
@@ -122,12 +123,14 @@ def _remove(values: list[Any], value: Any) -> bool:
 
 @java("List", "boolean removeAll(Collection)")
 def _remove_all(values: list[Any], others: Any) -> bool:
-    return keep_only(values, lambda v: not contains(others, v))
+    gone = TbSet(others)
+    return keep_only(values, lambda v: v not in gone)
 
 
 @java("List", "boolean retainAll(Collection)")
 def _retain_all(values: list[Any], others: Any) -> bool:
-    return keep_only(values, lambda v: contains(others, v))
+    kept = TbSet(others)
+    return keep_only(values, lambda v: v in kept)
 
 
 @java("List", "void clear()")
@@ -137,8 +140,9 @@ def _clear(values: Any) -> None:
     values.clear()
 
 
-@java("List", "int indexOf(Object)")
-def _index_of(values: list[Any], value: Any) -> int:
+@java("List", "int indexOf(Object)", budget=True)
+def _index_of(budget: Budget, values: list[Any], value: Any) -> int:
+    budget.scan(len(values), plain=is_plain(value))
     return index_of(values, value)
 
 
@@ -151,24 +155,27 @@ def _index_from(values: list[Any], value: Any, start: int) -> int:
     return found if found == -1 else found + start
 
 
-@java("List", "int lastIndexOf(Object)")
-def _last_index_of(values: list[Any], value: Any) -> int:
-    for index in range(len(values) - 1, -1, -1):
-        if same(values[index], value):
-            return index
-    return -1
+@java("List", "int lastIndexOf(Object)", budget=True)
+def _last_index_of(budget: Budget, values: list[Any], value: Any) -> int:
+    budget.scan(len(values), plain=is_plain(value))
+    index = index_of(values[::-1], value)
+    return index if index == -1 else len(values) - 1 - index
 
 
-@java("List", "boolean contains(Object)")
-@java("Set", "boolean contains(Object)")
-def _contains(values: Any, value: Any) -> bool:
+@java("List", "boolean contains(Object)", budget=True)
+@java("Set", "boolean contains(Object)", budget=True)
+def _contains(budget: Budget, values: Any, value: Any) -> bool:
+    plain = is_plain(value)
+    if not (plain and isinstance(values, TbSet)):
+        budget.scan(len(values), plain=plain)
     return contains(values, value)
 
 
 @java("List", "boolean containsAll(Collection)")
 @java("Set", "boolean containsAll(Collection)")
 def _contains_all(values: Any, others: Any) -> bool:
-    return all(contains(values, o) for o in others)
+    there = TbSet(values)
+    return all(other in there for other in others)
 
 
 @java("List", "List subList(int,int)")

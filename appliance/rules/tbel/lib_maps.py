@@ -24,6 +24,8 @@ from appliance.rules.tbel.values import (
     TbMap,
     TbSet,
     contains,
+    is_plain,
+    plain_key,
     same,
 )
 
@@ -94,22 +96,23 @@ def _contains_key(values: dict[Any, Any], key: Any) -> bool:
     return key in values
 
 
-@java("Map", "boolean containsValue(Object)")
-def _contains_value(values: dict[Any, Any], value: Any) -> bool:
+@java("Map", "boolean containsValue(Object)", budget=True)
+def _contains_value(budget: Budget, values: dict[Any, Any], value: Any) -> bool:
+    budget.scan(len(values), plain=is_plain(value))
     return contains(values.values(), value)
 
 
 @java("Map", "Set entrySet()")
 def _entry_set(values: dict[Any, Any]) -> TbSet:
     found = TbSet()
-    found.items = [Entry(k, v) for k, v in values.items()]
+    found.keep([Entry(k, v) for k, v in values.items()])
     return found
 
 
 @java("Map", "Set keySet()")
 def _key_set(values: dict[Any, Any]) -> KeySet:
     found = KeySet()
-    found.items = list(values)
+    found.keep(list(values))
     return found
 
 
@@ -187,17 +190,19 @@ def _to_reversed_map(values: TbMap) -> TbMap:
 
 @java("TbMap", "TbMap toInverted()")
 def _to_inverted(values: TbMap) -> TbMap:
-    groups: list[tuple[Any, list[Any]]] = []
+    groups: dict[Any, tuple[Any, list[Any]]] = {}
     for key, value in values.items():
-        for known, keys in groups:
-            if same(known, value):
-                keys.append(key)
-                break
-        else:
-            groups.append((value, [key]))
+        mark = plain_key(value) if is_plain(value) else _mark_of(value, groups)
+        groups.setdefault(mark, (value, []))[1].append(key)
     return TbMap(
-        [(_map_key(value), keys[0] if len(keys) == 1 else TbList(keys)) for value, keys in groups]
+        (_map_key(value), keys[0] if len(keys) == 1 else TbList(keys))
+        for value, keys in groups.values()
     )
+
+
+def _mark_of(value: Any, groups: dict[Any, tuple[Any, list[Any]]]) -> Any:
+    """The mark of the group of an equal collection; a new one if there is none."""
+    return next((mark for mark, (known, _) in groups.items() if same(known, value)), object())
 
 
 def _map_key(value: Any) -> Any:

@@ -8,7 +8,6 @@ from appliance.rules.tbel.lib_collections import (
     check_writable,
     in_order,
     keep,
-    keep_only,
     sort_key,
 )
 from appliance.rules.tbel.limits import Budget
@@ -17,7 +16,6 @@ from appliance.rules.tbel.values import (
     FrozenSet,
     TbList,
     TbSet,
-    contains,
     index_of,
 )
 
@@ -38,10 +36,11 @@ def _set_add_all(budget: Budget, values: TbSet, more: Any) -> bool:
 
 
 def _remove_from(values: TbSet, value: Any) -> bool:
+    if value not in values:
+        return False
     index = index_of(values.items, value)
-    if index >= 0:
-        del values.items[index]
-    return index >= 0
+    values.keep(values.items[:index] + values.items[index + 1 :])
+    return True
 
 
 @java("Set", "boolean remove(Object)")
@@ -52,25 +51,30 @@ def _set_remove(values: TbSet, value: Any) -> bool:
 
 @java("Set", "boolean removeAll(Collection)")
 def _set_remove_all(values: TbSet, others: Any) -> bool:
-    check_writable(values)
-    return keep_only(values.items, lambda v: not contains(others, v))
+    return _keep_only(values, TbSet(others), False)
 
 
 @java("Set", "boolean retainAll(Collection)")
 def _set_retain_all(values: TbSet, others: Any) -> bool:
+    return _keep_only(values, TbSet(others), True)
+
+
+def _keep_only(values: TbSet, others: TbSet, kept: bool) -> bool:
     check_writable(values)
-    return keep_only(values.items, lambda v: contains(others, v))
+    before = len(values)
+    values.keep([value for value in values if (value in others) is kept])
+    return len(values) != before
 
 
 @java("Set", "void clear()")
 def _set_clear(values: TbSet) -> None:
     check_writable(values)
-    values.items.clear()
+    values.keep([])
 
 
 @java("TbSet", "void sort()", "void sort(boolean)")
 def _set_sort(values: TbSet, ascending: bool = True) -> None:
-    values.items = in_order(values.items, sort_key(values.items), ascending)
+    values.keep(in_order(values.items, sort_key(values.items), ascending))
 
 
 @java("TbSet", "TbSet toSorted()", "TbSet toSorted(boolean)")

@@ -4,6 +4,8 @@ The reference stops a script after 500 ms of wall time and 8 MB. We count instea
 clock, so that a run either always fails or never does: a step is one turn of a loop or one call of
 a script function (0.5 µs to 3 µs of work each), and memory is counted where it grows: text that is
 joined, collections that get elements, arrays that are made. Regular expressions alone have a clock.
+A text that grows (`s += x`) counts by what is added, because the old one goes. That it is copied
+each time counts as steps, and so does what methods and helpers do with every element or character.
 """
 
 from __future__ import annotations
@@ -55,6 +57,20 @@ class Budget:
         self.steps -= 1
         if self.steps < 0:
             raise LimitError("Script timeout!")
+
+    def work(self, steps: int) -> None:
+        """Count what takes the time of so many steps."""
+        self.steps -= steps
+        if self.steps < 0:
+            raise LimitError("Script timeout!")
+
+    def copy(self, size_bytes: int) -> None:
+        """Count the time that copying takes: a step for 8 KiB."""
+        self.work(size_bytes >> 13)
+
+    def scan(self, count: int, *, plain: bool) -> None:
+        """Count the time that looking through elements takes; for a plain one Python does it."""
+        self.work(count >> 7 if plain else count)
 
     def grow(self, size_bytes: int) -> None:
         """Count memory that the script makes."""

@@ -114,21 +114,36 @@ class FrozenMap(TbMap):
 
 
 class TbSet:
-    """An ordered set."""
+    """An ordered set. Plain elements are found by their keys, collections by comparing."""
 
-    __slots__ = ("items",)
+    __slots__ = ("_keys", "items")
 
     def __init__(self, items: Iterable[Any] = ()) -> None:
         self.items: list[Any] = []
+        self._keys: set[Any] | None = None
         for item in items:
             self.add(item)
 
     def add(self, item: Any) -> bool:
         """Add an element that is not in yet; tells whether it was added."""
-        if contains(self.items, item):
+        if item in self:
             return False
         self.items.append(item)
+        if self._keys is not None:
+            self._keys.add(plain_key(item))
         return True
+
+    def keep(self, items: list[Any]) -> None:
+        """Have these elements, all different, instead."""
+        self.items = items
+        self._keys = None
+
+    def __contains__(self, wanted: Any) -> bool:
+        if not is_plain(wanted):
+            return any(same(item, wanted) for item in self.items)
+        if self._keys is None:
+            self._keys = {plain_key(item) for item in self.items}
+        return plain_key(wanted) in self._keys
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.items)
@@ -248,31 +263,52 @@ def same(left: Any, right: Any) -> bool:
         )
     if isinstance(left, TbSet):
         return (
-            isinstance(right, TbSet)
-            and len(left) == len(right)
-            and all(contains(right.items, v) for v in left)
+            isinstance(right, TbSet) and len(left) == len(right) and all(v in right for v in left)
         )
     if isinstance(left, Entry):
         return (
             isinstance(right, Entry) and same(left.key, right.key) and same(left.value, right.value)
         )
-    if isinstance(left, float) and left != left:
-        return type(left) is type(right) and right != right
+    if isinstance(left, float):
+        return type(left) is type(right) and repr(left) == repr(right)
     return (
-        type(left) is type(right)
-        and isinstance(left, int | float | str | Decimal)
-        and bool(left == right)
+        type(left) is type(right) and isinstance(left, int | str | Decimal) and bool(left == right)
     )
+
+
+_PLAIN = frozenset((int, Long, Short, Byte, bool, type(None), str, Char, float, Float))
+
+
+def is_plain(value: Any) -> bool:
+    """Whether it equals nothing that Python calls different from it."""
+    return type(value) in _PLAIN and value == value
+
+
+def plain_key(value: Any) -> Any:
+    """What tells a plain value from others that Python calls equal: 1, 1L, 1.0, true, -0.0."""
+    if not is_plain(value):
+        return None, None
+    return type(value), repr(value) if isinstance(value, float) else value
 
 
 def contains(items: Iterable[Any], wanted: Any) -> bool:
     """Is an equal element among the items?"""
+    if isinstance(items, TbSet):
+        return wanted in items
+    if is_plain(wanted) and wanted not in items:
+        return False
     return any(same(item, wanted) for item in items)
 
 
 def index_of(items: list[Any], wanted: Any) -> int:
     """Where the first equal element is, or -1."""
-    for index, item in enumerate(items):
-        if same(item, wanted):
-            return index
-    return -1
+    at = 0
+    while is_plain(wanted):
+        try:
+            at = items.index(wanted, at)
+        except ValueError:
+            return -1
+        if same(items[at], wanted):
+            return at
+        at += 1
+    return next((at for at, item in enumerate(items) if same(item, wanted)), -1)

@@ -44,6 +44,45 @@ def test_work_within_the_limits_is_done() -> None:
     assert compile_script(text, limits=Limits(steps_max=1000)).run({}, {}, "T") == 499500
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'var s = ""; for (var i = 0; i < 5000; i++) { s += "0123456789"; } return s.length();',
+        'var s = ""; for (var i = 0; i < 5000; i++) { s = s + "01234" + "5678" + 9; }'
+        " return s.length();",
+        'function f(n) { var s = ""; for (var i = 0; i < n; i++) { s += "0123456789"; }'
+        " return s.length(); } return f(5000);",
+        'function f(n) { var s = ""; for (var i = 0; i < n; i++) { s = s + "01234567" + 8 + 9; }'
+        " return s.length(); } return f(5000);",
+    ],
+)
+def test_a_text_that_grows_counts_by_what_is_added(text: str) -> None:
+    assert compile_script(text).run({}, {}, "T") == 50_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'var l = []; var s = "x".repeat(9000); while (true) { s += "y"; l.push([s]); }',
+        'var m = {}; var s = ""; for (var i = 0; i < 9000; i++) { s += "0123456789"; m[s] = 1; }',
+        "function f(s, n) { return n == 0 ? s : f(s + s, n - 1); } return f('0123456789', 90);",
+        'var s = "x".repeat(1000000); '
+        + " ".join(f"var v{i} = s; s = s + 1; var w{i} = s;" for i in range(9)),
+        'var s = "x".repeat(1000000); '
+        + " ".join(f"var v{i} = s; s += 1; var w{i} = s;" for i in range(9)),
+    ],
+)
+def test_texts_that_are_kept_count_whole(text: str) -> None:
+    with pytest.raises(TbelError, match="overflow"):
+        compile_script(text).run({}, {}, "T")
+
+
+def test_copying_a_long_text_takes_steps() -> None:
+    text = 'var s = "x".repeat(4000000); for (var i = 0; i < 5000; i++) { s += "y"; }'
+    with pytest.raises(LimitError, match="timeout"):
+        compile_script(text).run({}, {}, "T")
+
+
 def test_recursion_of_a_sane_depth_works() -> None:
     text = "function f(n) { if (n == 0) { return 0; } return 1 + f(n - 1); } return f(50);"
     assert compile_script(text).run({}, {}, "T") == 50
@@ -100,3 +139,33 @@ async def test_a_pattern_that_is_tried_in_a_worker_thread_is_stopped_too() -> No
 )
 def test_a_pattern_that_only_looks_dangerous_works(text: str, value: object) -> None:
     assert compile_script(text).run({}, {}, "T") == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "var s = newSet(); for (var i = 0; i < 30000; i++) { s.add(i); s.add('k' + i); }"
+        " return s.size();",
+        "var l = []; for (var i = 0; i < 60000; i++) { l.push(i); } return toSet(l).size();",
+        "var l = []; for (var i = 0; i < 60000; i++) { l.push(i); } var m = l.clone();"
+        " l.removeAll(m); return l.size() + m.size();",
+    ],
+)
+def test_large_sets_take_no_longer_than_they_are_large(text: str) -> None:
+    assert compile_script(text).run({}, {}, "T") == 60_000
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "l.contains(-1)", "l.sort()", "l.toSorted()", "l.fill(1)", "l.hashCode()", "toSet(l)",
+        "m.sortByValue()", "m.entrySet()", "toFlatMap(m)", "m.toInverted()", "m.containsValue(-1)",
+        "s.hashCode()", "s.getBytes()", "encodeURI(s)",
+    ],
+)  # fmt: skip
+def test_going_through_all_of_much_takes_steps(work: str) -> None:
+    text = f"""var l = []; var m = {{}}; var s = "abcdefgh".repeat(1000);
+        for (var i = 0; i < 1000; i++) {{ l.push(i); m["k" + i] = i; }}
+        for (var i = 0; i < 10000; i++) {{ {work}; }}"""
+    with pytest.raises(LimitError, match="timeout"):
+        compile_script(text, limits=Limits(steps_max=12_000)).run({}, {}, "T")
