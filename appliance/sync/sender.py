@@ -26,6 +26,8 @@ from appliance.sync.unread import Unread
 
 DEFAULT_PEER_BYTES_MAX = 4_194_304
 """What both sides of the reference accept unless they say otherwise (edge-protocol §1.4)."""
+TURN_S = 5.0
+"""How long a turn is waited for before answers, and their absence, are looked at again."""
 
 
 Itemize = Callable[[StoredEvent], Iterable[Item]]
@@ -179,8 +181,12 @@ class Sender:
         """Handle answers, send what may go, then wait."""
         await self._take_answers(link)
         now_s = trio.current_time()
-        async with self.turn:
+        if not await self._has_turn():
+            return
+        try:
             batches = await self._batches(link, now_s, peer_bytes_max)
+        finally:
+            self.turn.release()
         for lane in Lane:
             if self._outgoing.lanes[lane].room:
                 self._room[lane].set()
@@ -188,6 +194,13 @@ class Sender:
             await link.send(batches)
         elif not self._acks:
             await self._wakeup.wait_until(self._outgoing.deadline_s(now_s))
+
+    async def _has_turn(self) -> bool:
+        """Wait for the turn; not for ever, since a peer that reads nothing must be noticed."""
+        with trio.move_on_after(TURN_S):
+            await self.turn.acquire()
+            return True
+        return False
 
     async def _batches(self, link: Link, now_s: float, peer_bytes_max: int) -> list[Batch]:
         """All that may go now."""

@@ -14,7 +14,7 @@ from appliance.model.errors import Permanent
 from appliance.model.unit import CLOUD, Lane, OutboxEvent, StoredEvent, Unit
 from appliance.sync.messages import Ack, Batch, EntityUpdate, Frame, Item, Telemetry
 from appliance.sync.outgoing import OutgoingLimits
-from appliance.sync.sender import EventQuarantined, EventsDelivered, Sender, merge
+from appliance.sync.sender import TURN_S, EventQuarantined, EventsDelivered, Sender, merge
 from appliance.testing.memory_storage import MemoryStorage
 from tests.kit.pair import until
 from tests.unit.sync.events import entity
@@ -208,6 +208,26 @@ async def test_a_peer_that_falls_silent_ends_the_link() -> None:
     began = trio.current_time()
     await made.life()
     assert trio.current_time() - began == pytest.approx(LIMITS.answer_timeout_s)
+
+
+async def test_a_peer_that_falls_silent_is_noticed_while_it_is_being_answered() -> None:
+    made = Bench()
+    await made.put(b"1")
+    made.peer.react = lambda _batch: None
+
+    async def answer_for_ever() -> None:
+        await trio.sleep(1)
+        async with made.sender.turn:
+            await made.put(b"2")
+            await trio.sleep_forever()
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer_for_ever)
+        with trio.fail_after(60):
+            await made.life()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - began <= LIMITS.answer_timeout_s + TURN_S
 
 
 async def test_a_value_that_breaks_every_link_is_found_among_others_and_put_aside() -> None:
