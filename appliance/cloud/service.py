@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -63,6 +64,10 @@ class ShownToEdge:
         """See Bodies: an alarm of the edge was found to be this one. Said to be new, and over by
         now, it would be another one there."""
         return kind == "ALARM" and any(self._state.owned("ALARM_ALIAS", id))
+
+    def other_names(self, kind: str, id: UUID) -> Iterable[UUID]:
+        """See Bodies: an edge hears of every alarm by our name."""
+        return ()
 
     def _version(self) -> tuple[int, ...]:
         """The edge's, as it said itself when it connected last."""

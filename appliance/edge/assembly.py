@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from appliance.model.unit import CLOUD
 from appliance.rules.engine import RuleEngine
 from appliance.rules.node import NodeFactory
 from appliance.state.store import State
+from appliance.sync.conflicts import other_names
 from appliance.sync.mapping import Mapper
 from appliance.sync.outgoing import OutgoingLimits
 from appliance.sync.sender import Sender
@@ -61,6 +62,10 @@ class ShownToCloud:
     def is_known(self, kind: str, id: UUID) -> bool:
         """See Bodies: a server finds out by itself, and only from what is new."""
         return False
+
+    def other_names(self, kind: str, id: UUID) -> Iterable[UUID]:
+        """See Bodies: a server may have an alarm of ours as its own and as ours."""
+        return other_names(self._state, id) if kind == "ALARM" else ()
 
 
 class Edge(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ Attributes and alarms go up by themselves, also where the chain has no push node
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -32,6 +32,7 @@ from appliance.rules.ports import CalculationInput, RpcOutcome
 from appliance.state.deleted import remembered
 from appliance.state.kinds import BY_NAME, told_of
 from appliance.state.store import State
+from appliance.sync.conflicts import other_names, under
 from appliance.sync.incoming import Applied
 from appliance.web.commands import Change, NotConnected, RpcCommand, refuse_what_is_gone
 from appliance.web.heard import Heard
@@ -78,9 +79,7 @@ class EdgeCommands:
         messages: list[Message] = []
         for change in changes:
             self._write(change, unit)
-            event = self._event(change)
-            if event is not None:
-                unit.events.append(event)
+            unit.events += self._events(change)
             messages += self._heard.of_change(change, actor)
         await self._processor.commit(unit, messages)
         for change in changes:
@@ -102,25 +101,36 @@ class EdgeCommands:
         else:
             unit.entities.append(EntityWrite(change.kind, change.id, None))
 
-    def _event(self, change: Change) -> OutboxEvent | None:
-        """The cloud event of a change (edge-protocol §5.2), or None where nothing goes up."""
+    def _events(self, change: Change) -> Iterator[OutboxEvent]:
+        """The cloud events of a change (edge-protocol §5.2); none where nothing goes up."""
         owner = _OWNERS.get(change.kind)
         if (owner or change.kind) not in _SENT or (owner and change.action == "ADDED"):
-            return None  # credentials of a new device travel with it
+            return  # credentials of a new device travel with it
         if change.body is None and change.kind in _NEVER_DELETED:
-            return None
-        entity = EntityId(owner or change.kind, change.id)
-        lane = Lane.PRIORITY if change.kind in ("ALARM", "ALARM_COMMENT") else Lane.ENTITY
-        body = b""
-        if change.kind in ("RELATION", "ALARM_COMMENT") or (
-            change.kind == "ALARM" and change.body is None
-        ):
-            stored = change.body or self._state.entity(change.kind, change.id)
-            if stored is None:
-                return None  # gone already, and the cloud hears of that
-            body = msgspec.json.encode(stored)
-            entity = told_of(change.kind, stored) or entity
-        return OutboxEvent(CLOUD, lane, owner or change.kind, change.action, entity, body)
+            return
+        kind = owner or change.kind
+        lane = Lane.PRIORITY if kind in ("ALARM", "ALARM_COMMENT") else Lane.ENTITY
+        for entity, body in self._told(change, EntityId(kind, change.id)):
+            encoded = msgspec.json.encode(body) if body else b""
+            yield OutboxEvent(CLOUD, lane, kind, change.action, entity, encoded)
+
+    def _told(
+        self, change: Change, entity: EntityId
+    ) -> Iterator[tuple[EntityId, dict[str, Any] | None]]:
+        """What an event names, and the body of what cannot be read when it is sent.
+
+        Nothing of what has gone already: the cloud hears of that.
+        """
+        deleted_alarm = change.kind == "ALARM" and change.body is None
+        if not deleted_alarm and change.kind not in ("RELATION", "ALARM_COMMENT"):
+            yield entity, None
+            return
+        stored = change.body or self._state.entity(change.kind, change.id)
+        if stored is None:
+            return
+        yield told_of(change.kind, stored) or entity, stored
+        for name in other_names(self._state, change.id) if deleted_alarm else ():
+            yield EntityId("ALARM", name), under(name, stored)
 
     # --- data ---------------------------------------------------------------------------------
 

@@ -86,6 +86,16 @@ def one_alarm(state: State, theirs: UUID, ours: UUID) -> Iterator[EntityWrite]:
         yield EntityWrite("ALARM_COMMENT", id, msgspec.json.encode(comment))
 
 
+def other_names(state: State, alarm: UUID) -> list[UUID]:
+    """The ids under which the peer knows an alarm of ours."""
+    return [name for name in state.owned("ALARM_ALIAS", alarm) if name != alarm]
+
+
+def under(name: UUID, alarm: dict[str, Any]) -> dict[str, Any]:
+    """The same alarm under another id."""
+    return {**alarm, "id": EntityId("ALARM", name).to_json()}
+
+
 def merged_alarm(known: dict[str, Any] | None, body: dict[str, Any]) -> dict[str, Any]:
     """The alarm as it is after the peer's news."""
     if known is None:

@@ -17,7 +17,7 @@ from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.telemetry import Scope
 from appliance.model.unit import StoredEvent
 from appliance.state.kinds import BY_NAME, id_of, relation_key
-from appliance.sync.conflicts import is_deletion_mark
+from appliance.sync.conflicts import is_deletion_mark, under
 from appliance.sync.messages import (
     Attributes,
     AttributesDeleted,
@@ -76,6 +76,10 @@ class Bodies(Protocol):
         """Whether this peer has the entity already, under a name of its own (§6.2)."""
         ...
 
+    def other_names(self, kind: str, id: UUID) -> Iterable[UUID]:
+        """Under which ids this peer has to hear of the entity as well (§6.2)."""
+        ...
+
 
 class Mapper:
     """Maps events to items; one per peer."""
@@ -131,6 +135,9 @@ class Mapper:
             if link is not None and (update is UpdateKind.CREATED or kind == "TENANT"):
                 yield from self._companion(companion, id_of(shown.get(link)), update)
         yield entity_update(kind, entity.id, update, shown)
+        for name in self._bodies.other_names(kind, entity.id):
+            again = UpdateKind.UPDATED if update is UpdateKind.CREATED else update
+            yield entity_update(kind, name, again, under(name, shown))
         for companion in COMPANIONS.get(kind, ()):
             if companion in _ALWAYS_TOGETHER:
                 yield from self._companion(companion, entity.id, update)

@@ -155,6 +155,18 @@ FOUND: dict[str, list[Step]] = {
         ("relate", EDGE_SIDE, 0, 0),
         ("relate", EDGE_SIDE, 0, 0),
     ],
+    "an alarm that the edge has under another name is cleared by both": [
+        ("alarm", CLOUD_SIDE, 1),
+        ("alarm", EDGE_SIDE, 1),
+        ("forget", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("clear", EDGE_SIDE, 1),
+    ],
+    "an alarm that the edge has under another name is deleted by both": [
+        ("alarm", CLOUD_SIDE, 1),
+        ("alarm", EDGE_SIDE, 1),
+        ("wait", 0.001),
+        ("dismiss", EDGE_SIDE, 1),
+    ],
     "a relation that was taken back while it was confirmed is gone": [
         ("relate", EDGE_SIDE, 0, 0),
         ("rpc", 0, "oneway"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +47,9 @@ class Shown:
 
     def is_known(self, kind: str, id: UUID) -> bool:
         return False
+
+    def other_names(self, kind: str, id: UUID) -> Iterable[UUID]:
+        return ()
 
 
 def items(action: str, body: Any = b"", kind: str = "DEVICE") -> list[Item]:
