@@ -55,11 +55,12 @@ class Origin:
                 self._ids.add(str(event.entity))
                 unit.states.append(StateWrite(_ORIGIN, str(event.entity), b"1"))
 
-    def came_down(self, unit: Unit) -> None:
-        """Unmark what a unit of the cloud writes or deletes."""
+    def came_down(self, unit: Unit, items: Iterable[Item]) -> None:
+        """Unmark what the cloud said, and what its words deleted; what they renamed stays ours."""
+        said = {item.id for item in items if isinstance(item, EntityUpdate)}
         for write in unit.entities:
             name = str(EntityId(write.kind, write.id))
-            if name in self._ids:
+            if name in self._ids and (write.body is None or write.id in said):
                 self._ids.discard(name)
                 unit.states.append(StateWrite(_ORIGIN, name, None))
 

@@ -331,7 +331,7 @@ class CloudLink:
             one.unit.events.extend(retold(one, self._state))
             self._note_version(batch.items)
             ended += revoked(one.unit, self._state)
-            self._processor.origin.came_down(one.unit)
+            self._processor.origin.came_down(one.unit, batch.items)
             self._state.apply(one.unit)
             applied.append(one)
             acks.append(Ack(batch.id, True))

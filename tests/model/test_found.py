@@ -167,6 +167,15 @@ FOUND: dict[str, list[Step]] = {
         ("wait", 0.001),
         ("dismiss", EDGE_SIDE, 1),
     ],
+    "a device renamed for the sake of the cloud's is not taken for unassigned": [
+        ("attribute", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("make", EDGE_SIDE, "DEVICE", 2),
+        ("cut", False),
+        ("sync", EDGE_SIDE),
+        ("attribute", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("attribute", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("make", CLOUD_SIDE, "DEVICE", 2),
+    ],
     "a relation that was taken back while it was confirmed is gone": [
         ("relate", EDGE_SIDE, 0, 0),
         ("rpc", 0, "oneway"),

@@ -121,7 +121,10 @@ def test_what_was_created_here_stays_until_the_cloud_has_sent_it_once() -> None:
     again = Origin()
     again.load({write.key: write.body or b"" for write in unit.states})
     assert again.is_ours(own)
+    renamed = Unit(entities=[EntityWrite("DEVICE", own.id, b"{}")])
+    again.came_down(renamed, [EntityUpdate("deviceUpdate", UpdateKind.CREATED, new_uuid(), "{}")])
+    assert again.is_ours(own)
     sent = Unit(entities=[EntityWrite("DEVICE", own.id, b"{}")])
-    again.came_down(sent)
+    again.came_down(sent, [EntityUpdate("deviceUpdate", UpdateKind.CREATED, own.id, "{}")])
     assert not again.is_ours(own)
     assert [write.body for write in sent.states] == [None]
