@@ -41,7 +41,7 @@ from appliance.web.commands import (
     EdgeNotReady,
     NotConnected,
     RpcCommand,
-    refuse_what_is_gone,
+    refuse_what_is_late,
 )
 from appliance.web.heard import Heard
 from appliance.web.rpc_forms import rpc_call
@@ -73,7 +73,7 @@ class CloudCommands:
     async def change(self, changes: Sequence[Change], actor: Principal) -> None:
         """See Commands."""
         async with self._changing() as (unit, messages):
-            refuse_what_is_gone(self._state, changes)
+            refuse_what_is_late(self._state, changes)
             for change in changes:
                 self._telling.tell(change, unit)
                 self._write(change, unit)

@@ -14,9 +14,10 @@ from uuid import UUID
 import msgspec
 
 from appliance.access.tokens import Principal
-from appliance.model.errors import Permanent
+from appliance.model.errors import Permanent, Retryable
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope, Series, Value
+from appliance.state.kinds import entity_id_of
 from appliance.state.view import StateView
 
 
@@ -48,15 +49,27 @@ _MAY_GO = frozenset(
 """What either side can take away while somebody here has it before them."""
 
 
-def refuse_what_is_gone(state: StateView, changes: Sequence[Change]) -> None:
-    """Raises Permanent if a change is of something that went since the caller looked.
+class Overtaken(Retryable):
+    """Somebody did the same at the same moment; who looks again finds it done."""
 
-    It would bring back a part of that: a device without credentials, an alarm of nothing.
+
+def refuse_what_is_late(state: StateView, changes: Sequence[Change]) -> None:
+    """Look whether all is still as the caller saw it.
+
+    Raises:
+        Permanent: a change is of something that went. It would bring back a part of that: a device
+            without credentials, an alarm of nothing.
+        Overtaken: an alarm is new no longer.
     """
     for change in changes:
         known = state.entity(change.kind, change.id) is not None
         if change.kind in _MAY_GO and change.action in _CHANGED and not known:
             raise Permanent(f"{change.kind} {change.id} is not here any more")
+        if change.kind == "ALARM" and change.action == "ADDED" and change.body is not None:
+            originator = entity_id_of(change.body.get("originator"))
+            cleared = change.body.get("cleared")
+            if originator and not cleared and state.active_alarm(originator, change.body["type"]):
+                raise Overtaken("such an alarm has just been raised", retry_after_s=0.0)
 
 
 class RpcCommand(msgspec.Struct, frozen=True):

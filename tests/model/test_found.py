@@ -176,6 +176,11 @@ FOUND: dict[str, list[Step]] = {
         ("attribute", EDGE_SIDE, 0, Scope.SERVER, "a"),
         ("make", CLOUD_SIDE, "DEVICE", 2),
     ],
+    "an alarm raised on both sides at the same moment is one": [
+        ("alarm", EDGE_SIDE, 0),
+        ("alarm", EDGE_SIDE, 0),
+        ("alarm", CLOUD_SIDE, 0),
+    ],
     "a relation that was taken back while it was confirmed is gone": [
         ("relate", EDGE_SIDE, 0, 0),
         ("rpc", 0, "oneway"),

@@ -12,7 +12,7 @@ from appliance.access.tokens import Principal
 from appliance.model.ids import EntityId, created_time_ms, new_uuid
 from appliance.state.kinds import entity_id_of, id_of
 from appliance.state.view import StateView
-from appliance.web.commands import Change
+from appliance.web.commands import Change, Overtaken
 from appliance.web.errors import ApiError, not_found, uuid_of
 from appliance.web.rest.call import USERS, Call, Table
 from appliance.web.rest.checked import checked
@@ -85,6 +85,14 @@ _GIVEN = (
 @table.on("POST", "/api/alarm", roles=USERS)
 async def save_alarm(call: Call) -> Any:
     """Make an alarm, or change the one with that id or the active one of originator and type."""
+    while True:
+        try:
+            return await _save_alarm(call)
+        except Overtaken:
+            continue  # there is an active one now, which the other side has raised
+
+
+async def _save_alarm(call: Call) -> Any:
     given = checked(call.json_object(), _GIVEN)
     originator = entity_id_of(given.get("originator"))
     if originator is None:
