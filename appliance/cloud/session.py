@@ -50,6 +50,7 @@ from appliance.sync.messages import (
 )
 from appliance.sync.packing import About
 from appliance.sync.sender import Sender
+from appliance.sync.telling import place_of
 
 _OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
 _LOOK_EVENTS = 1000
@@ -260,7 +261,14 @@ class EdgeSession:
                 action = "DELETED" if write.body is None else "UPDATED"
                 if owner:
                     action = "CREDENTIALS_UPDATED"
-                unit.events.append(event_for(self.edge, entity, action, lane=lane))
+                body = self._place_of(write) if write.kind == "ALARM" else b""
+                unit.events.append(event_for(self.edge, entity, action, body, lane))
+
+    def _place_of(self, alarm: EntityWrite) -> bytes:
+        """The body of an event about an alarm; of one that goes, all of it."""
+        if alarm.body is None:
+            return self._state.body("ALARM", alarm.id) or b""
+        return place_of(msgspec.json.decode(alarm.body))
 
     async def _look_around(self, batches: Sequence[Batch]) -> None:
         """Know all that was changed here, and what of it the edge has yet to hear.

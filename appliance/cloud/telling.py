@@ -13,8 +13,9 @@ from appliance.cloud.registry import (
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope
 from appliance.model.unit import Lane, OutboxEvent, Unit
-from appliance.state.kinds import entity_id_of, id_of, told_of
+from appliance.state.kinds import entity_id_of, id_of
 from appliance.state.store import State
+from appliance.sync.telling import place_of, told_of
 from appliance.web.commands import Change
 
 _OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
@@ -69,8 +70,8 @@ class Telling:
             alarm = self._state.entity("ALARM", id_of(stored.get("alarmId")) or change.id) or {}
         originator = entity_id_of(alarm.get("originator"))
         gone = change.body is None or change.kind == "ALARM_COMMENT"
-        body = msgspec.json.encode(stored) if gone else b""
-        entity = told_of(change.kind, stored) or EntityId(change.kind, change.id)
+        body = msgspec.json.encode(stored) if gone else place_of(stored)
+        entity = told_of(change.kind, stored, self._state) or EntityId(change.kind, change.id)
         for edge in self._edges.edges_with(originator) if originator else ():
             event = OutboxEvent(str(edge), Lane.PRIORITY, change.kind, change.action, entity, body)
             unit.events.append(event)

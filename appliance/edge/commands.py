@@ -30,10 +30,11 @@ from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Se
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.rules.ports import CalculationInput, RpcOutcome
 from appliance.state.deleted import remembered
-from appliance.state.kinds import BY_NAME, told_of
+from appliance.state.kinds import BY_NAME
 from appliance.state.store import State
 from appliance.sync.conflicts import other_names, under
 from appliance.sync.incoming import Applied
+from appliance.sync.telling import place_of, told_of
 from appliance.web.commands import Change, NotConnected, RpcCommand, refuse_what_is_late
 from appliance.web.heard import Heard
 from appliance.web.rpc_forms import rpc_call
@@ -111,26 +112,25 @@ class EdgeCommands:
         kind = owner or change.kind
         lane = Lane.PRIORITY if kind in ("ALARM", "ALARM_COMMENT") else Lane.ENTITY
         for entity, body in self._told(change, EntityId(kind, change.id)):
-            encoded = msgspec.json.encode(body) if body else b""
-            yield OutboxEvent(CLOUD, lane, kind, change.action, entity, encoded)
+            yield OutboxEvent(CLOUD, lane, kind, change.action, entity, body)
 
-    def _told(
-        self, change: Change, entity: EntityId
-    ) -> Iterator[tuple[EntityId, dict[str, Any] | None]]:
+    def _told(self, change: Change, entity: EntityId) -> Iterator[tuple[EntityId, bytes]]:
         """What an event names, and the body of what cannot be read when it is sent.
 
         Nothing of what has gone already: the cloud hears of that.
         """
-        deleted_alarm = change.kind == "ALARM" and change.body is None
-        if not deleted_alarm and change.kind not in ("RELATION", "ALARM_COMMENT"):
-            yield entity, None
+        if change.kind not in ("RELATION", "ALARM", "ALARM_COMMENT"):
+            yield entity, b""
             return
         stored = change.body or self._state.entity(change.kind, change.id)
         if stored is None:
             return
-        yield told_of(change.kind, stored) or entity, stored
-        for name in other_names(self._state, change.id) if deleted_alarm else ():
-            yield EntityId("ALARM", name), under(name, stored)
+        if change.kind == "ALARM" and change.body is not None:
+            yield entity, place_of(stored)
+            return
+        yield told_of(change.kind, stored, self._state) or entity, msgspec.json.encode(stored)
+        for name in other_names(self._state, change.id) if change.kind == "ALARM" else ():
+            yield EntityId("ALARM", name), msgspec.json.encode(under(name, stored))
 
     # --- data ---------------------------------------------------------------------------------
 

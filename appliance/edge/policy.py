@@ -18,6 +18,7 @@ from appliance.sync.conflicts import cascade, merged_alarm, namesake, other_name
 from appliance.sync.incoming import Applied, source_metadata
 from appliance.sync.messages import Request
 from appliance.sync.packing import About
+from appliance.sync.telling import place_of
 
 ORDER = {
     field: rank
@@ -114,7 +115,8 @@ def retold(applied: Applied, state: State) -> Iterator[OutboxEvent]:
             elif write.id == alarm.id and write.body is not None:
                 body = msgspec.json.decode(write.body)
                 if any(body.get(step) and not known.get(step) for step in _STEPS):
-                    yield OutboxEvent(CLOUD, Lane.PRIORITY, alarm.type, "UPDATED", alarm)
+                    place = place_of(body)
+                    yield OutboxEvent(CLOUD, Lane.PRIORITY, alarm.type, "UPDATED", alarm, place)
 
 
 class EdgePolicy:

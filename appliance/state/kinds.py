@@ -68,13 +68,6 @@ def relation_key(body: dict[str, Any]) -> UUID:
     return uuid5(_RELATION_NAMESPACE, "\n".join(parts))
 
 
-def told_of(kind: str, body: dict[str, Any] | None) -> EntityId | None:
-    """The entity that an event about this one names: events of one entity keep their order, so a
-    comment never overtakes its alarm, nor a relation the next word about it."""
-    field = {"RELATION": "from", "ALARM_COMMENT": "alarmId"}.get(kind, "")
-    return entity_id_of((body or {}).get(field))
-
-
 def check(kind: Kind, body: dict[str, Any]) -> None:
     """Refuse a body that the state could not index, before it gets into a unit.
 

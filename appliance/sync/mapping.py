@@ -121,7 +121,7 @@ class Mapper:
             return
         row = BY_NAME[kind]
         known = entity.id if row.has_id else None
-        if update is UpdateKind.DELETED or body:
+        if update is UpdateKind.DELETED or (body and kind != "ALARM"):
             if update is UpdateKind.DELETED or kind != "RELATION" or self._is_there(body):
                 yield EntityUpdate(row.field, update, known, body.decode())
             return

@@ -20,6 +20,7 @@ from uuid import UUID
 
 import msgspec
 
+from appliance.model.ids import EntityId
 from appliance.model.unit import Lane, StoredEvent
 from appliance.state.kinds import relation_key
 from appliance.sync.mapping import UPDATE_KINDS
@@ -168,11 +169,28 @@ class LanePacker:
                 del self._held[key]
 
 
+class _Reference(msgspec.Struct, rename="camel"):
+    entity_type: str
+    id: UUID
+
+
+class _Placed(msgspec.Struct):
+    originator: _Reference | None = None
+
+
+_placed = msgspec.json.Decoder(_Placed).decode
+
+
 def order_key(event: StoredEvent) -> Hashable:
-    """What must stay in order: the entity. RPCs stand alone, and the ENTITY lane as a whole is in
-    order (a device after its profile, a relation after its ends), which outgoing.py sees to."""
+    """What must stay in order: the entity; of alarms, what they are about. RPCs stand alone, and
+    the ENTITY lane as a whole is in order (a device after its profile, a relation after its ends),
+    which outgoing.py sees to."""
     if event.event.action == "RPC_CALL" or event.event.lane is Lane.ENTITY:
         return event.position
+    if event.event.type == "ALARM" and event.event.body:
+        originator = _placed(event.event.body).originator
+        if originator is not None:
+            return EntityId(originator.entity_type, originator.id)
     return event.event.entity
 
 

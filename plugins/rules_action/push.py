@@ -18,6 +18,7 @@ from appliance.rules.context import Context
 from appliance.rules.messages import with_data
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle
 from appliance.rules.values import encode_json, telemetry_of, typed_values, whole_number
+from appliance.sync.telling import place_of
 from appliance.sync.wire import encode_entry
 
 TELEMETRY = frozenset(("POST_TELEMETRY_REQUEST", "TIMESERIES_UPDATED"))
@@ -155,7 +156,8 @@ def _alarm(message: Message, outbox: str) -> Iterator[OutboxEvent]:
             action = "ADDED"
         elif metadata.get("isClearedAlarm", "").lower() == "true":
             action = "ALARM_CLEAR"
-    yield OutboxEvent(outbox, Lane.PRIORITY, "ALARM", action, alarm)
+    place = place_of(message.data)
+    yield OutboxEvent(outbox, Lane.PRIORITY, "ALARM", action, alarm, place)
 
 
 def _rpc_body(message: Message) -> dict[str, Any]:

@@ -181,6 +181,14 @@ FOUND: dict[str, list[Step]] = {
         ("alarm", EDGE_SIDE, 0),
         ("alarm", CLOUD_SIDE, 0),
     ],
+    "an alarm does not overtake the end of the one before it": [
+        ("alarm", CLOUD_SIDE, 0),
+        ("forget", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("dismiss", CLOUD_SIDE, 0),
+        ("forget", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("cut", False),
+        ("alarm", CLOUD_SIDE, 0),
+    ],
     "a relation that was taken back while it was confirmed is gone": [
         ("relate", EDGE_SIDE, 0, 0),
         ("rpc", 0, "oneway"),

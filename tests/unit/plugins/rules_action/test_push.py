@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from appliance.model.ids import EntityId, new_uuid
-from appliance.model.unit import CLOUD, Lane
+from appliance.model.unit import CLOUD, Lane, StoredEvent
 from appliance.rules.work import Work
+from appliance.sync.packing import order_key
 from appliance.sync.wire import decode_entry
 from appliance.testing.rules import START_MS, RuleBench
 from plugins.rules_action import register_rule_nodes
@@ -84,11 +85,13 @@ async def test_a_timeseries_updated_body_is_sent_as_what_it_holds() -> None:
 )
 async def test_alarms_go_by_id_before_everything_else(type: str, flag: str, action: str) -> None:
     alarm = new_uuid()
-    data = {"id": {"entityType": "ALARM", "id": str(alarm)}}
+    about = EntityId("DEVICE", new_uuid())
+    data = {"id": {"entityType": "ALARM", "id": str(alarm)}, "originator": about.to_json()}
     work = await push(type, data, {flag: "true"})
     (event,) = work.unit.events
     assert (event.lane, event.type, event.action) == (Lane.PRIORITY, "ALARM", action)
-    assert (event.entity, event.body) == (EntityId("ALARM", alarm), b"")
+    assert event.entity == EntityId("ALARM", alarm)
+    assert order_key(StoredEvent(1, 0, 0, event)) == about
 
 
 async def test_a_devices_request_goes_up_with_its_way_back() -> None:
