@@ -11,12 +11,13 @@ very same value counts as a repeat; entities by the role's `Policy`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
 
+from appliance.extension.ports import AttributeValue
 from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
@@ -308,7 +309,8 @@ def _attributes(
     item: Attributes, applied: Applied, state: State, policy: Policy, now_ms: int
 ) -> None:
     scope, ts = _scope(item.scope), item.ts or now_ms
-    values = _newer(item, scope, ts, state, ties=policy.peer_wins_ties)
+    stored = _stored(item.entity, scope, applied, state)
+    values = _newer(item, scope, ts, stored, state, ties=policy.peer_wins_ties)
     if not values:
         return
     metadata = source_metadata(item.entity, state, policy.source) | {"scope": scope.value}
@@ -318,7 +320,6 @@ def _attributes(
         )
         return
     applied.unit.attributes.append(AttributeWrite(item.entity, scope, ts, values))
-    stored = state.attributes(item.entity, scope)
     repeated = {key for key, old in stored.items() if (old.ts, old.value) == (ts, values.get(key))}
     news = {key: value for key, value in values.items() if key not in repeated}
     if not news:
@@ -328,10 +329,31 @@ def _attributes(
         applied.notices.append(AttributeNotice(item.entity, news))
 
 
+def _stored(
+    entity: EntityId, scope: Scope, applied: Applied, state: State
+) -> Mapping[str, AttributeValue]:
+    """The attributes with what the same batch has made of them."""
+    changes = [c for c in applied.unit.attributes if (c.entity, c.scope) == (entity, scope)]
+    if not changes:
+        return state.attributes(entity, scope)
+    stored = dict(state.attributes(entity, scope))
+    for change in changes:
+        if isinstance(change, AttributeWrite):
+            stored |= {key: AttributeValue(change.ts, v) for key, v in change.values.items()}
+        else:
+            stored = {key: value for key, value in stored.items() if key not in change.keys}
+    return stored
+
+
 def _newer(
-    item: Attributes, scope: Scope, ts: int, state: State, *, ties: bool
+    item: Attributes,
+    scope: Scope,
+    ts: int,
+    stored: Mapping[str, AttributeValue],
+    state: State,
+    *,
+    ties: bool,
 ) -> dict[str, Value]:
-    stored = state.attributes(item.entity, scope)
     out = {}
     for key, value in decode_attributes(item.values).items():
         old = stored.get(key)
@@ -356,7 +378,7 @@ def _attributes_deleted(item: AttributesDeleted, applied: Applied, state: State)
     if not ts:
         _delete_attributes(item, applied, scope, item.keys, 0)
         return
-    stored = state.attributes(item.entity, scope)
+    stored = _stored(item.entity, scope, applied, state)
 
     def last_ms(key: str) -> int:
         if key in stored:

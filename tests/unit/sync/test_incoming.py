@@ -131,6 +131,14 @@ def test_devices_hear_of_shared_attributes_only(state: State) -> None:
     assert not take(state, attributes({"k": 1}, 5, "SERVER_SCOPE")).notices
 
 
+def test_what_comes_twice_in_a_batch_is_told_once_and_the_newest_stays(state: State) -> None:
+    news = attributes({"k": "new"}, 9)
+    applied = take(state, news, news, attributes({"k": "old"}, 8))
+    assert len(applied.notices) == len(applied.messages) == 1
+    state.apply(applied.unit)
+    assert state.attributes(DEVICE, Scope.SHARED)["k"].value == "new"
+
+
 def test_posted_attributes_go_through_the_rules_and_are_not_written_here(state: State) -> None:
     item = Attributes(DEVICE, "CLIENT_SCOPE", encode_attributes({"k": 1}), 5, posted=True)
     applied = take(state, item)
