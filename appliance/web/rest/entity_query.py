@@ -135,19 +135,19 @@ async def _chosen(call: Call, query: dict[str, Any]) -> list[EntityId]:
 
 
 def _filtered(call: Call, wanted: dict[str, Any]) -> Iterable[EntityId]:
-    type = wanted.get("type")
+    type = str(wanted.get("type"))
     if type == "singleEntity":
         return [_entity(wanted, "singleEntity")]
     if type == "entityList":
         kind = _kind(wanted)
-        return [EntityId(kind, uuid_of(id)) for id in _list(wanted, "entityList")]
+        return [EntityId(kind, uuid_of(id)) for id in _list(wanted, "entityList", str)]
     if type == "entityType":
         return _named(call, _kind(wanted), None, "")
     if type == "entityName":
         return _named(call, _kind(wanted), None, wanted.get("entityNameFilter"))
     if type in _TYPED:
         kind, one, name = _TYPED[type]
-        types = wanted.get(f"{one}s") or [wanted.get(one)]
+        types = _list(wanted, f"{one}s", str) or [wanted.get(one)]
         return _named(call, kind, types, wanted.get(name))
     if type == "relationsQuery":
         return _related(call, wanted)
@@ -174,7 +174,7 @@ def _related(call: Call, wanted: dict[str, Any]) -> list[EntityId]:
     for _, relation in follow(call.view, root, levels, outward=outward, group="COMMON"):
         far = relation.target if outward else relation.source
         for rule in rules or [{}]:
-            types = rule.get("entityTypes") or [far.type]
+            types = _list(rule, "entityTypes", str) or [far.type]
             if rule.get("relationType") in (None, "", relation.type) and far.type in types:
                 found.append(far)
     return found
@@ -246,8 +246,8 @@ def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def _list(body: dict[str, Any], name: str) -> list[Any]:
+def _list(body: dict[str, Any], name: str, of: type = dict) -> list[Any]:
     found = body.get(name) or []
-    if not isinstance(found, list) or not all(isinstance(one, dict | str) for one in found):
-        raise ApiError(400, f"'{name}' must be an array")
+    if not isinstance(found, list) or not all(isinstance(one, of) for one in found):
+        raise ApiError(400, f"'{name}' must be an array of {'texts' if of is str else 'objects'}")
     return found

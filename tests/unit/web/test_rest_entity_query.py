@@ -114,10 +114,13 @@ async def test_a_customer_s_user_finds_what_is_the_customer_s() -> None:
     [
         {},
         {"entityFilter": {"type": "magic"}},
+        {"entityFilter": {"type": {}}},
+        {"entityFilter": {"type": "deviceType", "deviceTypes": 7}},
         {"entityFilter": {"type": "entityType", "entityType": "ROBOT"}},
         {"entityFilter": {"type": "singleEntity", "singleEntity": {"id": "x"}}},
         {"entityFilter": {"type": "entityList", "entityType": "DEVICE", "entityList": ["x"]}},
         {"entityFilter": {"type": "entityType", "entityType": "DEVICE"}, "keyFilters": [{}]},
+        {"entityFilter": {"type": "entityType", "entityType": "DEVICE"}, "keyFilters": ["x"]},
     ],
 )
 async def test_a_query_that_makes_no_sense_is_refused(query: dict[str, Any]) -> None:
