@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test bench binary docs lint types contracts fmt clean
+.PHONY: demo test hunt bench binary docs lint types contracts fmt clean
 
 $(VENV)/.runtime: requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,10 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.dev lint types contracts
 	$(BIN)/python -m pytest $(ARGS)
+
+# The tests with dice that nobody has seen; ARGS=tests/model and the like.
+hunt: $(VENV)/.dev
+	APPLIANCE_SEED=new $(BIN)/python -m pytest $(ARGS)
 
 # Figures of the whole, as a table; ARGS="--quick --only steady,rpc --json FILE" and the like.
 bench: $(VENV)/.dev

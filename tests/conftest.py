@@ -1,4 +1,4 @@
-"""Shared fixtures: `async def` tests run under Trio; fixtures of recordings."""
+"""`async def` tests run under Trio; where the fixtures are; one seed for all that is random."""
 
 from __future__ import annotations
 
@@ -7,11 +7,26 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import trio
 import trio.testing
 
+from tests.kit.seed import SEED
+
+hypothesis.settings.register_profile(
+    "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("house")
+
 FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis throws our dice, too, unless the command line has others."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(SEED)
 
 
 @pytest.hookimpl(tryfirst=True)

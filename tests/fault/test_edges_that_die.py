@@ -6,7 +6,6 @@ APPLIANCE_SEED repeats a run, APPLIANCE_KILL_ROUNDS makes it longer.
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +19,8 @@ from plugins.transport_grpc.config import GrpcConfig
 from plugins.transport_grpc.events import RoomFailed
 from plugins.transport_grpc.transport import GrpcTransport
 from tests.kit.pair import running_cloud, until
+from tests.kit.seed import SEED
 
-SEED = int(os.environ.get("APPLIANCE_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 ROUNDS = int(os.environ.get("APPLIANCE_KILL_ROUNDS", "40"))
 ROOT = Path(__file__).parents[2]
 

@@ -18,9 +18,9 @@ import pytest
 
 from tests.kit.mqtt_load import Publisher
 from tests.kit.process import House, arrivals, history
+from tests.kit.seed import SEED
 
 ROUNDS = int(os.environ.get("APPLIANCE_KILL_ROUNDS", "200"))
-SEED = int(os.environ.get("APPLIANCE_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 DEVICES = 3
 BASE_MS = 1_700_000_000_000
 

@@ -8,7 +8,6 @@ APPLIANCE_SEED repeats a run.
 
 from __future__ import annotations
 
-import os
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -32,10 +31,10 @@ from plugins.transport_grpc.config import GrpcConfig
 from plugins.transport_grpc.transport import GrpcTransport
 from tests.kit.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.kit.pair import KEY, SECRET, commit, device_unit, running_cloud, running_edge, until
+from tests.kit.seed import SEED
 
 pytestmark = pytest.mark.fault
 
-SEED = int(os.environ.get("APPLIANCE_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 DEVICES = 3
 PATIENCE_S = 60.0
 LIMITS = OutgoingLimits(

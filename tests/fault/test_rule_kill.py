@@ -38,9 +38,9 @@ from plugins.storage_duckdb.storage import DuckdbStorage
 from tests.kit.devices import device_unit
 from tests.kit.mqtt_load import Publisher
 from tests.kit.process import Process, connects, free_port, history, wait_for
+from tests.kit.seed import SEED
 
 ROUNDS = int(os.environ.get("APPLIANCE_RULE_KILL_ROUNDS", "30"))
-SEED = int(os.environ.get("APPLIANCE_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 WAYS = {"delay": 5, "deduplication": 5, "rpc": 5, "late rest": 1, "rest": 1}
 """A device per way, and how many messages it sends in a burst; a request costs more than a node."""
 BASE_MS = 1_700_000_000_000

@@ -1,6 +1,6 @@
 """One bit flipped, bytes zeroed or a file cut, anywhere: it starts, and says what is missing.
 
-`SEED` repeats a run, `STORAGE_DAMAGE_SAMPLES` says how many places are tried per test.
+`APPLIANCE_SEED` repeats a run, `STORAGE_DAMAGE_SAMPLES` says how many places are tried per test.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from appliance.extension.ports import SeriesQuery, Storage
 from appliance.model.unit import CLOUD, Lane
 from appliance.testing.storage import all_pending, check_conservation, running
 from tests.fault.storage_worker import DEVICE, number_of, storage_in, unit
+from tests.kit.seed import SEED
 
 SAMPLES = int(os.environ.get("STORAGE_DAMAGE_SAMPLES", "12"))
 UNITS = 1200
@@ -140,9 +141,8 @@ async def run_samples(
     whole_history: bool = False,
     faults: int = 1,
 ) -> None:
-    seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
-    print(f"SEED={seed}")
-    chance = random.Random(seed)
+    print(f"seed {SEED}")
+    chance = random.Random(SEED)
     original = tmp_path / "original"
     await make_folder(original, clean=clean)
     intact = tmp_path / "intact"
@@ -153,7 +153,7 @@ async def run_samples(
     for sample in range(SAMPLES):
         folder = tmp_path / "hurt"
         shutil.copytree(original, folder)
-        context = f"SEED={seed} sample {sample}:"
+        context = f"seed {SEED} sample {sample}:"
         for fault in range(faults):
             target = chance.choice(sorted(file for file in folder.glob(pattern) if has_bytes(file)))
             context += f" {damage(target, FAULTS[(sample + fault) % 3], chance)};"

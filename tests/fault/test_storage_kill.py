@@ -16,6 +16,7 @@ from appliance.extension.ports import SeriesQuery
 from appliance.model.unit import CLOUD, Lane
 from appliance.testing.storage import all_pending, check_conservation, running
 from tests.fault.storage_worker import DEVICE, number_of, storage_in
+from tests.kit.seed import SEED
 
 ROUNDS = int(os.environ.get("STORAGE_KILL_ROUNDS", "10"))
 WORKER = "tests.fault.storage_worker"
@@ -50,9 +51,8 @@ def run_until_killed(folder: Path, first: int, seed: int, after_s: float) -> lis
 @pytest.mark.fault
 @pytest.mark.slow
 async def test_killing_loses_nothing_acknowledged_and_tears_nothing(tmp_path: Path) -> None:
-    seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
-    print(f"SEED={seed}")
-    chance = random.Random(seed)
+    print(f"seed {SEED}")
+    chance = random.Random(SEED)
     folder = tmp_path / "data"
     folder.mkdir()
     following = 0

@@ -19,9 +19,9 @@ import pytest
 
 from tests.kit.hands import BASE_MS, Hand, Numbers, Refused
 from tests.kit.process import House, arrivals, connects, history, wait_for
+from tests.kit.seed import SEED
 
 ROUNDS = int(os.environ.get("APPLIANCE_KILL_ROUNDS", "6"))
-SEED = int(os.environ.get("APPLIANCE_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 DEVICES = 3
 
 

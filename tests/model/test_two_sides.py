@@ -5,8 +5,8 @@ wrong clocks, in virtual time. Then quiet, and: every entity that the edge has i
 there, attributes by newest time, every value that a device was told to be kept is on the cloud,
 each entity's events were taken in the order of their commits, and nothing goes to and fro.
 
-A failure shows the shortest program that fails. MODEL_EXAMPLES says how many programs to run, and
-then they are new ones; the seed is printed, and MODEL_SEED repeats them.
+A failure shows the shortest program that fails. MODEL_EXAMPLES says how many programs to run (100),
+APPLIANCE_SEED which ones.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ import trio.testing
 from hypothesis import HealthCheck, Phase, given, settings
 
 from appliance.model.telemetry import Scope
+from tests.kit.seed import SEED
 from tests.model.steps import Step, Steps
 from tests.model.verdict import judge
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, fresh_cloud
 
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
-SEED = int(os.environ.get("MODEL_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
-DEFAULT_EXAMPLES = 100
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))
 
 SIDES = st.sampled_from([EDGE_SIDE, CLOUD_SIDE])
 MADE = ["DEVICE", "ASSET", "ENTITY_VIEW", "DASHBOARD", "RULE_CHAIN"]
@@ -110,9 +109,9 @@ def run(seed: int, program: list[Step]) -> None:
     trio.run(life, seed, program, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-@hypothesis.seed(SEED if EXAMPLES else 4)
+@hypothesis.seed(SEED)
 @settings(
-    max_examples=EXAMPLES or DEFAULT_EXAMPLES,
+    max_examples=EXAMPLES,
     deadline=None,
     database=None,
     phases=[Phase.generate, Phase.shrink],
