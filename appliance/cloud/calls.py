@@ -14,15 +14,14 @@ from uuid import UUID
 import msgspec
 import trio
 
-from appliance.cloud.registry import event_for
+from appliance.cloud.registry import rpc_event
 from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
-from appliance.model.unit import EntityWrite, Lane, Unit
+from appliance.model.unit import EntityWrite, Unit
 from appliance.state.store import State
 from appliance.sync.incoming import source_metadata
-from appliance.sync.mapping import rpc_to_json
 from appliance.sync.messages import RpcCall
 from appliance.web.rpc_forms import rpc_body, rpc_status
 
@@ -71,7 +70,7 @@ class Calls:
         assert call.request_uuid is not None
         waiting = self._waiting[call.request_uuid] = _Waiting()
         try:
-            await self._storage.commit([self._event(edge, call)])
+            await self._storage.commit([Unit(events=[rpc_event(edge, call)])])
             with trio.move_on_after(max(0.0, (call.expires_ms - self._clock()) / 1000)):
                 await waiting.came.wait()
             return waiting.end
@@ -82,7 +81,7 @@ class Calls:
         """Store a persistent request and send it when the edge is there."""
         call = self._numbered(msgspec.structs.replace(call, persisted=True))
         assert call.request_uuid is not None
-        unit = self._event(edge, call)
+        unit = Unit(events=[rpc_event(edge, call)])
         body = rpc_body(call.request_uuid, self._state.tenant_id, call, "QUEUED", None)
         encoded = msgspec.json.encode(body)
         unit.entities.append(EntityWrite("RPC", call.request_uuid, encoded))
@@ -112,7 +111,7 @@ class Calls:
         if call.device_id is not None:
             text = msgspec.json.encode({"error": f"nobody here answers {call.method!r}"})
             answer = msgspec.structs.replace(call, method=None, params="", response=text.decode())
-            await self._storage.commit([self._event(edge, answer)])
+            await self._storage.commit([Unit(events=[rpc_event(edge, answer)])])
 
     async def _change(self, body: dict[str, Any], status: str, response: Any) -> None:
         uuid = UUID(body["id"]["id"])
@@ -127,12 +126,6 @@ class Calls:
         number = self._numbers.get(call.device_id, 0)
         self._numbers[call.device_id] = number + 1
         return msgspec.structs.replace(call, request_id=number)
-
-    def _event(self, edge: UUID, call: RpcCall) -> Unit:
-        assert call.device_id is not None
-        device = EntityId("DEVICE", call.device_id)
-        body = rpc_to_json(call)
-        return Unit(events=[event_for(edge, device, "RPC_CALL", body, Lane.PRIORITY)])
 
 
 def question(edge: UUID, call: RpcCall, state: State, now_ms: int) -> Message:

@@ -32,7 +32,7 @@ from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
 from appliance.model.unit import EntityWrite, Unit
-from appliance.state.deleted import remembered
+from appliance.state.deleted import delete_for_good
 from appliance.state.kinds import entity_id_of, id_of, relation_key
 from appliance.state.store import State
 from appliance.sync.conflicts import cascade
@@ -147,9 +147,7 @@ class CloudCommands:
         """See Commands."""
         async with self._changing() as (unit, messages):
             now_ms = self._state.next_ms(entity, scope, keys, self._clock())
-            delete = AttributeDelete(entity, scope, tuple(keys), now_ms)
-            unit.attributes.append(delete)
-            unit.states += remembered(delete)
+            delete_for_good(unit, AttributeDelete(entity, scope, tuple(keys), now_ms))
             for edge in self._edges.edges_with(entity):
                 unit.events.append(attributes_deleted(edge, entity, scope, now_ms, list(keys)))
             data = {"attributes": list(keys)}

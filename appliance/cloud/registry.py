@@ -20,6 +20,8 @@ from appliance.model.telemetry import Scope, Value
 from appliance.model.unit import EntityWrite, Lane, OutboxEvent, Unit
 from appliance.state.kinds import entity_id_of, id_of, relation_key
 from appliance.state.store import State
+from appliance.sync.mapping import rpc_to_json
+from appliance.sync.messages import RpcCall
 
 ASSIGNABLE = ("DEVICE", "ASSET", "DASHBOARD", "ENTITY_VIEW", "RULE_CHAIN")
 SENT_BY_EDGES = frozenset(
@@ -203,6 +205,13 @@ def event_for(
 ) -> OutboxEvent:
     """A row of that edge's `edge_event`."""
     return OutboxEvent(str(edge), lane, entity.type, action, entity, body)
+
+
+def rpc_event(edge: UUID, call: RpcCall) -> OutboxEvent:
+    """A request to a device of that edge, or the answer to one of the device's own (§8.1)."""
+    assert call.device_id is not None
+    device = EntityId("DEVICE", call.device_id)
+    return event_for(edge, device, "RPC_CALL", rpc_to_json(call), Lane.PRIORITY)
 
 
 def attributes_updated(

@@ -22,7 +22,7 @@ import msgspec
 import trio
 
 from appliance.cloud.calls import CallEnd, Calls
-from appliance.cloud.registry import Edges, event_for
+from appliance.cloud.registry import Edges, rpc_event
 from appliance.cloud.telling import Telling
 from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
@@ -32,13 +32,12 @@ from appliance.model.errors import Retryable
 from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.telemetry import Scope, Value
-from appliance.model.unit import Lane, OutboxEvent, Unit
+from appliance.model.unit import OutboxEvent, Unit
 from appliance.rules.engine import RuleEngine
 from appliance.rules.node import NodeFactory
 from appliance.rules.ports import CalculationInput, RpcOutcome, RpcToDevice, Task
 from appliance.rules.work import Work
 from appliance.state.store import State
-from appliance.sync.mapping import rpc_to_json
 from appliance.sync.messages import RpcCall
 from appliance.web.commands import RpcCommand
 from appliance.web.rpc_forms import rpc_call
@@ -266,10 +265,7 @@ class CloudRules:
             service_id=service_id,
             session_id=session_id,
         )
-        encoded = rpc_to_json(answer)
-        unit = Unit()
-        for edge in self._edges.edges_with(device):
-            unit.events.append(event_for(edge, device, "RPC_CALL", encoded, Lane.PRIORITY))
+        unit = Unit(events=[rpc_event(edge, answer) for edge in self._edges.edges_with(device)])
         try:
             self._jobs_in.send_nowait(partial(self._commit, unit, ()))
         except trio.WouldBlock:

@@ -246,14 +246,16 @@ class EdgeSession:
         read when it is sent. Of an alarm that the edge deleted, what was said just before may have
         brought it back there.
         """
+        flying = self._sender.flying() if unit.entities else ()
         for write in list(unit.entities):
             if write.kind == "RELATION":
-                self._last_relation(write, unit)
+                if ("RELATION", write.id) in flying:
+                    self._last_relation(write, unit)
                 continue
             owner = _OWNERS.get(write.kind)
             entity = EntityId(owner or write.kind, write.id)
             spoken = entity.type in SENT_BY_EDGES and any(
-                self._sender.is_flying(kind, write.id) for kind in {entity.type, write.kind}
+                (kind, write.id) in flying for kind in (entity.type, write.kind)
             )
             over = write.kind == "ALARM" and write.body is None
             if (spoken and not (owner and write.body is None)) or over or entity in merged:
@@ -300,9 +302,8 @@ class EdgeSession:
         source = entity_id_of(relation.get("from"))
         if body is None or source is None or relation.get("typeGroup", "COMMON") != "COMMON":
             return
-        if self._sender.is_flying("RELATION", write.id):
-            action = "RELATION_DELETED" if write.body is None else "RELATION_ADD_OR_UPDATE"
-            unit.events.append(relation_event(self.edge, source, action, body))
+        action = "RELATION_DELETED" if write.body is None else "RELATION_ADD_OR_UPDATE"
+        unit.events.append(relation_event(self.edge, source, action, body))
 
     def _store_posted(self, message: Message, unit: Unit) -> None:
         if message.type == "POST_ATTRIBUTES_REQUEST":

@@ -29,7 +29,7 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.rules.ports import CalculationInput, RpcOutcome
-from appliance.state.deleted import remembered
+from appliance.state.deleted import delete_for_good
 from appliance.state.kinds import BY_NAME
 from appliance.state.store import State
 from appliance.sync.conflicts import other_names, under
@@ -151,8 +151,8 @@ class EdgeCommands:
     ) -> None:
         """See Commands."""
         now_ms = self._state.next_ms(entity, scope, keys, self._clock())
-        delete = AttributeDelete(entity, scope, tuple(keys), now_ms)
-        unit = Unit(attributes=[delete], states=list(remembered(delete)))
+        unit = Unit()
+        delete_for_good(unit, AttributeDelete(entity, scope, tuple(keys), now_ms))
         message = self._heard.message(
             "ATTRIBUTES_DELETED", entity, {"attributes": list(keys)}, actor, scope, now_ms
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from appliance.fields.cell import FieldError
 from appliance.model.telemetry import Value
-from appliance.rules.values import as_number
+from appliance.rules.conditions import comparable
 
 _EXACT = Context(prec=700)
 """Digits enough for the largest double with as many decimals as the smallest has."""
@@ -22,7 +22,7 @@ so a stored 20000000 is an integer and a stored 42.0 is not."""
 
 def double_of(value: Any) -> float | None:
     """A value as the reference calculates with it: 1 or 0 for a boolean, None for no number."""
-    number = float(value) if isinstance(value, bool) else as_number(value)
+    number = comparable(value)
     return None if number is None else float(number)
 
 

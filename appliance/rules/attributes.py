@@ -11,7 +11,7 @@ from appliance.model.telemetry import AttributeDelete, Scope, Value
 from appliance.rules.context import Context
 from appliance.rules.node import NodeError
 from appliance.rules.values import json_text
-from appliance.state.deleted import remembered
+from appliance.state.deleted import delete_for_good
 
 _SCOPES = {scope.value: scope for scope in Scope}
 
@@ -38,9 +38,7 @@ def delete_attributes(ctx: Context, entity: EntityId, scope: Scope, keys: Sequen
     Else a value of a peer whose clock is ahead would stay, and an older one would come back.
     """
     ts = ctx.state.next_ms(entity, scope, keys, ctx.now())
-    delete = AttributeDelete(entity, scope, tuple(keys), ts)
-    ctx.unit.attributes.append(delete)
-    ctx.unit.states.extend(remembered(delete))
+    delete_for_good(ctx.unit, AttributeDelete(entity, scope, tuple(keys), ts))
     return ts
 
 

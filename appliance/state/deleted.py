@@ -7,12 +7,12 @@ that deletes. The attribute that is there again, with a later time, makes its ow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from uuid import UUID
 
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import AttributeDelete, Scope
-from appliance.model.unit import StateWrite
+from appliance.model.unit import StateWrite, Unit
 
 OWNER = "deleted_attributes"
 DELETED_MAX = 10_000
@@ -21,11 +21,13 @@ DELETED_MAX = 10_000
 Place = tuple[EntityId, Scope, str]
 
 
-def remembered(delete: AttributeDelete) -> Iterator[StateWrite]:
-    """What to keep of a deletion; nothing of one without a time, which may be taken back."""
+def delete_for_good(unit: Unit, delete: AttributeDelete) -> None:
+    """Let a unit delete attributes and remember when; a deletion without a time is not remembered,
+    for it may be taken back."""
+    unit.attributes.append(delete)
     for key in delete.keys if delete.ts else ():
         name = f"{delete.entity}/{delete.scope.value}/{key}"
-        yield StateWrite(OWNER, name, b"%d" % delete.ts)
+        unit.states.append(StateWrite(OWNER, name, b"%d" % delete.ts))
 
 
 def recalled(states: Mapping[str, bytes]) -> dict[Place, int]:

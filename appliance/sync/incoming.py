@@ -23,7 +23,7 @@ from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Value
 from appliance.model.unit import EntityWrite, Unit
-from appliance.state.deleted import remembered
+from appliance.state.deleted import delete_for_good
 from appliance.state.kinds import BY_FIELD, Kind, check, entity_id_of, id_of
 from appliance.state.store import State
 from appliance.sync.conflicts import (
@@ -374,10 +374,7 @@ def _attributes_deleted(item: AttributesDeleted, applied: Applied, state: State)
     clock may be ahead of ours; and it is not remembered, because a server repeats what it said in
     order (§7.2), and a value set after the deletion must come back then.
     """
-    scope, ts = _scope(item.scope), item.ts
-    if not ts:
-        _delete_attributes(item, applied, scope, item.keys, 0)
-        return
+    scope, ts = _scope(item.scope), item.ts or 0
     stored = _stored(item.entity, scope, applied, state)
 
     def last_ms(key: str) -> int:
@@ -385,17 +382,10 @@ def _attributes_deleted(item: AttributesDeleted, applied: Applied, state: State)
             return stored[key].ts
         return state.deleted_ms(item.entity, scope, key) or 0
 
-    keys = tuple(key for key in item.keys if last_ms(key) <= ts)
-    if keys:
-        _delete_attributes(item, applied, scope, keys, ts)
-
-
-def _delete_attributes(
-    item: AttributesDeleted, applied: Applied, scope: Scope, keys: tuple[str, ...], ts: int
-) -> None:
-    delete = AttributeDelete(item.entity, scope, keys, ts)
-    applied.unit.attributes.append(delete)
-    applied.unit.states.extend(remembered(delete))
+    keys = tuple(key for key in item.keys if not ts or last_ms(key) <= ts)
+    if not keys:
+        return
+    delete_for_good(applied.unit, AttributeDelete(item.entity, scope, keys, ts))
     if scope is Scope.SHARED and item.entity.type == "DEVICE":
         applied.notices.append(AttributeNotice(item.entity, {}, keys))
 

@@ -103,9 +103,9 @@ class Sender:
         """Whether the peer refuses everything at the moment."""
         return self._outgoing.peer_sick
 
-    def is_flying(self, kind: str, id: UUID) -> bool:
-        """Whether something was said of a stored entity that the peer has not acknowledged yet."""
-        return any((about.kind, about.id) == (kind, id) for about in self._outgoing.flying())
+    def flying(self) -> set[tuple[str, UUID]]:
+        """Kinds and ids of which something is on its way that the peer has not acknowledged yet."""
+        return {(about.kind, about.id) for about in self._outgoing.flying()}
 
     async def unheard(self) -> set[About]:
         """What was committed here and is not acknowledged on this link, be it on its way or not."""
