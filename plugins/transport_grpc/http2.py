@@ -1,4 +1,4 @@
-"""One HTTP/2 connection: grpclib's engine with four things done our way.
+"""One HTTP/2 connection: grpclib's engine with five things done our way.
 
 grpclib's client and server stop short of what this stream needs, so we stand on the layer below
 them, `grpclib.protocol`, which speaks HTTP/2 over an asyncio transport:
@@ -8,7 +8,8 @@ them, `grpclib.protocol`, which speaks HTTP/2 over an asyncio transport:
 - any number of messages in one write, and compressed messages (framing.py);
 - dead peers: grpclib closes a silent connection politely, which waits for ever while its write
   buffer cannot drain. Here a silent connection is aborted;
-- frames of HTTP/2 extensions are ignored, as the protocol demands, instead of raising.
+- frames of HTTP/2 extensions are ignored, as the protocol demands, instead of raising;
+- a stranger's headers that are no text end his connection, and are no error of ours.
 
 Bounds. Inwards: both flow control windows are 4 MiB, one message of the usual limit; a byte is
 given back to the window when the reader takes it. Outwards: 256 KiB wait in the transport before
@@ -177,7 +178,11 @@ class Http2(H2Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = trio.current_time()
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except (UnicodeDecodeError, trio.WouldBlock) as error:
+            # Headers that are no text, or calls that come faster than anybody can look at them.
+            self.abort(str(error))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
