@@ -15,6 +15,8 @@ import msgspec
 
 from appliance.model.errors import Permanent
 from appliance.model.ids import NULL_UUID, EntityId, created_time_ms, new_uuid
+from appliance.model.message import Message
+from appliance.model.telemetry import AttributeWrite, Scope, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.state.kinds import id_of, relation_key
 from appliance.state.view import StateView
@@ -159,6 +161,24 @@ def behind_gateway(
         OutboxEvent(CLOUD, Lane.ENTITY, "RELATION", "RELATION_ADD_OR_UPDATE", gateway_id, encoded)
     )
     return device, unit
+
+
+def created(device: UUID, unit: Unit, metadata: dict[str, str], now_ms: int) -> Message:
+    """What rule chains hear of a device that the unit makes."""
+    entity = EntityId("DEVICE", device)
+    bodies = {(write.kind, write.id): write.body or b"" for write in unit.entities}
+    body = msgspec.json.decode(bodies["DEVICE", device])
+    return Message(new_uuid(), now_ms, "ENTITY_CREATED", entity, body, metadata)
+
+
+def set_server_attribute(unit: Unit, entity: EntityId, ts: int, key: str, value: Value) -> None:
+    """Set a SERVER attribute of a device, here and on the cloud."""
+    values = {key: value}
+    unit.attributes.append(AttributeWrite(entity, Scope.SERVER, ts, values))
+    body = msgspec.json.encode({"kv": values, "scope": Scope.SERVER, "ts": ts})
+    unit.events.append(
+        OutboxEvent(CLOUD, Lane.DATA, entity.type, "ATTRIBUTES_UPDATED", entity, body)
+    )
 
 
 def store(unit: Unit, kind: str, id: UUID, body: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from appliance.access.claims import CLAIMING_DATA, ClaimingData, claiming_data
 from appliance.edge.credentials import Credentials
-from appliance.edge.devices import behind_gateway
+from appliance.edge.devices import behind_gateway, created, set_server_attribute
 from appliance.edge.presence import Presence
 from appliance.edge.processor import Processor
 from appliance.edge.provision import provision
@@ -21,8 +21,8 @@ from appliance.kernel.clock import Clock
 from appliance.model.errors import Permanent
 from appliance.model.ids import new_uuid
 from appliance.model.message import Message
-from appliance.model.telemetry import AttributeWrite, Scope, Value
-from appliance.model.unit import CLOUD, Lane, OutboxEvent, Unit
+from appliance.model.telemetry import Scope, Value
+from appliance.model.unit import Unit
 from appliance.state.store import State
 
 CLAIM_MS = 86_400_000
@@ -180,29 +180,29 @@ class EdgeGate:
         if claiming_data(stored, now_ms) is not None:
             return
         said = ClaimingData(now_ms + (duration_ms or CLAIM_MS), secret_key)
-        values: dict[str, Value] = {CLAIMING_DATA: msgspec.json.encode(said).decode()}
-        ts = self._state.next_ms(session.device, Scope.SERVER, values, now_ms)
-        unit = Unit(attributes=[AttributeWrite(session.device, Scope.SERVER, ts, values)])
-        body = msgspec.json.encode({"kv": values, "scope": Scope.SERVER, "ts": ts})
-        unit.events.append(
-            OutboxEvent(CLOUD, Lane.DATA, "DEVICE", "ATTRIBUTES_UPDATED", session.device, body)
-        )
+        ts = self._state.next_ms(session.device, Scope.SERVER, [CLAIMING_DATA], now_ms)
+        unit = Unit()
+        text = msgspec.json.encode(said).decode()
+        set_server_attribute(unit, session.device, ts, CLAIMING_DATA, text)
         await self._processor.commit(unit)
 
     async def provision(self, request: dict[str, Any]) -> dict[str, Any]:
         """See Gate."""
-        unit, answer = provision(self._state, request, self._clock())
-        if unit:
-            await self._processor.commit(unit)
-        return answer
+        outcome = provision(self._state, request, self._clock())
+        if outcome.messages:
+            await self._processor.commit(outcome.unit, outcome.messages)
+        return outcome.answer
 
     async def child_session(
         self, gateway: DeviceSession, name: str, profile: str | None
     ) -> DeviceSession:
         """See Gate."""
+        is_new = self._state.by_name("DEVICE", name) is None
         device, unit = behind_gateway(self._state, gateway.device.id, name, profile)
         if unit:
-            await self._processor.commit(unit)
+            metadata = {"gatewayId": str(gateway.device.id)}
+            messages = [created(device, unit, metadata, self._clock())] if is_new else []
+            await self._processor.commit(unit, messages)
         session = self._credentials.session(device)
         if session is None:
             raise Permanent(f"device {name!r} was deleted meanwhile")

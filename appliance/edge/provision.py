@@ -7,14 +7,18 @@ from typing import Any
 import msgspec
 
 from appliance.access.device_credentials import complete
-from appliance.edge.devices import credentials_body, entity_event, make_device, random_token, store
+from appliance.edge.devices import created, make_device, random_token, set_server_attribute
 from appliance.model.errors import Permanent
-from appliance.model.ids import EntityId
-from appliance.model.telemetry import AttributeWrite, Scope
+from appliance.model.ids import EntityId, new_uuid
+from appliance.model.message import Message
+from appliance.model.telemetry import Scope
 from appliance.model.unit import Unit
-from appliance.state.kinds import id_of
+from appliance.state.kinds import entity_id_of, id_of
 from appliance.state.view import StateView
 
+Request = dict[str, str | None]
+
+PROVISION_STATE = "provisionState"
 NOT_FOUND = {"status": "NOT_FOUND", "errorMsg": "Provision data was not found!"}
 _MEMBERS = (
     "provisionDeviceKey",
@@ -31,10 +35,20 @@ _MEMBERS = (
 FAILURE = {"status": "FAILURE", "errorMsg": "Failed to provision device!"}
 
 
-def provision(
-    state: StateView, request: dict[str, Any], now_ms: int
-) -> tuple[Unit, dict[str, Any]]:
-    """(the unit that makes it so, the answer's JSON); an empty unit with a refusal.
+class Outcome(msgspec.Struct, frozen=True):
+    """What a request comes to.
+
+    answer: JSON. unit: what makes it so, empty with a refusal. messages: what rule chains hear; of
+    a refusal only where there is a device that it is about.
+    """
+
+    answer: dict[str, Any]
+    unit: Unit = msgspec.field(default_factory=Unit)
+    messages: tuple[Message, ...] = ()
+
+
+def provision(state: StateView, request: dict[str, Any], now_ms: int) -> Outcome:
+    """Answer a request.
 
     Raises:
         Permanent: the request lacks its key or secret.
@@ -45,26 +59,21 @@ def provision(
         raise Permanent("provisionDeviceKey and provisionDeviceSecret are both needed")
     profile = _profile(state, key, secret)
     if profile is None:
-        return Unit(), NOT_FOUND
-    try:
-        credentials = _credentials(request)
-    except Permanent:
-        return Unit(), FAILURE
-    known = state.by_name("DEVICE", request.get("deviceName") or "")
+        return Outcome(NOT_FOUND)
+    if (name := request.get("deviceName") or None) and not name.strip():
+        return Outcome(FAILURE)
+    request["deviceName"] = name = name and name.strip()
+    known = state.by_name("DEVICE", name) if name else None
     match profile.get("provisionType"):
-        case "ALLOW_CREATE_NEW_DEVICES" if known is None:
-            name = request.get("deviceName") or random_token()
-            info = {"gateway": True} if request.get("gateway") == "true" else None
-            try:
-                _, unit = make_device(
-                    state, name, profile["name"], credentials=credentials, additional_info=info
-                )
-            except Permanent:
-                return Unit(), FAILURE
-            return unit, _success(credentials)
-        case "CHECK_PRE_PROVISIONED_DEVICES" if known is not None:
-            return _pre_provisioned(state, known, credentials, now_ms)
-    return Unit(), FAILURE
+        case "ALLOW_CREATE_NEW_DEVICES":
+            if known is None:
+                return _new_device(state, profile, request, now_ms)
+            return _refused(known, request, now_ms)
+        case "CHECK_PRE_PROVISIONED_DEVICES":
+            if known is None or known["deviceProfileId"] != profile["id"]:
+                return Outcome(FAILURE)
+            return _pre_provisioned(state, known, request, now_ms)
+    return Outcome(NOT_FOUND)
 
 
 def _text(name: str, value: Any) -> str | None:
@@ -86,25 +95,69 @@ def _profile(state: StateView, key: str, secret: str) -> dict[str, Any] | None:
     return None
 
 
+def _new_device(
+    state: StateView, profile: dict[str, Any], request: Request, now_ms: int
+) -> Outcome:
+    name = request["deviceName"] = request["deviceName"] or random_token()
+    info = {"gateway": True} if request.get("gateway") == "true" else None
+    try:
+        credentials = _credentials(request)
+        device, unit = make_device(
+            state, name, profile["name"], credentials=credentials, additional_info=info
+        )
+    except Permanent:
+        return Outcome(FAILURE)
+    _mark(unit, EntityId("DEVICE", device), now_ms)
+    made = created(device, unit, {"tenantId": str(state.tenant_id)}, now_ms)
+    told = _told("PROVISION_SUCCESS", made.data, request, now_ms)
+    return Outcome(_success(credentials), unit, (made, told))
+
+
 def _pre_provisioned(
-    state: StateView, known: dict[str, Any], credentials: dict[str, Any], now_ms: int
-) -> tuple[Unit, dict[str, Any]]:
-    """Once only: the SERVER attribute `provisionState` remembers."""
+    state: StateView, known: dict[str, Any], request: Request, now_ms: int
+) -> Outcome:
+    """It is told the credentials that it has; once only, and `provisionState` remembers."""
     device = id_of(known["id"])
     assert device is not None
     entity = EntityId("DEVICE", device)
-    taken = state.device_of_credentials(credentials["credentialsId"]) not in (None, device)
-    if taken or "provisionState" in state.attributes(entity, Scope.SERVER):
-        return Unit(), FAILURE
+    credentials = state.entity("DEVICE_CREDENTIALS", device)
+    if credentials is None or PROVISION_STATE in state.attributes(entity, Scope.SERVER):
+        return _refused(known, request, now_ms)
     unit = Unit()
-    mark = AttributeWrite(entity, Scope.SERVER, now_ms, {"provisionState": "provisioned"})
-    unit.attributes.append(mark)
-    store(unit, "DEVICE_CREDENTIALS", device, credentials_body(device, credentials))
-    unit.events.append(entity_event("DEVICE", device, "CREDENTIALS_UPDATED"))
-    return unit, _success(credentials)
+    _mark(unit, entity, now_ms)
+    told = _told("PROVISION_SUCCESS", known, request, now_ms)
+    return Outcome(_success(credentials), unit, (told,))
 
 
-def _credentials(request: dict[str, Any]) -> dict[str, Any]:
+def _refused(known: dict[str, Any], request: Request, now_ms: int) -> Outcome:
+    return Outcome(FAILURE, messages=(_told("PROVISION_FAILURE", known, request, now_ms),))
+
+
+def _mark(unit: Unit, device: EntityId, now_ms: int) -> None:
+    set_server_attribute(unit, device, now_ms, PROVISION_STATE, "provisioned")
+
+
+def _told(type: str, device: dict[str, Any], request: Request, now_ms: int) -> Message:
+    """What rule chains hear of a request about a device: the request as the reference has it."""
+    entity, tenant = entity_id_of(device["id"]), id_of(device.get("tenantId"))
+    assert entity is not None
+    data = {
+        "deviceName": request["deviceName"],
+        "credentialsType": request.get("credentialsType") or "ACCESS_TOKEN",
+        "credentialsData": {
+            "token": request.get("token"),
+            "clientId": request.get("clientId"),
+            "username": request.get("username"),
+            "password": request.get("password"),
+            "x509CertHash": request.get("hash"),
+        },
+        "credentials": {name: request[name] for name in _MEMBERS[:2]},
+        "gateway": request.get("gateway") == "true",
+    }
+    return Message(new_uuid(), now_ms, type, entity, data, {"tenantId": str(tenant)})
+
+
+def _credentials(request: Request) -> dict[str, Any]:
     """What the device asked to be known by, else a random token. Raises Permanent."""
     kind, value = request.get("credentialsType") or "ACCESS_TOKEN", None
     match kind:

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from appliance.edge.devices import behind_gateway, make_device, random_token
-from appliance.edge.provision import FAILURE, NOT_FOUND, provision
+from appliance.edge.provision import FAILURE, NOT_FOUND, Outcome, provision
 from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId, created_time_ms
+from appliance.model.telemetry import Scope
 from appliance.model.unit import Lane, Unit
 from appliance.state.store import State
 from tests.unit.edge.world import add_device, small_state, store
@@ -127,15 +128,15 @@ def provisioning_state(kind: str) -> State:
 def test_refusals_change_nothing(request_body: dict[str, Any], answer: dict[str, Any]) -> None:
     state = provisioning_state("ALLOW_CREATE_NEW_DEVICES")
     add_device(state, "taken", "T")
-    unit, said = provision(state, request_body, 5)
-    assert said == answer
-    assert not unit
+    outcome = provision(state, request_body, 5)
+    assert outcome.answer == answer
+    assert not outcome.unit
 
 
 def test_a_number_is_as_good_a_name_and_an_object_is_none() -> None:
     state = provisioning_state("ALLOW_CREATE_NEW_DEVICES")
-    unit, _ = provision(state, {**KEY, "deviceName": 42, "gateway": "true", "other": {}}, 5)
-    state.apply(unit)
+    asked = {**KEY, "deviceName": 42, "gateway": "true", "other": {}}
+    state.apply(provision(state, asked, 5).unit)
     made = state.by_name("DEVICE", "42")
     assert made is not None and made["additionalInfo"] == {"gateway": True}
     with pytest.raises(Permanent):
@@ -164,24 +165,61 @@ def test_a_new_device_gets_the_credentials_it_asked_for(
     asked: dict[str, Any], kind: str, value: Any
 ) -> None:
     state = provisioning_state("ALLOW_CREATE_NEW_DEVICES")
-    unit, said = provision(state, {**KEY, "deviceName": "New", **asked}, 5)
-    assert said == {"status": "SUCCESS", "credentialsType": kind, "credentialsValue": value}
-    state.apply(unit)
+    outcome = provision(state, {**KEY, "deviceName": " New ", **asked}, 5)
+    success = {"status": "SUCCESS", "credentialsType": kind, "credentialsValue": value}
+    assert outcome.answer == success
+    state.apply(outcome.unit)
     made = state.by_name("DEVICE", "New")
     assert made is not None and made["type"] == "fresh"
 
 
-def test_a_pre_provisioned_device_gets_its_token_once() -> None:
+def test_a_pre_provisioned_device_is_told_its_credentials_once() -> None:
     state = provisioning_state("CHECK_PRE_PROVISIONED_DEVICES")
-    device = add_device(state, "Known", "old")
-    asked = {**KEY, "deviceName": "Known", "token": "new"}
-    unit, said = provision(state, asked, 5)
-    assert said["status"] == "SUCCESS"
-    assert actions(unit) == [("DEVICE", "CREDENTIALS_UPDATED")]
-    state.apply(unit)
-    assert state.device_of_credentials("new") == device
-    assert provision(state, asked, 6) == (Unit(), FAILURE)
-    assert provision(state, {**asked, "deviceName": "Unknown"}, 6) == (Unit(), FAILURE)
+    device = add_device(state, "Known", "T", profile="fresh")
+    asked = {**KEY, "deviceName": "Known", "token": "other"}
+    outcome = provision(state, asked, 5)
+    success = {"status": "SUCCESS", "credentialsType": "ACCESS_TOKEN", "credentialsValue": "T"}
+    assert outcome.answer == success
+    assert [event.action for event in outcome.unit.events] == ["ATTRIBUTES_UPDATED"]
+    state.apply(outcome.unit)
+    stored = state.attributes(EntityId("DEVICE", device), Scope.SERVER)
+    assert stored["provisionState"].value == "provisioned"
+    again = provision(state, asked, 6)
+    assert (again.answer, again.unit) == (FAILURE, Unit())
+    assert [message.type for message in again.messages] == ["PROVISION_FAILURE"]
+
+
+@pytest.mark.parametrize("name", ["Unknown", "of another profile"])
+def test_what_is_not_pre_provisioned_is_refused(name: str) -> None:
+    state = provisioning_state("CHECK_PRE_PROVISIONED_DEVICES")
+    add_device(state, "of another profile", "T")
+    assert provision(state, {**KEY, "deviceName": name}, 5) == Outcome(FAILURE)
+
+
+def test_a_profile_that_provisions_nobody_is_not_found() -> None:
+    assert provision(provisioning_state("DISABLED"), KEY, 5) == Outcome(NOT_FOUND)
+
+
+def test_rule_chains_hear_of_a_provisioned_device_as_on_a_server() -> None:
+    state = provisioning_state("ALLOW_CREATE_NEW_DEVICES")
+    outcome = provision(state, {**KEY, "deviceName": "New", "token": "mine"}, 5)
+    made, told = outcome.messages
+    assert (made.type, made.data["name"]) == ("ENTITY_CREATED", "New")
+    assert (told.type, told.originator) == ("PROVISION_SUCCESS", made.originator)
+    assert made.metadata == told.metadata == {"tenantId": str(state.tenant_id)}
+    assert told.data == {
+        "deviceName": "New",
+        "credentialsType": "ACCESS_TOKEN",
+        "credentialsData": {
+            "token": "mine",
+            "clientId": None,
+            "username": None,
+            "password": None,
+            "x509CertHash": None,
+        },
+        "credentials": KEY,
+        "gateway": False,
+    }
 
 
 def test_what_a_device_is_sent_up_as_is_json() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -10,11 +10,14 @@ import pytest
 import trio
 
 from appliance.edge.assembly import Edge
+from appliance.edge.processor import Engine
 from appliance.extension.ports import DeviceSession
 from appliance.kernel.events import ignore
 from appliance.model.errors import Permanent, Retryable
+from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope
 from appliance.model.unit import CLOUD, Lane, Unit
+from appliance.rules.work import Work
 from appliance.testing.fake_transport import FakeTransport
 from appliance.testing.memory_storage import MemoryStorage
 from tests.kit.pair import running_edge
@@ -115,6 +118,30 @@ async def test_a_device_behind_a_gateway_is_made_once_however_many_ask_for_it_at
                 nursery.start_soon(join, gateway)
         assert len({session.device for session in found}) == 1
         assert [a for _, a in made.up].count("ADDED") == 1
+
+
+class Ears:
+    """The rule engine, and the messages that it was given."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.heard: list[Message] = []
+
+    def process(self, message: Message, work: Work) -> Awaitable[None] | None:
+        self.heard.append(message)
+        return self._engine.process(message, work)
+
+
+async def test_rule_chains_hear_once_of_a_device_that_a_gateway_brings() -> None:
+    async with bench() as made:
+        assert made.edge.processor.engine is not None
+        made.edge.processor.engine = ears = Ears(made.edge.processor.engine)
+        for _ in range(2):
+            sensor = await made.gate.child_session(made.session, "Sensor", None)
+        (told,) = ears.heard
+        assert (told.type, told.originator) == ("ENTITY_CREATED", sensor.device)
+        assert told.metadata == {"gatewayId": str(made.session.device.id)}
+        assert told.data["name"] == "Sensor"
 
 
 async def test_a_request_to_the_server_without_an_answer_is_too_slow() -> None:

@@ -32,9 +32,9 @@ def small_state() -> State:
     return state
 
 
-def add_device(state: State, name: str, token: str) -> UUID:
+def add_device(state: State, name: str, token: str, profile: str | None = None) -> UUID:
     """A device with a token."""
-    device, unit = make_device(state, name, credentials={"credentialsId": token})
+    device, unit = make_device(state, name, profile, credentials={"credentialsId": token})
     state.apply(unit)
     return device
 
