@@ -14,6 +14,7 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,7 @@ def test_both_sides_agree_after_kills_of_either(tmp_path: Path) -> None:
         print(f"{edge.done} and {cloud.done} changes, {sum(map(len, edge.posted.values()))} values")
         assert house.edge.stop() == 0
     finally:
+        print(*(f"{side['links']} {side['ledger']}" for side in sides(house)), sep="\n")
         house.edge.kill()
         assert house.cloud.stop() == 0
     compare_history(house, edge)
@@ -78,13 +80,20 @@ def kill(house: House, chance: random.Random) -> None:
 
 def quiet(house: House) -> bool:
     """Whether both are connected and have nothing left to say."""
-    try:
-        sides = [house.status(), house.status(house.cloud_http)]
-    except OSError:
+    seen = sides(house)
+    if len(seen) < 2:
         return False
-    connected = sides[0]["links"][0]["state"] == "connected"
-    syncing = sides[0]["links"][0]["syncing"]
-    return connected and not syncing and not any(s["ledger"]["pending"] for s in sides)
+    link = seen[0]["links"][0]
+    pending = any(side["ledger"]["pending"] for side in seen)
+    return link["state"] == "connected" and not link["syncing"] and not pending
+
+
+def sides(house: House) -> list[dict[str, Any]]:
+    """What the edge and the cloud say of themselves; nothing where one of them does not run."""
+    try:
+        return [house.status(), house.status(house.cloud_http)]
+    except OSError:
+        return []
 
 
 def compare(edge: Hand, cloud: Hand) -> None:
