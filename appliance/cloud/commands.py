@@ -165,6 +165,8 @@ class CloudCommands:
     ) -> None:
         """See Commands."""
         await self._storage.delete_series(entity, keys, start_ms, end_ms)
+        said = self._heard.of_deleted_series(entity, keys, start_ms, end_ms, actor)
+        self._rules.follow([said], [])
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -203,7 +205,7 @@ class CloudCommands:
 
     async def assign(self, edge: UUID, entity: EntityId, actor: Principal) -> None:
         """See Commands. Refused as a server does where the edge lacks what a view shows."""
-        async with self._changing() as (unit, _):
+        async with self._changing() as (unit, messages):
             shown = entity_id_of((self._state.entity(entity.type, entity.id) or {}).get("entityId"))
             if shown is not None and not self._edges.has(edge, shown):
                 raise Permanent(
@@ -211,10 +213,11 @@ class CloudCommands:
                     " to edge!"
                 )
             self._edges.assign(unit, edge, entity)
+            messages += self._heard.of_edge(entity, edge, actor, assigned=True)
 
     async def unassign(self, edge: UUID, entity: EntityId, actor: Principal) -> None:
         """See Commands. Refused as a server does while the edge has a view of it."""
-        async with self._changing() as (unit, _):
+        async with self._changing() as (unit, messages):
             views = self._state.owned("ENTITY_VIEW", entity.id)
             if any(self._edges.has(edge, EntityId("ENTITY_VIEW", view)) for view in views):
                 raise Permanent(
@@ -222,6 +225,7 @@ class CloudCommands:
                     " entity view is assigned to edge!"
                 )
             self._edges.unassign(unit, edge, entity)
+            messages += self._heard.of_edge(entity, edge, actor, assigned=False)
 
     async def sync_edge(self, edge: UUID) -> None:
         """See Commands."""

@@ -178,6 +178,8 @@ class EdgeCommands:
     ) -> None:
         """See Commands. Calculated fields hear of keys of which nothing is left."""
         await self._storage.delete_series(entity, keys, start_ms, end_ms)
+        said = self._heard.of_deleted_series(entity, keys, start_ms, end_ms, actor)
+        await self._processor.process([said])
         left = await self._storage.latest(entity, keys)
         gone = tuple(key for key in keys if key not in left)
         fields = self._services.fields
