@@ -25,6 +25,8 @@ FILE = "appliance.duckdb"
 _CHECKPOINT_ROOM = 1 << 20
 _PIECE_ROWS = 4000
 """Rows given to DuckDB at once: it makes values of a kilobyte a row of them all."""
+_ROWS_AHEAD_BYTES = 1 << 20
+"""Rows that a query makes before they are fetched; DuckDB would make 10 MiB of them."""
 ROW_GROUP = 122_880
 """Rows that DuckDB stores together."""
 
@@ -431,6 +433,7 @@ def connect(
             "autoload_known_extensions": False,
         },
     )
+    connection.execute(f"SET streaming_buffer_size = '{_ROWS_AHEAD_BYTES >> 10}KiB'")
     if not external_access:
         connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
