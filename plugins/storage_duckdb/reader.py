@@ -1,7 +1,8 @@
 """Sequential reading of the journal from any sequence on. Blocking calls.
 
-Reads ahead in steps, of 1 MiB unless said otherwise, and steps over whole groups that hold nothing of interest, by their
-headers. Where a header does not prove itself, the rest of that segment is scanned instead.
+Reads ahead in steps, of 1 MiB unless said otherwise, and passes over whole groups that hold
+nothing of interest, by their headers. Where a header does not prove itself, the rest of that
+segment is scanned instead.
 """
 
 from __future__ import annotations
