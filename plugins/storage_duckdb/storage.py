@@ -237,7 +237,8 @@ class DuckdbStorage:
 
     async def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
         """See Storage.load_entities."""
-        statement = "SELECT kind, id, body FROM store.entity ORDER BY rowid"
+        # Unsorted, DuckDB keeps the order of insertion; sorted, it would hold all bodies twice.
+        statement = "SELECT kind, id, body FROM store.entity"
         for chunk in await self._chunks(statement):
             yield [EntityWrite(*row) for row in _ENTITIES.decode(chunk)]
 
