@@ -40,6 +40,30 @@ def test_telemetry_of_many_devices_is_one_post_and_one_acknowledgement(run: Run)
     run(scenario)
 
 
+def test_telemetry_messages_that_come_together_are_one_post(run: Run) -> None:
+    async def scenario(bench: Any) -> None:
+        client = await _gateway(bench)
+        said = [_say("telemetry", {name: [{"x": n}]}, n) for n, name in enumerate("ABA", 1)]
+        assert await client.send(*said) == [p.PubAck(1), p.PubAck(2), p.PubAck(3)]
+        assert bench.gate.telemetry == [(name, None, {"x": n}) for n, name in enumerate("ABA", 1)]
+        assert bench.gate.batches == [3]
+
+    run(scenario)
+
+
+def test_of_messages_that_come_together_only_the_refused_one_is_refused(run: Run) -> None:
+    async def scenario(bench: Any) -> None:
+        client = await _gateway(bench, Version.V5)
+        bench.gate.refuse = lambda name, _: Permanent("no") if name == "B" else None
+        said = [_say("telemetry", {name: [{"x": n}], "D": 5}, n) for n, name in enumerate("ABC", 1)]
+        answers = [p.PubAck(1), p.PubAck(2, Reason.PAYLOAD_INVALID), p.PubAck(3)]
+        assert await client.send(*said) == answers
+        assert bench.gate.telemetry == [("A", None, {"x": 1}), ("C", None, {"x": 3})]
+        assert [event.device for event in bench.told(MqttPayloadRefused)] == ["D", "GW", "D"]
+
+    run(scenario)
+
+
 def test_a_device_joins_with_its_type_once_and_leaves(run: Run) -> None:
     async def scenario(bench: Any) -> None:
         client = await _gateway(bench)
