@@ -16,6 +16,7 @@ import msgspec
 from appliance.extension.ports import DeviceSession, Gate
 from appliance.kernel.events import Emit
 from appliance.model.errors import Permanent
+from appliance.model.ids import EntityId
 from appliance.model.telemetry import Value
 from plugins.ingest_mqtt import events
 from plugins.ingest_mqtt import gateway_requests as requests
@@ -69,6 +70,7 @@ class Gateway:
         self._publish = publish
         self._emit = emit
         self._children: dict[str, Child] = {}
+        self._names: dict[EntityId, str] = {}
 
     async def perform(self, request: requests.GatewayRequest, topic: str) -> None:
         """Return when all that the request caused is durable.
@@ -96,6 +98,9 @@ class Gateway:
         return session
 
     def _join(self, name: str, session: DeviceSession) -> None:
+        """From now on it is served, and under one name only: it may have been renamed."""
+        self._leave(self._names.get(session.device, ""))
+        self._names[session.device] = name
         downlink = ChildDownlink(session, self._publish, lambda: self._leave(name))
         stop_activity = self._gate.connected(session)
         stop_pushes = self._gate.subscribe(session, downlink, attributes=True, rpc=True)
@@ -103,7 +108,10 @@ class Gateway:
 
     def _leave(self, name: str) -> None:
         child = self._children.pop(name, None)
-        for stop in child.stops if child else ():
+        if child is None:
+            return
+        del self._names[child.session.device]
+        for stop in child.stops:
             stop()
 
     async def _on_join(self, request: requests.Join, topic: str) -> None:

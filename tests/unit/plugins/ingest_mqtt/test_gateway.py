@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -78,6 +79,20 @@ def test_a_device_joins_with_its_type_once_and_leaves(run: Run) -> None:
         await client.send(p.Disconnect())
         assert bench.gate.disconnects == ["A", "A", "B", "GW"]
         assert bench.gate.subscriptions == []
+
+    run(scenario)
+
+
+def test_a_device_that_comes_back_under_a_new_name_is_served_under_that_alone(run: Run) -> None:
+    async def scenario(bench: Any) -> None:
+        client = await _gateway(bench)
+        await client.send(_say("connect", {"device": "A"}))
+        old = bench.gate.children["A"]
+        bench.gate.children["B"] = msgspec.structs.replace(old, name="B")
+        await client.send(_say("telemetry", {"B": [{"x": 1}]}))
+        assert [s.session.name for s in bench.gate.subscriptions] == ["GW", "B"]
+        await client.send(_say("disconnect", {"device": "B"}))
+        assert bench.gate.disconnects == ["A", "B"]
 
     run(scenario)
 
