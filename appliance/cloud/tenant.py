@@ -20,6 +20,9 @@ ADMIN_EMAIL = "tenant@thingsboard.org"
 ADMIN_PASSWORD = "tenant"
 
 
+CONTACT = ("country", "state", "city", "address", "address2", "zip", "phone", "email")
+
+
 def new_tenant() -> Unit:
     """Everything that must exist before the first edge: one unit."""
     unit = Unit()
@@ -44,6 +47,7 @@ def new_tenant() -> Unit:
         region="Global",
         tenantProfileId=EntityId("TENANT_PROFILE", tenant_profile).to_json(),
         additionalInfo=None,
+        **dict.fromkeys(CONTACT),
     )
     for body in QUEUES:
         _add(unit, "QUEUE", new_uuid(), tenantId=EntityId("TENANT", NULL_UUID).to_json(), **body)

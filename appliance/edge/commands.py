@@ -82,7 +82,9 @@ class EdgeCommands:
             self._write(change, unit)
             unit.events += self._events(change)
             messages += self._heard.of_change(change, actor)
+        told = self._services.tell_gateways(unit)
         await self._processor.commit(unit, messages)
+        self._services.ask(told)
         for change in changes:
             if change.kind == "DEVICE_CREDENTIALS" and change.action == "CREDENTIALS_UPDATED":
                 self._sessions.close(change.id, "credentials")

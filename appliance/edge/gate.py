@@ -19,7 +19,7 @@ from appliance.edge.sessions import Sessions
 from appliance.extension.ports import DeviceSession, Downlink
 from appliance.kernel.clock import Clock
 from appliance.model.errors import Permanent
-from appliance.model.ids import new_uuid
+from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import Scope, Value
 from appliance.model.unit import Unit
@@ -101,10 +101,11 @@ class EdgeGate:
         messages = []
         for session, entries in posts:
             self._presence.active(session, now_ms)
+            metadata = self._metadata(session)
             for ts, values in entries:
                 if values:
                     moment = now_ms if ts is None else ts
-                    messages.append(_telemetry(session, moment, values))
+                    messages.append(_telemetry(session.device, moment, values, metadata))
         if messages:
             await self._processor.process(messages)
 
@@ -113,7 +114,7 @@ class EdgeGate:
         now_ms = self._clock()
         self._presence.active(session, now_ms)
         if values:
-            metadata = _metadata(session) | {"notifyDevice": "false"}
+            metadata = self._metadata(session) | {"notifyDevice": "false"}
             ts = self._state.next_ms(session.device, Scope.CLIENT, values, now_ms)
             kind = "POST_ATTRIBUTES_REQUEST"
             message = Message(new_uuid(), ts, kind, session.device, values, metadata)
@@ -143,7 +144,7 @@ class EdgeGate:
     ) -> Any:
         """See Gate."""
         request_id, session_id = next(self._request_ids), new_uuid()
-        metadata = _metadata(session) | {
+        metadata = self._metadata(session) | {
             "requestId": str(request_id),
             "serviceId": self._service_id,
             "sessionId": str(session_id),
@@ -214,11 +215,14 @@ class EdgeGate:
         message = Message(new_uuid(), self._clock(), type, session.device, data, metadata)
         await self._processor.process([message])
 
+    def _metadata(self, session: DeviceSession) -> dict[str, str]:
+        """Name and profile that the device has now; a session outlives their changes."""
+        now = self._credentials.session(session.device.id) or session
+        return {"deviceName": now.name, "deviceType": now.profile}
 
-def _telemetry(session: DeviceSession, ts: int, values: dict[str, Value]) -> Message:
-    metadata = {"deviceName": session.name, "deviceType": session.profile, "ts": str(ts)}
-    return Message(new_uuid(), ts, "POST_TELEMETRY_REQUEST", session.device, values, metadata)
 
-
-def _metadata(session: DeviceSession) -> dict[str, str]:
-    return {"deviceName": session.name, "deviceType": session.profile}
+def _telemetry(
+    device: EntityId, ts: int, values: dict[str, Value], metadata: dict[str, str]
+) -> Message:
+    metadata = metadata | {"ts": str(ts)}
+    return Message(new_uuid(), ts, "POST_TELEMETRY_REQUEST", device, values, metadata)

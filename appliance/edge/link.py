@@ -60,6 +60,7 @@ from appliance.sync.messages import (
     EdgeUpdate,
     Frame,
     Item,
+    RpcCall,
     SyncRequest,
 )
 from appliance.sync.packing import About
@@ -316,6 +317,7 @@ class CloudLink:
         """
         applied: list[Applied] = []
         ended: list[tuple[UUID, str]] = []
+        told_gateways: list[RpcCall] = []
         acks: list[Ack] = []
         self._policy.unheard = await self._unheard()
         for batch in batches:
@@ -331,6 +333,7 @@ class CloudLink:
             one.unit.events.extend(retold(one, self._state))
             self._note_version(batch.items)
             ended += revoked(one.unit, self._state)
+            told_gateways += self._services.tell_gateways(one.unit)
             self._processor.origin.came_down(one.unit, batch.items)
             self._state.apply(one.unit)
             applied.append(one)
@@ -345,6 +348,7 @@ class CloudLink:
             self._sessions.close(device, reason)
         for one in applied:
             self._tell(one)
+        self._services.ask(told_gateways)
         await link.send(acks)
         for one in applied:
             await self._after(one)
@@ -425,9 +429,11 @@ class CloudLink:
             for entity in gone:
                 self._policy.remove(BY_NAME[entity.type], entity.id, None, applied)
         ended = list(revoked(unit, self._state))
+        told_gateways = self._services.tell_gateways(unit)
         self._state.apply(unit)
         for device, reason in ended:
             self._sessions.close(device, reason)
+        self._services.ask(told_gateways)
         shown = ", ".join(str(entity) for entity in gone[:SHOWN_MAX])
         self._emit(EntitiesUnassigned(count=len(gone), what=shown))
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 import trio
 
+from appliance.edge.gateways import news_for_gateways
 from appliance.edge.kept import ended, kept, waiting
 from appliance.edge.presence import Presence
 from appliance.edge.processor import Processor
@@ -120,6 +121,20 @@ class EdgeServices:
         stored = kept(call, self._state.tenant_id, from_cloud=False)
         await self._processor.commit(Unit(entities=[stored]))
         self.spawn(lambda: self._ask(call, from_cloud=False))
+
+    def tell_gateways(self, unit: Unit) -> list[RpcCall]:
+        """Let what gateways must hear of a unit be part of it, before it is applied; for `ask`."""
+        calls = list(news_for_gateways(unit, self._state, self._clock()))
+        unit.entities += [kept(call, self._state.tenant_id, from_cloud=False) for call in calls]
+        return calls
+
+    def ask(self, calls: Iterable[RpcCall]) -> None:
+        """Put kept requests to their devices; those for which there is no room now, at a start."""
+        for call in calls:
+            try:
+                self.spawn(partial(self._ask, call, from_cloud=False))
+            except Retryable as error:
+                self._emit(RpcTurnedAway(method=call.method or "", reason=str(error)))
 
     def withdraw(self, uuid: UUID) -> None:
         """A kept request is not wanted any more, and is not in the state."""

@@ -13,7 +13,7 @@ import msgspec
 from appliance.extension.ports import DeviceSession
 from appliance.kernel.events import Event
 from appliance.payload import Post
-from plugins.ingest_mqtt.gateway_requests import GatewayRequest
+from plugins.ingest_mqtt.gateway_requests import GatewayRequest, Telemetry
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -119,8 +119,14 @@ class Subscribed(msgspec.Struct, frozen=True):
     rpc: bool
 
 
+class GatewayTelemetry(msgspec.Struct, frozen=True):
+    """Messages of a gateway in the order they came; one call to the gate."""
+
+    messages: list[tuple[Receipt, Telemetry]]
+
+
 class GatewayMessage(msgspec.Struct, frozen=True):
-    """Something about devices behind this one."""
+    """Something else about devices behind this one."""
 
     receipt: Receipt
     request: GatewayRequest
@@ -140,5 +146,6 @@ Action = (
     | Claim
     | Provision
     | Subscribed
+    | GatewayTelemetry
     | GatewayMessage
 )

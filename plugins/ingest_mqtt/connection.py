@@ -1,9 +1,10 @@
 """The thin driver: one Trio task per connection, reading chunks and performing actions.
 
-Order and durability: every publish found in one chunk goes to the gate in one `post_telemetry`
-call, and only its return releases their acknowledgements, which leave together in one write. The
-next chunk is read after that, so a device that sends faster than the store takes fills its own
-socket, not our memory: at most one chunk (8 KiB) and one unfinished packet are held of each.
+Order and durability: telemetry messages that follow one another in one chunk, of a device or of a
+gateway, go to the gate in one `post_telemetry` call, and only its return releases their
+acknowledgements, which leave together in one write. The next chunk is read after that, so a device
+that sends faster than the store takes fills its own socket, not our memory: at most one chunk
+(8 KiB) and one unfinished packet are held of each.
 
 When the core cannot take messages (Retryable), the same posts are tried again for `hold_s_max`,
 unacknowledged and with nothing more being read; then the connection is closed (version 5:
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import trio
@@ -41,6 +42,9 @@ CALLS_MAX = 16
 MAX_INFLIGHT_MESSAGES = 100
 PROVISION_LINGER_S = 60.0
 """A provisioning session is closed after so long a silence (§2.7)."""
+
+P = TypeVar("P")
+"""What a message carries."""
 
 _PUSH_REASONS = {"taken over": Reason.TAKEN_OVER}
 """Why the core ends a session; every other word is an administrative action."""
@@ -128,7 +132,7 @@ class Connection:
             if isinstance(action, actions.Send):
                 self._outgoing.add(action.data)
             elif isinstance(action, actions.PostTelemetry):
-                await self._post_telemetry(action.messages)
+                await self._post_telemetry(action)
             elif isinstance(action, actions.Tell):
                 self._shared.context.emit(action.event)
             elif isinstance(action, actions.Close):
@@ -140,19 +144,32 @@ class Connection:
 
     # --- posts -----------------------------------------------------------------------------------
 
-    async def _post_telemetry(self, messages: list[tuple[Receipt, list[Any]]]) -> None:
+    async def _post_telemetry(self, action: actions.PostTelemetry) -> None:
         device = self._device()
-        posts = [(device, post) for _, post in messages]
+        await self._post_together(
+            action.messages,
+            lambda posts: self._gate.post_telemetry([(device, post) for post in posts]),
+        )
+
+    async def _gateway_telemetry(self, action: actions.GatewayTelemetry) -> None:
+        gateway = self._gateway
+        assert gateway is not None  # the session lets only gateways ask
+        await self._post_together(action.messages, gateway.post_telemetry)
+
+    async def _post_together(
+        self, messages: list[tuple[Receipt, P]], post: Callable[[list[P]], Awaitable[None]]
+    ) -> None:
+        """Post messages in one call and acknowledge them; one by one where any is refused."""
         receipts = [receipt for receipt, _ in messages]
         try:
-            await self._until_taken(lambda: self._gate.post_telemetry(posts), len(messages))
+            await self._until_taken(lambda: post([body for _, body in messages]), len(messages))
         except Permanent as error:
             if len(messages) == 1:
                 await self._perform(self._session.refused(receipts[0], str(error)))
                 return
             for message in messages:  # find out which of them it is
                 if not self._end_reason:
-                    await self._post_telemetry([message])
+                    await self._post_together([message], post)
             return
         except Retryable as error:
             self._turn_away(len(messages), error)
@@ -433,5 +450,6 @@ _PERFORM: dict[type[Any], Callable[[Connection, Any], Awaitable[None]]] = {
     actions.Claim: Connection._claim,
     actions.Provision: Connection._provision,
     actions.CallServer: Connection._call_server,
+    actions.GatewayTelemetry: Connection._gateway_telemetry,
     actions.GatewayMessage: Connection._gateway_message,
 }

@@ -8,7 +8,7 @@ gateway, whether it subscribed or not. At most 10,000 devices join one gateway: 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,12 +16,14 @@ import msgspec
 from appliance.extension.ports import DeviceSession, Gate
 from appliance.kernel.events import Emit
 from appliance.model.errors import Permanent
+from appliance.model.ids import EntityId
 from appliance.model.telemetry import Value
 from plugins.ingest_mqtt import events
 from plugins.ingest_mqtt import gateway_requests as requests
 from plugins.ingest_mqtt.topics import GATEWAY
 
 CHILDREN_MAX = 10_000
+TELEMETRY = f"{GATEWAY}telemetry"
 
 Publish = Callable[[str, Any, tuple[DeviceSession, int] | None], bool]
 """(topic, body, the request that its acknowledgement delivers) -> whether it goes out."""
@@ -68,6 +70,7 @@ class Gateway:
         self._publish = publish
         self._emit = emit
         self._children: dict[str, Child] = {}
+        self._names: dict[EntityId, str] = {}
 
     async def perform(self, request: requests.GatewayRequest, topic: str) -> None:
         """Return when all that the request caused is durable.
@@ -95,6 +98,9 @@ class Gateway:
         return session
 
     def _join(self, name: str, session: DeviceSession) -> None:
+        """From now on it is served, and under one name only: it may have been renamed."""
+        self._leave(self._names.get(session.device, ""))
+        self._names[session.device] = name
         downlink = ChildDownlink(session, self._publish, lambda: self._leave(name))
         stop_activity = self._gate.connected(session)
         stop_pushes = self._gate.subscribe(session, downlink, attributes=True, rpc=True)
@@ -102,7 +108,10 @@ class Gateway:
 
     def _leave(self, name: str) -> None:
         child = self._children.pop(name, None)
-        for stop in child.stops if child else ():
+        if child is None:
+            return
+        del self._names[child.session.device]
+        for stop in child.stops:
             stop()
 
     async def _on_join(self, request: requests.Join, topic: str) -> None:
@@ -111,7 +120,24 @@ class Gateway:
     async def _on_leave(self, request: requests.Leave, topic: str) -> None:
         self._leave(request.device)
 
-    async def _on_telemetry(self, request: requests.Telemetry, topic: str) -> None:
+    async def post_telemetry(self, messages: Sequence[requests.Telemetry]) -> None:
+        """Perform messages together; as `perform`, but several are refused for any refused part.
+
+        One by one, each is then taken as far as it can be.
+        """
+        if len(messages) == 1:
+            await self._post_one(messages[0])
+            return
+        posts = [
+            (await self._child(name), entries)
+            for message in messages
+            for name, entries in message.posts.items()
+        ]
+        await self._gate.post_telemetry(posts)
+        for message in messages:
+            self._settle(message.posts, message.refused, TELEMETRY)
+
+    async def _post_one(self, request: requests.Telemetry) -> None:
         children, refused = await self._children_of(request.posts)
         posts = [(children[name], request.posts[name]) for name in children]
         try:
@@ -121,7 +147,7 @@ class Gateway:
                 children,
                 lambda name: self._gate.post_telemetry([(children[name], request.posts[name])]),
             )
-        self._settle(children, refused | request.refused, topic)
+        self._settle(children, refused | request.refused, TELEMETRY)
 
     async def _on_attributes(self, request: requests.Attributes, topic: str) -> None:
         children, refused = await self._children_of(request.values)
@@ -178,9 +204,7 @@ class Gateway:
                 refused[name] = str(error)
         return refused
 
-    def _settle(
-        self, children: dict[str, DeviceSession], refused: dict[str, str], topic: str
-    ) -> None:
+    def _settle(self, children: Mapping[str, object], refused: dict[str, str], topic: str) -> None:
         """Tell what was passed over, or refuse the message if that is all of it."""
         if refused and refused.keys() >= children.keys():
             raise Permanent("; ".join(f"{name}: {why}" for name, why in refused.items()))
@@ -191,7 +215,6 @@ class Gateway:
 _PERFORM: dict[type[Any], Callable[[Gateway, Any, str], Awaitable[None]]] = {
     requests.Join: Gateway._on_join,
     requests.Leave: Gateway._on_leave,
-    requests.Telemetry: Gateway._on_telemetry,
     requests.Attributes: Gateway._on_attributes,
     requests.AttributeRequest: Gateway._on_attribute_request,
     requests.Reply: Gateway._on_reply,

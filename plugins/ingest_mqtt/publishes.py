@@ -19,7 +19,7 @@ from appliance.payload import (
 )
 from plugins.ingest_mqtt import actions
 from plugins.ingest_mqtt.actions import Action, Receipt
-from plugins.ingest_mqtt.gateway_requests import parse
+from plugins.ingest_mqtt.gateway_requests import Telemetry, parse
 from plugins.ingest_mqtt.packets import MalformedPacket, Publish, Reason
 from plugins.ingest_mqtt.topics import GATEWAY, Kind, Route
 
@@ -39,7 +39,10 @@ def action_of(publish: Publish, where: Route, receipt: Receipt, *, type_cast: bo
         return actions.PostAttributes(receipt, parse_attributes(payload, type_cast=type_cast))
     if where.kind is Kind.GATEWAY:
         name = publish.topic.removeprefix(GATEWAY)
-        return actions.GatewayMessage(receipt, parse(name, payload, type_cast=type_cast))
+        request = parse(name, payload, type_cast=type_cast)
+        if isinstance(request, Telemetry):
+            return actions.GatewayTelemetry([(receipt, request)])
+        return actions.GatewayMessage(receipt, request)
     return _OTHERS[where.kind](payload, where, receipt)
 
 

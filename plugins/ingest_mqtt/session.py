@@ -247,12 +247,7 @@ class Session:
         except PayloadError as error:
             out += self.refused(receipt, str(error))
             return
-        if isinstance(action, actions.PostTelemetry) and out:
-            last = out[-1]
-            if isinstance(last, actions.PostTelemetry):
-                last.messages.extend(action.messages)
-                return
-        if action is not None:
+        if action is not None and not (out and _joined(out[-1], action)):
             out.append(action)
 
     def _publish_action(
@@ -354,6 +349,17 @@ class Session:
 
     def _on_auth(self, _: packets.Auth) -> list[Action]:
         raise MalformedPacket("AUTH is not offered", Reason.PROTOCOL_ERROR)
+
+
+def _joined(last: Action, action: Action) -> bool:
+    """Whether telemetry went to the telemetry before it, so that one wait serves both."""
+    if isinstance(last, actions.PostTelemetry) and isinstance(action, actions.PostTelemetry):
+        last.messages.extend(action.messages)
+        return True
+    if isinstance(last, actions.GatewayTelemetry) and isinstance(action, actions.GatewayTelemetry):
+        last.messages.extend(action.messages)
+        return True
+    return False
 
 
 _HANDLERS: dict[type[Packet], Callable[[Session, Any], list[Action]]] = {

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
+import trio.testing
+
 from appliance.edge.devices import credentials_body
 from appliance.model.ids import EntityId, new_uuid
 from appliance.state.kinds import BY_NAME, relation_key
@@ -186,6 +188,7 @@ async def ask_server(scene: Scene) -> Any:
     await scene.on_cloud("RULE_CHAIN_METADATA", chain, metadata, "UPDATED")
     await scene.on_cloud("RULE_CHAIN", chain, body, "UPDATED")
     await has(scene.edge.state, "RULE_CHAIN_METADATA", chain, metadata)
+    await trio.testing.wait_all_tasks_blocked()  # what is stored runs a moment later
     session = scene.edge.gate.authenticate_token("PUMP")
     assert session is not None
     return await scene.edge.gate.rpc_to_server(session, "time", {}, 10.0)

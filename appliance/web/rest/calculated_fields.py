@@ -56,7 +56,7 @@ async def all_fields(call: Call) -> Any:
     return page_of(found, page_link(call))
 
 
-@table.on("GET", "/api/{type}/{id}/calculatedFields")
+@table.on("GET", "/api/{type}/{id}/calculatedFields", "/api/calculatedField/{type}/{id}")
 async def fields_of(call: Call) -> Any:
     """A page of an entity's own fields."""
     owner, type = call.path_entity(), call.query("type")

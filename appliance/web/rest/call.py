@@ -149,9 +149,14 @@ class Call:
         return _FLAGS[word]
 
     def names(self, name: str) -> list[str] | None:
-        """A list separated by commas; None where absent."""
-        text = self.query(name)
-        return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+        """A list separated by commas, or said item by item; None where absent."""
+        text = ",".join(self._request.query_params.getlist(name))
+        return [part.strip() for part in text.split(",") if part.strip()] if text else None
+
+    def keys(self) -> list[str] | None:
+        """`keys`, and after them each `key` as it is, with its commas; None where absent."""
+        single = [key for key in self._request.query_params.getlist("key") if key]
+        return [*(self.names("keys") or ()), *single] if single else self.names("keys")
 
     def need_names(self, name: str) -> list[str]:
         """A list that must have something in it. Raises ApiError 400."""

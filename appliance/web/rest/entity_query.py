@@ -42,6 +42,12 @@ _TYPED = {
     "edgeType": ("EDGE", "edgeType", "edgeNameFilter"),
     "entityViewType": ("ENTITY_VIEW", "entityViewType", "entityViewNameFilter"),
 }
+_SEARCHED = {
+    "deviceSearchQuery": ("DEVICE", "deviceTypes"),
+    "assetSearchQuery": ("ASSET", "assetTypes"),
+    "edgeSearchQuery": ("EDGE", "edgeTypes"),
+    "entityViewSearchQuery": ("ENTITY_VIEW", "entityViewTypes"),
+}
 _NOTHING: Cell = (0, "")
 
 
@@ -151,6 +157,8 @@ def _filtered(call: Call, wanted: dict[str, Any]) -> Iterable[EntityId]:
         return _named(call, kind, types, wanted.get(name))
     if type == "relationsQuery":
         return _related(call, wanted)
+    if type in _SEARCHED:
+        return _searched(call, wanted, *_SEARCHED[type])
     raise ApiError(400, f"No entity filter {type}")
 
 
@@ -178,6 +186,14 @@ def _related(call: Call, wanted: dict[str, Any]) -> list[EntityId]:
             if rule.get("relationType") in (None, "", relation.type) and far.type in types:
                 found.append(far)
     return found
+
+
+def _searched(call: Call, wanted: dict[str, Any], kind: str, member: str) -> list[EntityId]:
+    """Entities of a kind and of some types that relations of one type lead to from a root."""
+    rule = {"relationType": wanted.get("relationType"), "entityTypes": [kind]}
+    types = _list(wanted, member, str)
+    found = _related(call, {**wanted, "filters": [rule]})
+    return [far for far in found if (call.view.entity(kind, far.id) or {}).get("type") in types]
 
 
 def _condition(rule: dict[str, Any]) -> tuple[Key, Callable[[str], bool]]:

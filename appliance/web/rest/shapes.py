@@ -104,6 +104,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "mobileHide": False,
         "mobileOrder": None,
         "configuration": None,
+        "resources": None,
         "externalId": None,
         "version": None,
     },

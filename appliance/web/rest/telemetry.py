@@ -39,9 +39,9 @@ async def series_values(call: Call) -> Any:
     """The newest points; those of a time range where `keys`, `startTs` and `endTs` are there."""
     entity, strict = _entity(call), call.flag("useStrictDataTypes")
     start_ms, end_ms = call.integer("startTs"), call.integer("endTs")
-    if start_ms is None or end_ms is None or not call.has("keys"):
+    if start_ms is None or end_ms is None or not (call.has("keys") or call.has("key")):
         return await _latest(call, entity, strict)
-    keys = tuple(call.names("keys") or ())
+    keys = tuple(call.keys() or ())
     query = _query(call, SeriesQuery(entity, keys, start_ms, end_ms))
     found = await read_series(call.services.storage, query, _calendar(call))
     return {key: _points(found[key], strict) for key in keys if found.get(key)}
@@ -49,7 +49,7 @@ async def series_values(call: Call) -> Any:
 
 async def _latest(call: Call, entity: EntityId, strict: bool) -> dict[str, Any]:
     """One point per key; a key without any has the value null now, as the reference says."""
-    keys = call.names("keys")
+    keys = call.keys()
     found = await call.services.storage.latest(entity, keys)
     answer = {}
     for key in keys or sorted(found):
@@ -122,7 +122,7 @@ def _ttl_s(call: Call) -> int:
 @table.on("DELETE", f"{_AT}/timeseries/delete", roles=USERS)
 async def delete_series(call: Call) -> None:
     """Remove the points of a time range, or all of the keys."""
-    entity, keys = _entity(call), call.names("keys")
+    entity, keys = _entity(call), call.keys()
     if not keys:
         raise _plain(f"Empty keys: {call.query('keys') or ''}")
     start_ms, end_ms = call.integer("startTs"), call.integer("endTs")
@@ -148,8 +148,8 @@ async def attribute_keys(call: Call) -> Any:
 @table.on("GET", f"{_AT}/values/attributes", roles=USERS)
 @table.on("GET", f"{_AT}/values/attributes/{{scope}}", roles=USERS)
 async def attribute_list(call: Call) -> Any:
-    """Attributes of all scopes, or of one; `keys` chooses."""
-    keys = call.names("keys")
+    """Attributes of all scopes, or of one; `keys` and `key` choose."""
+    keys = call.keys()
     return [found for found in _attributes(call) if keys is None or found["key"] in keys]
 
 
@@ -172,7 +172,7 @@ async def save_attributes(call: Call) -> None:
 @table.on("DELETE", f"{_AT}/{{scope}}", "/api/plugins/telemetry/{id}/{scope}", roles=USERS)
 async def delete_attributes(call: Call) -> None:
     """Remove the attributes named by `keys`."""
-    entity, scope, keys = _entity(call), _scope(call), call.names("keys")
+    entity, scope, keys = _entity(call), _scope(call), call.keys()
     if not keys:
         raise _plain(f"Empty keys: {call.query('keys') or ''}")
     await call.commands.delete_attributes(entity, scope, keys, call.principal)

@@ -19,9 +19,10 @@ from appliance.model.telemetry import Scope
 from appliance.model.unit import Lane, Unit
 from appliance.state.store import State
 from appliance.sync.mapping import rpc_from_json
-from appliance.sync.messages import RpcCall
+from appliance.sync.messages import Batch, EntityUpdate, RpcCall
 from appliance.testing.memory_storage import MemoryStorage
 from tests.kit.devices import device_unit
+from tests.kit.recording import lines
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,19 @@ def test_the_tenants_ids_are_made_from_time(tenant: Unit) -> None:
     kinds = [write.kind for write in tenant.entities]
     assert kinds.count("QUEUE") == 3
     assert {"TENANT", "TENANT_PROFILE", "DEVICE_PROFILE", "ASSET_PROFILE", "USER"} <= set(kinds)
+
+
+def test_the_tenant_has_every_member_of_a_servers(tenant: Unit) -> None:
+    recorded = next(
+        item.body
+        for line in lines("01-connect-and-initial-sync")
+        for frame in line.frames
+        for item in (frame.items if isinstance(frame, Batch) else ())
+        if isinstance(item, EntityUpdate) and item.field == "tenantUpdate"
+    )
+    (ours,) = (write.body for write in tenant.entities if write.kind == "TENANT")
+    assert ours is not None
+    assert msgspec.json.decode(ours).keys() == msgspec.json.decode(recorded).keys()
 
 
 # --- sync ---------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -16,7 +16,7 @@ from appliance.kernel.events import ignore
 from appliance.model.errors import Permanent, Retryable
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope
-from appliance.model.unit import CLOUD, Lane, Unit
+from appliance.model.unit import CLOUD, EntityWrite, Lane, Unit
 from appliance.rules.work import Work
 from appliance.testing.fake_transport import FakeTransport
 from appliance.testing.memory_storage import MemoryStorage
@@ -65,6 +65,27 @@ async def test_telemetry_is_history_and_on_its_way_up_when_the_call_returns() ->
         await made.gate.post_telemetry([(made.session, entries)])
         assert sorted(made.storage.disk.points[made.session.device]["n"].values()) == [1, 2]
         assert [action for _, action in made.up] == ["TIMESERIES_UPDATED"] * 2
+
+
+async def test_a_connected_device_goes_by_the_name_and_profile_it_has_now() -> None:
+    async with bench() as made:
+        seen: list[Message] = []
+        processor = made.edge.processor
+        process = processor.process
+
+        async def watched(messages: Sequence[Message]) -> None:
+            seen.extend(messages)
+            await process(messages)
+
+        made.edge.processor.process = watched  # type: ignore[method-assign] # a tap
+        body = {**(made.edge.state.entity("DEVICE", made.session.device.id) or {})}
+        renamed = msgspec.json.encode({**body, "name": "Fan", "type": "fan"})
+        write = EntityWrite("DEVICE", made.session.device.id, renamed)
+        made.edge.state.apply(Unit(entities=[write]))
+        await made.gate.post_telemetry([(made.session, [(5, {"n": 1})])])
+        await made.gate.post_attributes(made.session, {"k": 1})
+        names = [(m.metadata["deviceName"], m.metadata["deviceType"]) for m in seen]
+        assert names == [("Fan", "fan")] * 2
 
 
 async def test_a_full_disk_is_told_to_the_device() -> None:

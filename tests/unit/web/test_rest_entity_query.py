@@ -37,6 +37,10 @@ async def names(admin: Client, **query: Any) -> list[str]:
     return [item["latest"]["ENTITY_FIELD"]["name"]["value"] for item in page["data"]]
 
 
+def _searched(root: str, **more: Any) -> dict[str, Any]:
+    return {"type": "deviceSearchQuery", "rootEntity": device_ref(root), **more}
+
+
 async def test_filters_choose_by_kind_type_name_id_and_relation() -> None:
     admin, ids = await a_plant()
     for wanted, found in (
@@ -56,6 +60,11 @@ async def test_filters_choose_by_kind_type_name_id_and_relation() -> None:
             },
             "Oven",
         ),
+        (_searched(ids["Fan 2"], direction="TO", deviceTypes=["meter", "other"]), "Oven"),
+        (_searched(ids["Oven"], relationType="Cools", deviceTypes=["default"]), "Fan 2"),
+        (_searched(ids["Oven"], relationType="Heats", deviceTypes=["default"]), ""),
+        (_searched(ids["Oven"], deviceTypes=["meter"]), ""),
+        ({**_searched(ids["Oven"], assetTypes=["default"]), "type": "assetSearchQuery"}, ""),
     ):
         assert ",".join(await names(admin, entityFilter=wanted)) == found
 

@@ -46,6 +46,8 @@ async def test_a_field_is_saved_read_changed_listed_and_deleted() -> None:
     assert [one["name"] for one in page["data"]] == ["twice"]
     _, page = await client.ask("GET", of_device + "&type=ALARM")
     assert page["totalElements"] == 0
+    newer = f"/api/calculatedField/DEVICE/{field['entityId']['id']}?pageSize=5&page=0"
+    assert await client.ask("GET", newer) == await client.ask("GET", of_device)
     _, page = await client.ask("GET", "/api/calculatedFields?pageSize=5&page=0&types=SIMPLE")
     assert [one["entityName"] for one in page["data"]] == ["pump"]
 

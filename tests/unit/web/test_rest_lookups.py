@@ -69,11 +69,11 @@ async def test_lists_of_dashboards_leave_out_what_they_draw() -> None:
     admin = Client(Site("edge"))
     body = {"title": "Hall", "configuration": {"widgets": {}}}
     _, made = await admin.ask("POST", "/api/dashboard", body)
-    assert made["configuration"] == {"widgets": {}}
+    assert (made["configuration"], made["resources"]) == ({"widgets": {}}, None)
     _, page = await admin.ask("GET", "/api/tenant/dashboards?pageSize=5&page=0")
     _, one = await admin.ask("GET", f"/api/dashboard/info/{made['id']['id']}")
     assert page["data"] == [one]
-    assert not {"configuration", "externalId"} & one.keys()
+    assert not {"configuration", "externalId", "resources"} & one.keys()
     assert (one["title"], one["name"]) == ("Hall", "Hall")
 
 

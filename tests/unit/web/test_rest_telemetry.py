@@ -71,6 +71,39 @@ async def test_a_range_that_makes_no_sense_is_refused(query: str) -> None:
     assert (await admin.ask("GET", path))[0] == 400
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("keys=a,b", ["a", "b"]),
+        ("keys=a&keys=b", ["a", "b"]),
+        ("key=a&key=b", ["a", "b"]),
+        ("key=x,y", ["x,y"]),
+        ("keys=a&key=x,y", ["a", "x,y"]),
+        ("keys=", ["a", "b", "x,y"]),
+    ],
+)
+async def test_keys_are_said_together_or_one_by_one_with_their_commas(
+    query: str, found: list[str]
+) -> None:
+    admin = Client(Site("edge"))
+    at = f"/api/plugins/telemetry/DEVICE/{await admin.new_device()}"
+    everything = {"a": 1, "b": 2, "x,y": 3}
+    for way in ("timeseries/ANY", "SERVER_SCOPE"):
+        assert (await admin.ask("POST", f"{at}/{way}", everything))[0] == 200
+    _, series = await admin.ask("GET", f"{at}/values/timeseries?{query}")
+    _, listed = await admin.ask("GET", f"{at}/values/attributes?{query}")
+    assert [sorted(series), sorted(each["key"] for each in listed)] == [found, found]
+    times = "startTs=0&endTs=9000000000000"
+    if query != "keys=":
+        _, series = await admin.ask("GET", f"{at}/values/timeseries?{query}&{times}")
+        assert sorted(series) == found
+        assert (await admin.ask("DELETE", f"{at}/SERVER_SCOPE?{query}"))[0] == 200
+        _, left = await admin.ask("GET", f"{at}/keys/attributes")
+        assert {*left, *found} == everything.keys()
+        everywhere = f"{at}/timeseries/delete?{query}&deleteAllDataForKeys=true"
+        assert (await admin.ask("DELETE", everywhere))[0] == 200
+
+
 T0 = 1_700_000_000_000
 TENTH = f"startTs={T0}&endTs={T0 + 10_000}"
 

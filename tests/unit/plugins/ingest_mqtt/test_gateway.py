@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -40,6 +41,30 @@ def test_telemetry_of_many_devices_is_one_post_and_one_acknowledgement(run: Run)
     run(scenario)
 
 
+def test_telemetry_messages_that_come_together_are_one_post(run: Run) -> None:
+    async def scenario(bench: Any) -> None:
+        client = await _gateway(bench)
+        said = [_say("telemetry", {name: [{"x": n}]}, n) for n, name in enumerate("ABA", 1)]
+        assert await client.send(*said) == [p.PubAck(1), p.PubAck(2), p.PubAck(3)]
+        assert bench.gate.telemetry == [(name, None, {"x": n}) for n, name in enumerate("ABA", 1)]
+        assert bench.gate.batches == [3]
+
+    run(scenario)
+
+
+def test_of_messages_that_come_together_only_the_refused_one_is_refused(run: Run) -> None:
+    async def scenario(bench: Any) -> None:
+        client = await _gateway(bench, Version.V5)
+        bench.gate.refuse = lambda name, _: Permanent("no") if name == "B" else None
+        said = [_say("telemetry", {name: [{"x": n}], "D": 5}, n) for n, name in enumerate("ABC", 1)]
+        answers = [p.PubAck(1), p.PubAck(2, Reason.PAYLOAD_INVALID), p.PubAck(3)]
+        assert await client.send(*said) == answers
+        assert bench.gate.telemetry == [("A", None, {"x": 1}), ("C", None, {"x": 3})]
+        assert [event.device for event in bench.told(MqttPayloadRefused)] == ["D", "GW", "D"]
+
+    run(scenario)
+
+
 def test_a_device_joins_with_its_type_once_and_leaves(run: Run) -> None:
     async def scenario(bench: Any) -> None:
         client = await _gateway(bench)
@@ -54,6 +79,20 @@ def test_a_device_joins_with_its_type_once_and_leaves(run: Run) -> None:
         await client.send(p.Disconnect())
         assert bench.gate.disconnects == ["A", "A", "B", "GW"]
         assert bench.gate.subscriptions == []
+
+    run(scenario)
+
+
+def test_a_device_that_comes_back_under_a_new_name_is_served_under_that_alone(run: Run) -> None:
+    async def scenario(bench: Any) -> None:
+        client = await _gateway(bench)
+        await client.send(_say("connect", {"device": "A"}))
+        old = bench.gate.children["A"]
+        bench.gate.children["B"] = msgspec.structs.replace(old, name="B")
+        await client.send(_say("telemetry", {"B": [{"x": 1}]}))
+        assert [s.session.name for s in bench.gate.subscriptions] == ["GW", "B"]
+        await client.send(_say("disconnect", {"device": "B"}))
+        assert bench.gate.disconnects == ["A", "B"]
 
     run(scenario)
 
