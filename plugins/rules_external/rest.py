@@ -44,6 +44,8 @@ class RestConfig(NodeConfig, frozen=True, kw_only=True):
     use_system_proxy_properties: of the environment (https_proxy, http_proxy, no_proxy).
     """
 
+    ignores_unknown = True
+
     rest_endpoint_url_pattern: str = ""
     request_method: str = "POST"
     headers: dict[str, str] = {}
