@@ -280,6 +280,10 @@ KEYS_OF = "transform.TbDeleteKeysNode"
         (KEYS_OF, 0, {"fromMetadata": "false", "keys": [r"\p{Alpha}\p{Digit}"]}, {"bß": 2}),
         (KEYS_OF, 1, {"fromMetadata": True, "keys": [".*"]}, SENT),
         (KEYS_OF, 2, {"deleteFrom": "DATA", "keys": [r"\w*"]}, {"bß": 2}),
+        (KEYS_OF, 2, {"deleteFrom": "DATA", "keys": [r"(?<k>a)\d++"]}, {"bß": 2}),
+        (KEYS_OF, 2, {"deleteFrom": "DATA", "keys": [r"B(?iu)SS|B\Qß\E"]}, {"a1": 1}),
+        (KEYS_OF, 2, {"deleteFrom": "DATA", "keys": [r"(?i)B\p{Ll}$"]}, {"a1": 1}),
+        (KEYS_OF, 2, {"deleteFrom": "DATA", "keys": ["a{x}"]}, REFUSED),
         (
             "metadata.TbGetOriginatorFieldsNode",
             0,
