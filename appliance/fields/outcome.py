@@ -16,7 +16,7 @@ from appliance.fields.config import Field, Output
 from appliance.fields.numbers import storable_data
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
-from appliance.model.telemetry import AttributeWrite, Scope, Series
+from appliance.model.telemetry import AttributeWrite, Scope, Series, lifetime_s
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent
 from appliance.rules.attributes import changed_values
 from appliance.rules.node import NodeError
@@ -78,7 +78,9 @@ def _save_series(output: Output, message: Message, work: Work) -> Change | None:
     strategy = output.strategy
     if strategy.save_time_series or strategy.save_latest:
         for ts, values in points:
-            work.unit.series.append(Series(message.originator, ts, values, strategy.ttl))
+            work.unit.series.append(
+                Series(message.originator, ts, values, lifetime_s(strategy.ttl))
+            )
     return Change(message.originator, None, points) if strategy.process_cfs else None
 
 

@@ -25,6 +25,14 @@ class Scope(StrEnum):
     CLIENT = "CLIENT_SCOPE"
 
 
+_TTL_S_MAX = 2**31 - 1
+
+
+def lifetime_s(seconds: int) -> int:
+    """Seconds as a series keeps them: one of no use is 0, one of lifetimes 68 years."""
+    return max(0, min(seconds, _TTL_S_MAX))
+
+
 class Series(msgspec.Struct, frozen=True):
     """Values of one entity at one moment: one row group of history.
 

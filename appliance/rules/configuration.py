@@ -4,6 +4,9 @@ Its reader takes a number or a truth where a text is wanted (the UI stores the c
 function as a number), cuts a fraction off where a whole number is wanted, and counts null as not
 given wherever it stands; an empty text is no number, no truth and no id. Texts that are numbers or
 truths are msgspec's own leniency (`strict=False`).
+
+A key that it does not know it refuses, and the node does not start. So do we, in configurations of
+the version that we know: an older one is upgraded, a newer one may have keys that came since.
 """
 
 from __future__ import annotations
@@ -23,12 +26,36 @@ _NEVER_EMPTY = (inspect.IntType, inspect.FloatType, inspect.BoolType, inspect.UU
 _type_of = cache(inspect.type_info)
 
 
-def read_configuration(raw: Mapping[str, Any], struct: type[S]) -> S:
-    """The struct that a raw object means. Raises ConfigError."""
+def read_configuration(raw: Mapping[str, Any], struct: type[S], *, whole: bool = False) -> S:
+    """The struct that a raw object means. Raises ConfigError.
+
+    whole: every key must be known, unless the struct `ignores_unknown` or has no fields at all.
+    """
+    wanted = _type_of(struct)
+    if whole and (unknown := _unknown(raw, wanted)):
+        raise ConfigError(f"bad configuration: unknown key {unknown}")
     try:
-        return msgspec.convert(_read(raw, _type_of(struct)), struct, strict=False)
+        return msgspec.convert(_read(raw, wanted), struct, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"bad configuration: {error}") from None
+
+
+def _unknown(value: Any, wanted: inspect.Type) -> str:
+    """The path of a key that its struct has not; empty if there is none."""
+    match wanted:
+        case inspect.UnionType(types=types):
+            return next((path for kind in types if (path := _unknown(value, kind))), "")
+        case inspect.StructType(fields=fields) if isinstance(value, Mapping) and fields:
+            known = {field.encode_name: field.type for field in fields}
+            for key, item in value.items():
+                if key in known:
+                    if inner := _unknown(item, known[key]):
+                        return f"{key}.{inner}"
+                elif not getattr(wanted.cls, "ignores_unknown", False):
+                    return str(key)
+        case inspect.ListType(item_type=kind) if isinstance(value, list):
+            return next((path for item in value if (path := _unknown(item, kind))), "")
+    return ""
 
 
 def _read(value: Any, wanted: inspect.Type) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
+
+import msgspec
 
 from appliance.model.ids import NULL_UUID, EntityId
 from appliance.rules.node import NodeConfig, NodeError
@@ -94,11 +96,15 @@ def direction_of_v0(config: dict[str, Any], version: int) -> dict[str, Any]:
     return {**config, "direction": turned.get(config.get("direction", ""), "FROM")}
 
 
+EntityType = Annotated[str, msgspec.Meta(pattern="^[A-Z0-9_]+$")]
+"""A name of any edition and version; one in other letters is none."""
+
+
 class RelationFilter(NodeConfig, frozen=True, kw_only=True):
     """One alternative: a relation type and the entity types at its far end; empty = any."""
 
     relation_type: str | None = None
-    entity_types: list[str] = []
+    entity_types: list[EntityType] = []
     negate: bool = False
 
     def accepts(self, relation: Relation, far: EntityId) -> bool:
@@ -109,9 +115,10 @@ class RelationFilter(NodeConfig, frozen=True, kw_only=True):
 
 
 class RelationsQuery(NodeConfig, frozen=True, kw_only=True):
-    """Walk relations from an entity. max_level 0 = without end."""
+    """Walk relations from an entity; without a direction each message fails. max_level 0 =
+    without end."""
 
-    direction: Literal["FROM", "TO"] = "FROM"
+    direction: Literal["FROM", "TO"] | None = None
     max_level: int = 1
     filters: list[RelationFilter] = []
     fetch_last_level_only: bool = False
@@ -122,7 +129,10 @@ def related(state: StateView, origin: EntityId, query: RelationsQuery) -> Iterat
 
     Every relation is walked; the filters choose among what was met, so that a device is found
     behind an asset that no filter names (the last level, too, is chosen before they are asked).
+    Raises NodeError for a query without a direction.
     """
+    if query.direction is None:
+        raise NodeError("the relations query has no direction")
     accepted = (
         far
         for relation, far in _walked(state, origin, query)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -59,8 +59,12 @@ class NodeConfig(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Base of configuration structs: Java's names on the wire, ours in the code.
 
     Defaults are what the server's classes have where a key is missing, which is not always what
-    its UI offers. Unknown keys are ignored: a newer server may send some.
+    its UI offers. A key that is not among the fields keeps the node from starting, as on the
+    server, unless the configuration is of another version than ours (see configuration.py).
     """
+
+    ignores_unknown: ClassVar[bool] = False
+    """Whether the server's class takes any key."""
 
 
 class RuleNode(Protocol):
@@ -164,7 +168,8 @@ class NodeFactory(msgspec.Struct, Generic[C], frozen=True):
         config = dict(raw)
         if self.upgrade is not None and version < self.version:
             config = self.upgrade(config, version)
-        return self.build(read_configuration(config, self.config), handle)
+        whole = version == self.version
+        return self.build(read_configuration(config, self.config, whole=whole), handle)
 
 
 def node_types(*factories: NodeFactory[Any]) -> dict[str, NodeFactory[Any]]:

@@ -11,27 +11,30 @@ import re
 from typing import Any
 
 from appliance.model.message import Message
+from appliance.rules.node import NodeError
 from appliance.rules.values import java_text, json_text
 
 _DATA = re.compile(r"\$\[(.*?)\]")
 
 
 class Pattern:
-    """A text with places to fill."""
+    """A text with places to fill; None, where a configuration has none, fails each message."""
 
     __slots__ = ("_plain", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str | None) -> None:
         self.text = text
-        self._plain = "${" not in text and "$[" not in text
+        self._plain = None if text is None or "${" in text or "$[" in text else text
 
     def fill(self, message: Message) -> str:
-        """The text for this message."""
-        return self.text if self._plain else fill(self.text, message)
+        """The text for this message. Raises NodeError where there is no pattern."""
+        return fill(self.text, message) if self._plain is None else self._plain
 
 
-def fill(text: str, message: Message) -> str:
-    """Resolve all patterns of a text."""
+def fill(text: str | None, message: Message) -> str:
+    """Resolve all patterns of a text. Raises NodeError where there is none."""
+    if text is None:
+        raise NodeError("Failed to process pattern!")
     if "${" in text:
         text = _from_metadata(text, message.metadata)
         if "${" in text:

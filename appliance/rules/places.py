@@ -1,14 +1,16 @@
 """Places in degrees: distances on a sphere, and polygons as JSON lists (spec §9.6).
 
 `[[lat, lon], …]` is one ring, two points are the corners of a rectangle, and lists of such lists,
-however deep, are several rings. A point on a border is outside.
+however deep, are several rings. A point on a border is outside, unless what is beyond is inside,
+too. On which side of an edge a point is, is decided exactly.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from fractions import Fraction
+from typing import Any, TypeVar
 
 from appliance.rules import fdlibm
 
@@ -21,6 +23,7 @@ PER_KM = {
     "NAUTICAL_MILE": 0.539957,
 }
 Point = tuple[float, float]
+Number = TypeVar("Number", float, Fraction)
 Ring = list[Point]
 
 
@@ -37,7 +40,8 @@ def distance_km(a: Point, b: Point) -> float:
 class Polygon:
     """Several rings: one that lies within another is a hole, the others are joined.
 
-    Inside: in a ring that is no hole and on no border, and neither in a hole nor on its border.
+    Inside: in what the rings that are no holes cover together, but not on its border, and neither
+    in a hole nor on its border.
     """
 
     def __init__(self, nested: Any) -> None:
@@ -52,22 +56,51 @@ class Polygon:
 
     def contains(self, point: Point) -> bool:
         """Whether the point is inside."""
-        return any(_side(point, ring) > 0 for ring in self._areas) and all(
-            _side(point, hole) < 0 for hole in self._holes
-        )
+        if any(_side(point, hole) >= 0 for hole in self._holes):
+            return False
+        sides = [_side(point, ring) for ring in self._areas]
+        if any(side > 0 for side in sides):
+            return True
+        bordering = [ring for ring, side in zip(self._areas, sides, strict=True) if side == 0]
+        return bool(bordering) and _surrounded(point, bordering)
 
 
 def _side(point: Point, ring: Ring) -> int:
-    """1 inside of the ring, 0 on it, -1 outside; where it crosses itself, by odd and even."""
-    inside = False
+    """1 inside of the ring, 0 on it, -1 outside: what the ring does not wind around."""
+    winding = 0
     for start, end in _edges(ring):
         if _on_edge(point, start, end):
             return 0
-        if (start[1] > point[1]) != (end[1] > point[1]):
-            share = (point[1] - start[1]) / (end[1] - start[1])
-            if point[0] < start[0] + share * (end[0] - start[0]):
-                inside = not inside
-    return 1 if inside else -1
+        upwards = end[1] > point[1]
+        if upwards != (start[1] > point[1]) and (_turn(start, end, point) > 0) is upwards:
+            winding += 1 if upwards else -1
+    return 1 if winding else -1
+
+
+STEP = 1e-7
+"""Degrees: a centimetre."""
+
+
+def _surrounded(point: Point, rings: list[Ring]) -> bool:
+    """Whether rings that have a point on their borders cover all that is next to it: a step into
+    each of the sectors that their edges make there leads into one of them."""
+    angles = sorted(
+        {
+            math.atan2(end[1] - point[1], end[0] - point[0])
+            for ring in rings
+            for edge in _edges(ring)
+            if _on_edge(point, *edge)
+            for end in edge
+            if end != point
+        }
+    )
+    turns = zip(angles, [*angles[1:], *(angle + math.tau for angle in angles[:1])], strict=True)
+    middles = [(first + second) / 2 for first, second in turns]
+    steps = [
+        (point[0] + STEP * math.cos(middle), point[1] + STEP * math.sin(middle))
+        for middle in middles
+    ]
+    return bool(steps) and all(any(_side(step, ring) > 0 for ring in rings) for step in steps)
 
 
 def _edges(ring: Ring) -> Iterator[tuple[Point, Point]]:
@@ -109,11 +142,20 @@ def _point(pair: Any) -> Point:
 
 
 def _on_edge(point: Point, start: Point, end: Point) -> bool:
-    across = (end[0] - start[0]) * (point[1] - start[1]) - (end[1] - start[1]) * (
-        point[0] - start[0]
+    return (
+        min(start[0], end[0]) <= point[0] <= max(start[0], end[0])
+        and min(start[1], end[1]) <= point[1] <= max(start[1], end[1])
+        and _turn(start, end, point) == 0
     )
-    if abs(across) > 1e-12:
-        return False
-    return all(
-        min(start[axis], end[axis]) <= point[axis] <= max(start[axis], end[axis]) for axis in (0, 1)
-    )
+
+
+def _turn(start: Point, end: Point, point: Point) -> float:
+    """Positive where the way from start over end to the point turns left, 0 on a straight line."""
+    turn = _cross(*start, *end, *point)
+    if abs(turn) < 1e-9 and math.isfinite(turn):  # within what rounding may do to it
+        return float(_cross(*map(Fraction, (*start, *end, *point))))
+    return turn
+
+
+def _cross(ax: Number, ay: Number, bx: Number, by: Number, cx: Number, cy: Number) -> Number:
+    return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)

@@ -116,6 +116,25 @@ def whole_number(value: Any) -> int:
     raise NodeError(f'For input string: "{value}"')
 
 
+_UNIT_NS = {
+    "NANOSECONDS": 1,
+    "MICROSECONDS": 1_000,
+    "MILLISECONDS": 10**6,
+    "SECONDS": 10**9,
+    "MINUTES": 60 * 10**9,
+    "HOURS": 3_600 * 10**9,
+    "DAYS": 86_400 * 10**9,
+}
+
+
+def whole_ms(count: int, unit: str | None) -> int:
+    """A time in milliseconds, cut. Raises NodeError for what is no unit."""
+    if unit not in _UNIT_NS:
+        raise NodeError(f"No time unit {unit!r}")
+    ns = count * _UNIT_NS[unit]
+    return ns // 10**6 if ns >= 0 else -(-ns // 10**6)
+
+
 def as_number(value: Any) -> int | float | None:
     """A number, or the number that a text is (also with blanks around it), else None; booleans
     are none."""

@@ -39,7 +39,7 @@ class DetailsConfig(NodeConfig, frozen=True, kw_only=True):
     """alarm_type: a pattern. The script makes the details; metadata.prevAlarmDetails has the old
     ones as text."""
 
-    alarm_type: str = ""
+    alarm_type: str | None = None
     script_lang: Literal["JS", "TBEL"] = "JS"
     alarm_details_build_js: str = ""
     alarm_details_build_tbel: str = ""
@@ -55,7 +55,7 @@ class CreateConfig(DetailsConfig, frozen=True, kw_only=True):
     """severity: a pattern where dynamic_severity. use_message_alarm_data: the message's data are
     the alarm; overwrite_alarm_details: but details from the script."""
 
-    severity: str = "CRITICAL"
+    severity: str | None = None
     dynamic_severity: bool = False
     propagate: bool = False
     propagate_to_owner: bool = False
@@ -81,15 +81,15 @@ class CreateAlarm:
     """create alarm: a new one, or a change of the active one of that type."""
 
     def __init__(self, config: CreateConfig, node: NodeHandle) -> None:
-        if not (config.use_message_alarm_data or config.dynamic_severity):
+        if not config.dynamic_severity:
             require(
                 config.severity in SEVERITIES, f"Incorrect Alarm Severity value: {config.severity}"
             )
         self._config = config
         self._node = node
-        self._script: Script | None = None
-        if not config.use_message_alarm_data or config.overwrite_alarm_details:
-            self._script = config.compile()
+        script = config.compile()
+        scripted = not config.use_message_alarm_data or config.overwrite_alarm_details
+        self._script: Script | None = script if scripted else None
         self._type = Pattern(config.alarm_type)
         self._severity = Pattern(config.severity)
         self._propagation = Propagation(

@@ -11,25 +11,17 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Value
 from appliance.rules.context import Context
 from appliance.rules.geofence import Geofence, GeofenceConfig
-from appliance.rules.node import PACKAGE, SERVICE_ID, SUCCESS, NodeFactory, NodeHandle, require
-from appliance.rules.values import json_text
-
-UNIT_MS = {
-    "MILLISECONDS": 1,
-    "SECONDS": 1_000,
-    "MINUTES": 60_000,
-    "HOURS": 3_600_000,
-    "DAYS": 86_400_000,
-}
+from appliance.rules.node import PACKAGE, SERVICE_ID, SUCCESS, NodeFactory, NodeHandle
+from appliance.rules.values import json_text, whole_ms
 
 
 class PresenceConfig(GeofenceConfig, frozen=True, kw_only=True):
     """How long to be on a side before it is said, unless it is said each time."""
 
-    min_inside_duration: int = 1
-    min_inside_duration_time_unit: str = "MINUTES"
-    min_outside_duration: int = 1
-    min_outside_duration_time_unit: str = "MINUTES"
+    min_inside_duration: int = 0
+    min_inside_duration_time_unit: str | None = None
+    min_outside_duration: int = 0
+    min_outside_duration_time_unit: str | None = None
     report_presence_status_on_each_message: bool = False
 
 
@@ -47,11 +39,9 @@ class GeofencingEvents:
     def __init__(self, config: PresenceConfig, node: NodeHandle) -> None:
         self._fence = Geofence(config)
         self._each = config.report_presence_status_on_each_message
-        units = (config.min_inside_duration_time_unit, config.min_outside_duration_time_unit)
-        require(all(unit in UNIT_MS for unit in units), f"unknown time unit in {units}")
-        self._stay_ms = {
-            True: config.min_inside_duration * UNIT_MS[units[0]],
-            False: config.min_outside_duration * UNIT_MS[units[1]],
+        self._stay = {
+            True: (config.min_inside_duration, config.min_inside_duration_time_unit),
+            False: (config.min_outside_duration, config.min_outside_duration_time_unit),
         }
 
     def process(self, message: Message, ctx: Context) -> None:
@@ -64,7 +54,7 @@ class GeofencingEvents:
             ctx.tell("Entered" if inside else "Left", message)
         elif self._each:
             ctx.tell("Inside" if inside else "Outside", message)
-        elif not presence.stayed and now - presence.stateSwitchTime > self._stay_ms[inside]:
+        elif not presence.stayed and now - presence.stateSwitchTime > whole_ms(*self._stay[inside]):
             self._remember(message, Presence(inside, presence.stateSwitchTime, True), ctx)
             ctx.tell("Inside" if inside else "Outside", message)
         else:

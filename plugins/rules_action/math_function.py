@@ -90,7 +90,7 @@ class MathConfig(NodeConfig, frozen=True, kw_only=True):
     """custom_function: an expression over the arguments' names, for the operation CUSTOM."""
 
     operation: str
-    arguments: list[Argument] = []
+    arguments: list[Argument]
     custom_function: str | None = None
     result: Result
 
@@ -104,7 +104,6 @@ class MathFunction:
         self._result = config.result
         self._key = Pattern(config.result.key)
         self._compute = _computation(config)
-        require(config.result.type != "CONSTANT", "the result cannot be a constant")
         self._series = any(argument.type == "TIME_SERIES" for argument in config.arguments)
 
     def process(self, message: Message, ctx: Context) -> Awaitable[None] | None:
@@ -151,6 +150,8 @@ class MathFunction:
 
     def _with_result(self, message: Message, shown: int | float) -> Message:
         result, key = self._result, self._key.fill(message)
+        if result.type == "CONSTANT":
+            raise NodeError("Result type is not supported: CONSTANT!")
         stored = result.type in ("ATTRIBUTE", "TIME_SERIES")
         data, metadata = message.data, message.metadata
         if result.add_to_body if stored else result.type == "MESSAGE_BODY":

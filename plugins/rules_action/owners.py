@@ -19,7 +19,7 @@ OWNED = ("DASHBOARD", "ASSET", "DEVICE", "ENTITY_VIEW", "EDGE")
 class OwnerConfig(NodeConfig, frozen=True, kw_only=True):
     """customer_name_pattern: a title. An edge never makes customers, so create has no effect."""
 
-    customer_name_pattern: str = ""
+    customer_name_pattern: str | None = None
     create_customer_if_not_exists: bool = False
 
 

@@ -23,7 +23,7 @@ Acts = Callable[[UUID, int], bool]
 class Strategy(NodeConfig, frozen=True, kw_only=True):
     """One action's own setting. deduplication_interval_secs: 1 .. 86,400."""
 
-    type: Literal["ON_EVERY_MESSAGE", "DEDUPLICATE", "SKIP"] = "ON_EVERY_MESSAGE"
+    type: Literal["ON_EVERY_MESSAGE", "DEDUPLICATE", "SKIP"]
     deduplication_interval_secs: int = 0
 
     def compile(self) -> Acts:
@@ -40,11 +40,9 @@ class Strategy(NodeConfig, frozen=True, kw_only=True):
 
 
 class ProcessingSettings(NodeConfig, frozen=True, kw_only=True):
-    """type ADVANCED has one strategy per action, the others one for all."""
+    """type ADVANCED has a strategy for each action, the others one for all."""
 
-    type: Literal["ON_EVERY_MESSAGE", "WEBSOCKETS_ONLY", "DEDUPLICATE", "ADVANCED"] = (
-        "ON_EVERY_MESSAGE"
-    )
+    type: Literal["ON_EVERY_MESSAGE", "WEBSOCKETS_ONLY", "DEDUPLICATE", "ADVANCED"]
     deduplication_interval_secs: int = 0
     timeseries: Strategy | None = None
     latest: Strategy | None = None
@@ -53,10 +51,11 @@ class ProcessingSettings(NodeConfig, frozen=True, kw_only=True):
     calculated_fields: Strategy | None = None
 
     def compile(self, *actions: str) -> tuple[Acts, ...]:
-        """A decision for each of these fields."""
+        """A decision for each of these fields. Raises ConfigError where one is missing."""
         if self.type == "ADVANCED":
             strategies: list[Strategy | None] = [getattr(self, action) for action in actions]
-            return tuple(always if s is None else s.compile() for s in strategies)
+            require(all(strategies), f"a strategy is needed for each of {', '.join(actions)}")
+            return tuple(strategy.compile() for strategy in strategies if strategy)
         if self.type == "DEDUPLICATE":
             interval = self.deduplication_interval_secs
             shared = Strategy(type="DEDUPLICATE", deduplication_interval_secs=interval)
@@ -64,6 +63,10 @@ class ProcessingSettings(NodeConfig, frozen=True, kw_only=True):
         if self.type == "WEBSOCKETS_ONLY":
             return tuple(always if action == "web_sockets" else never for action in actions)
         return tuple(always for _ in actions)
+
+
+ON_EVERY_MESSAGE = {"type": "ON_EVERY_MESSAGE"}
+"""The settings of a configuration from before there were any."""
 
 
 def always(originator: UUID, ts: int) -> bool:

@@ -63,6 +63,8 @@ _progress_of = msgspec.json.Decoder(dict[str, Progress]).decode
 class DeviceProfileConfig(NodeConfig, frozen=True, kw_only=True):
     """persist_alarm_rules_state: keep the rules' progress over a restart."""
 
+    ignores_unknown = True
+
     persist_alarm_rules_state: bool = False
     fetch_alarm_rules_state_on_start: bool = False
 

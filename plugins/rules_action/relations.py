@@ -8,7 +8,7 @@ from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.unit import EntityWrite
 from appliance.rules.context import Context
-from appliance.rules.entities import direction_of_v0, entity_named
+from appliance.rules.entities import EntityType, direction_of_v0, entity_named
 from appliance.rules.messages import with_originator
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle, require
 from appliance.rules.patterns import Pattern
@@ -20,12 +20,13 @@ TYPES = ("TENANT", "CUSTOMER", "USER", "DASHBOARD", "ASSET", "DEVICE", "ENTITY_V
 
 
 class RelationConfig(NodeConfig, frozen=True, kw_only=True):
-    """direction FROM: the originator is the `from` end. Type and name are patterns."""
+    """direction FROM: the originator is the `from` end, else the `to` end. Type and name are
+    patterns."""
 
-    direction: Literal["FROM", "TO"] = "FROM"
-    relation_type: str = ""
-    entity_type: str | None = None
-    entity_name_pattern: str = ""
+    direction: Literal["FROM", "TO"] | None = None
+    relation_type: str | None = None
+    entity_type: EntityType | None = None
+    entity_name_pattern: str | None = None
     entity_type_pattern: str | None = None
 
 

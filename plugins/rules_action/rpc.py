@@ -24,7 +24,7 @@ BUSY_MS = 1_000
 class RpcRequestConfig(NodeConfig, frozen=True, kw_only=True):
     """timeout_in_seconds: where metadata has no `expirationTime`."""
 
-    timeout_in_seconds: int = 60
+    timeout_in_seconds: int = 0
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -16,14 +16,14 @@ from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, No
 from appliance.rules.patterns import Pattern
 from appliance.rules.ports import CalculationInput
 from appliance.rules.values import typed_values
-from plugins.rules_action.processing import ProcessingSettings, always
+from plugins.rules_action.processing import ON_EVERY_MESSAGE, ProcessingSettings, always
 
 
 class SaveAttributesConfig(NodeConfig, frozen=True, kw_only=True):
     """scope: where metadata has no `scope`."""
 
-    processing_settings: ProcessingSettings = ProcessingSettings()
-    scope: str = Scope.SERVER
+    processing_settings: ProcessingSettings
+    scope: str = ""
     notify_device: bool = False
     send_attributes_updated_notification: bool = False
     update_attributes_only_on_value_change: bool = False
@@ -96,7 +96,7 @@ def _wants_notice(text: str | None) -> bool:
 class DeleteAttributesConfig(NodeConfig, frozen=True, kw_only=True):
     """keys: may be patterns."""
 
-    scope: str = Scope.SERVER
+    scope: str = ""
     keys: list[str] = []
     send_attributes_deleted_notification: bool = False
     notify_device: bool = False
@@ -142,8 +142,7 @@ def _upgrade(config: dict[str, Any], version: int) -> dict[str, Any]:
     if version <= 1:
         config.setdefault("updateAttributesOnlyOnValueChange", True)
         config.setdefault("notifyDevice", True)
-    config.pop("processingSettings", None)
-    return config
+    return {**config, "processingSettings": ON_EVERY_MESSAGE}
 
 
 ATTRIBUTE_NODES = (

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from appliance.model.message import Message
-from appliance.model.telemetry import Series
+from appliance.model.telemetry import Series, lifetime_s
 from appliance.rules.attributes import scope_of
 from appliance.rules.context import Context
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle
 from appliance.rules.ports import CalculationInput
 from appliance.rules.values import telemetry_of, typed_values, whole_number
 from appliance.sync.wire import encode_entry
-from plugins.rules_action.processing import ProcessingSettings, always
+from plugins.rules_action.processing import ON_EVERY_MESSAGE, ProcessingSettings, always
 
 TELEMETRY = "POST_TELEMETRY_REQUEST"
 ATTRIBUTES = "POST_ATTRIBUTES_REQUEST"
@@ -21,9 +23,9 @@ ATTRIBUTES = "POST_ATTRIBUTES_REQUEST"
 class SaveSeriesConfig(NodeConfig, frozen=True, kw_only=True):
     """default_ttl: seconds, 0 = as long as retention says; metadata `TTL` overrides it."""
 
-    default_ttl: int = 0
+    default_ttl: int = msgspec.field(name="defaultTTL", default=0)
     use_server_ts: bool = False
-    processing_settings: ProcessingSettings = ProcessingSettings()
+    processing_settings: ProcessingSettings
 
 
 class SaveSeries:
@@ -34,7 +36,7 @@ class SaveSeries:
     """
 
     def __init__(self, config: SaveSeriesConfig, node: NodeHandle) -> None:
-        self._ttl_s = config.default_ttl
+        self._ttl_s = lifetime_s(config.default_ttl)
         self._server_ts = config.use_server_ts
         acts = config.processing_settings.compile(
             "timeseries", "latest", "web_sockets", "calculated_fields"
@@ -59,7 +61,7 @@ class SaveSeries:
                 return
             saves, calculates = wanted[0] or wanted[1], wanted[3]
         ttl = message.metadata.get("TTL")
-        ttl_s = whole_number(ttl) if ttl else self._ttl_s
+        ttl_s = lifetime_s(whole_number(ttl)) if ttl else self._ttl_s
         for at, values in telemetry_of(message, ts):
             if saves:
                 entry = encode_entry(at, values)
@@ -99,7 +101,7 @@ class Calculate:
 def _upgrade(config: dict[str, Any], version: int) -> dict[str, Any]:
     """Version 0 had `skipLatestPersistence` in place of processing settings."""
     config.pop("skipLatestPersistence", None)
-    return config
+    return {**config, "processingSettings": ON_EVERY_MESSAGE}
 
 
 SERIES_NODES = (

@@ -21,7 +21,7 @@ class AttributesConfig(FetchConfig, frozen=True, kw_only=True):
     shared_attribute_names: list[str] = []
     server_attribute_names: list[str] = []
     latest_ts_key_names: list[str] = []
-    tell_failure_if_absent: bool = True
+    tell_failure_if_absent: bool = False
     get_latest_value_with_ts: bool = False
 
 
@@ -87,9 +87,9 @@ def _filled(patterns: list[Pattern], message: Message) -> list[str]:
 class DeviceQuery(NodeConfig, frozen=True, kw_only=True):
     """Related devices of certain profiles; an empty relation_type is any."""
 
-    direction: Literal["FROM", "TO"] = "FROM"
+    direction: Literal["FROM", "TO"] | None = None
     max_level: int = 1
-    relation_type: str = "Contains"
+    relation_type: str | None = None
     device_types: list[str] = []
     fetch_last_level_only: bool = False
 

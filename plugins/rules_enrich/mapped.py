@@ -59,16 +59,16 @@ class OriginatorFields:
 
 
 class MappedConfig(FetchConfig, frozen=True, kw_only=True):
-    """data_to_fetch FIELDS: related entities only. Missing values are left out."""
+    """data_to_fetch: must be given; FIELDS: related entities only. Missing values are left out."""
 
     data_mapping: dict[str, str] = {}
-    data_to_fetch: DataToFetch = "ATTRIBUTES"
+    data_to_fetch: DataToFetch | None = None
 
 
 class RelatedConfig(MappedConfig, frozen=True, kw_only=True):
     """relations_query: the first entity that it finds is read."""
 
-    relations_query: RelationsQuery = RelationsQuery()
+    relations_query: RelationsQuery | None = None
 
 
 class _Mapped:
@@ -78,6 +78,7 @@ class _Mapped:
         self._target = Target(config)
         self._names = Names(config.data_mapping)
         self._kind = config.data_to_fetch
+        require(self._kind, "DataToFetch property can't be null!")
 
     async def process(self, message: Message, ctx: Context) -> None:
         """Success with the values that are there."""
@@ -106,7 +107,7 @@ class RelatedData(_Mapped):
 
     def __init__(self, config: RelatedConfig, node: NodeHandle) -> None:
         super().__init__(config, node)
-        self._query = config.relations_query
+        self._query = config.relations_query or RelationsQuery()
 
     def _source(self, message: Message, ctx: Context) -> EntityId:
         for entity in related(ctx.state, message.originator, self._query):

@@ -17,32 +17,25 @@ from appliance.rules.context import Context
 from appliance.rules.messages import with_metadata
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle, require
 from appliance.rules.patterns import Pattern
-from appliance.rules.values import java_text, json_text, whole_number
+from appliance.rules.values import java_text, json_text, whole_ms, whole_number
 
 AGGREGATED_MAX = 100_000
-UNIT_MS = {
-    "MILLISECONDS": 1,
-    "SECONDS": 1_000,
-    "MINUTES": 60_000,
-    "HOURS": 3_600_000,
-    "DAYS": 86_400_000,
-}
 Points = Sequence[tuple[int, Value]]
 
 
 class TelemetryConfig(NodeConfig, frozen=True, kw_only=True):
-    """Intervals count back from now; patterns give epoch milliseconds. order_by, aggregation and
-    limit are of fetch_mode ALL."""
+    """Intervals count back from now, in units of `whole_ms`; patterns give epoch milliseconds.
+    order_by, aggregation and limit are of fetch_mode ALL."""
 
     latest_ts_key_names: list[str] = []
     fetch_mode: Literal["FIRST", "LAST", "ALL"] | None = None
     start_interval: int = 0
     end_interval: int = 0
-    start_interval_time_unit: str = "MINUTES"
-    end_interval_time_unit: str = "MINUTES"
+    start_interval_time_unit: str | None = None
+    end_interval_time_unit: str | None = None
     use_metadata_interval_patterns: bool = False
-    start_interval_pattern: str = ""
-    end_interval_pattern: str = ""
+    start_interval_pattern: str | None = None
+    end_interval_pattern: str | None = None
     order_by: Literal["ASC", "DESC"] | None = None
     aggregation: Literal["NONE", "MIN", "MAX", "AVG", "SUM", "COUNT"] | None = None
     limit: int = 0
@@ -58,8 +51,6 @@ class OriginatorTelemetry:
             require(config.order_by, "OrderBy should be specified!")
             require(config.aggregation, "Aggregation should be specified!")
             require(2 <= config.limit <= 1000, "Limit should be in a range from 2 to 1000.")
-        for unit in (config.start_interval_time_unit, config.end_interval_time_unit):
-            require(unit in UNIT_MS, f"unknown time unit {unit}")
         self._config = config
         self._keys = [Pattern(key) for key in config.latest_ts_key_names]
         self._start = Pattern(config.start_interval_pattern)
@@ -84,8 +75,8 @@ class OriginatorTelemetry:
         if config.use_metadata_interval_patterns:
             return _epoch_ms(self._start, message), _epoch_ms(self._end, message)
         return (
-            now - config.start_interval * UNIT_MS[config.start_interval_time_unit],
-            now - config.end_interval * UNIT_MS[config.end_interval_time_unit],
+            now - whole_ms(config.start_interval, config.start_interval_time_unit),
+            now - whole_ms(config.end_interval, config.end_interval_time_unit),
         )
 
     async def _read(
@@ -112,7 +103,7 @@ class OriginatorTelemetry:
 def _epoch_ms(pattern: Pattern, message: Message) -> int:
     """What a pattern gives; a text that nothing was put into counts as a pattern without a value.
     Raises NodeError."""
-    text, name = pattern.fill(message), re.sub(r"[$\[\]{}]", "", pattern.text)
+    text, name = pattern.fill(message), re.sub(r"[$\[\]{}]", "", pattern.text or "")
     if text == pattern.text:
         raise NodeError(f"Message value: '{name}' is undefined")
     try:

@@ -12,6 +12,8 @@ from appliance.rules.node import NodeConfig, require
 class Credentials(NodeConfig, frozen=True, kw_only=True):
     """type: "anonymous", "basic" or "cert.PEM" (certificates as PEM text)."""
 
+    ignores_unknown = True
+
     type: str = "anonymous"
     username: str | None = None
     password: str | None = None

@@ -25,7 +25,8 @@ PARALLEL_MAX = 4
 
 class EmailConfig(NodeConfig, frozen=True, kw_only=True):
     """timeout: ms, of each step. smtp_protocol "smtps" is TLS from the first byte, enable_tls
-    asks for it after the greeting. The server's mail settings stay on the server."""
+    asks for it after the greeting, of any version that both sides know. The server's mail settings
+    stay on the server, and no proxy is used."""
 
     use_system_smtp_settings: bool = False
     smtp_host: str = ""
@@ -33,7 +34,12 @@ class EmailConfig(NodeConfig, frozen=True, kw_only=True):
     smtp_protocol: Literal["smtp", "smtps"] = "smtp"
     timeout: int = 0
     enable_tls: bool = False
+    tls_version: str | None = None
     enable_proxy: bool = False
+    proxy_host: str | None = None
+    proxy_port: str | None = None
+    proxy_user: str | None = None
+    proxy_password: str | None = None
     username: str | None = None
     password: str | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 import trio
@@ -18,10 +18,11 @@ from appliance.rules.patterns import Pattern
 from appliance.rules.values import decode_json, encode_json, json_text
 from plugins.rules_external.credentials import Credentials
 from plugins.rules_external.http_client import HttpFailed, Proxy, Response, request
+from plugins.rules_external.url import encoded_url
 
 WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 METHODS = (*WITH_BODY, "GET", "HEAD", "OPTIONS")
-URL_SAFE = "%/:=&?~#+!$,;'@()*[]"
+BUFFER_KB, BUFFER_KB_MAX = 256, 25_000
 _NAMES = {status.value: (status.name, status.phrase) for status in HTTPStatus} | {
     103: ("EARLY_HINTS", "Early Hints"),
     413: ("PAYLOAD_TOO_LARGE", "Payload Too Large"),
@@ -39,19 +40,23 @@ PARALLEL_MAX = 64
 
 
 class RestConfig(NodeConfig, frozen=True, kw_only=True):
-    """URL and headers are patterns. read_timeout_ms, max_parallel_requests_count: 0 = ours.
+    """URL and headers are patterns. read_timeout_ms, max_parallel_requests_count,
+    max_in_memory_buffer_size_in_kb: 0 = ours.
 
     use_system_proxy_properties: of the environment (https_proxy, http_proxy, no_proxy).
     """
 
-    rest_endpoint_url_pattern: str = ""
-    request_method: str = "POST"
+    ignores_unknown = True
+
+    rest_endpoint_url_pattern: str | None = None
+    request_method: str = ""
     headers: dict[str, str] = {}
+    use_simple_client_http_factory: bool = False
     parse_to_plain_text: bool = False
     read_timeout_ms: int = 0
     max_parallel_requests_count: int = 0
     ignore_request_body: bool = False
-    max_in_memory_buffer_size_in_kb: int = 256
+    max_in_memory_buffer_size_in_kb: int = 0
     enable_proxy: bool = False
     use_system_proxy_properties: bool = False
     proxy_host: str = ""
@@ -65,10 +70,17 @@ class RestCall:
     """rest api call."""
 
     def __init__(self, config: RestConfig, node: NodeHandle) -> None:
-        require(config.rest_endpoint_url_pattern, "the URL is missing")
-        require(config.request_method in METHODS, f"unknown method {config.request_method}")
+        require(config.request_method in METHODS, f"unknown method {config.request_method!r}")
         self._own_proxy = _own_proxy(config)
+        simple = config.use_simple_client_http_factory and not config.enable_proxy
+        require(
+            not (simple and config.credentials.type == "cert.PEM"),
+            "Simple HTTP Factory does not support CERT PEM credentials!",
+        )
         config.credentials.check()
+        buffer_kb = config.max_in_memory_buffer_size_in_kb
+        require(buffer_kb <= BUFFER_KB_MAX, f"a response has at most {BUFFER_KB_MAX} KB")
+        self._body_bytes_max = (buffer_kb if buffer_kb > 0 else BUFFER_KB) * 1024
         self._config = config
         self._url = Pattern(config.rest_endpoint_url_pattern)
         self._headers = [(Pattern(name), Pattern(text)) for name, text in config.headers.items()]
@@ -84,18 +96,19 @@ class RestCall:
             failed = with_metadata(message, {**message.metadata, "error": text})
             ctx.failure(failed, text)
             return
-        metadata = {**message.metadata, **_described(response)}
         text = response.body.decode(errors="replace")
         if 200 <= response.status < 300:
+            metadata = {**message.metadata, **_described(response)}
             ctx.success(transformed(message, message.type, _parsed(text), metadata))
         else:
-            metadata["error_body"] = text
-            ctx.failure(with_metadata(message, metadata), f"the server answered {response.status}")
+            told = _error(response, text) if response.status >= 400 else _refusal(response, text)
+            failed = with_metadata(message, {**message.metadata, **told})
+            ctx.failure(failed, f"the server answered {response.status}")
 
     async def _send(self, message: Message) -> Response:
         config = self._config
         limit_s = config.read_timeout_ms / 1000 if config.read_timeout_ms else float("inf")
-        url = quote(self._url.fill(message), safe=URL_SAFE)
+        url = encoded_url(self._url.fill(message))
         with trio.fail_after(limit_s):
             return await request(
                 config.request_method,
@@ -103,7 +116,7 @@ class RestCall:
                 self._request_headers(message),
                 self._body(message),
                 tls=config.credentials.tls,
-                body_bytes_max=config.max_in_memory_buffer_size_in_kb * 1024,
+                body_bytes_max=self._body_bytes_max,
                 proxy=self._proxy(url),
             )
 
@@ -117,11 +130,19 @@ class RestCall:
         headers = [(name.fill(message), text.fill(message)) for name, text in self._headers]
         if self._config.credentials.type == "basic":
             headers.append(("Authorization", self._config.credentials.basic_header()))
+        if all(name.lower() != "content-type" for name, _ in headers) and self._has_body():
+            plain = self._config.parse_to_plain_text
+            headers.append(
+                ("Content-Type", "text/plain;charset=UTF-8" if plain else "application/json")
+            )
         return headers
+
+    def _has_body(self) -> bool:
+        return not self._config.ignore_request_body and self._config.request_method in WITH_BODY
 
     def _body(self, message: Message) -> bytes:
         config = self._config
-        if config.ignore_request_body or config.request_method not in WITH_BODY:
+        if not self._has_body():
             return b""
         if config.parse_to_plain_text and isinstance(message.data, str):
             return message.data.encode()
@@ -172,6 +193,22 @@ def _described(response: Response) -> dict[str, str]:
         "status": name,
         "statusCode": str(response.status),
         "statusReason": reason,
+    }
+
+
+def _refusal(response: Response, text: str) -> dict[str, str]:
+    """Metadata of a response that is neither good nor an error, such as a redirect."""
+    return {**({"error_body": text} if text else {}), **_described(response)}
+
+
+def _error(response: Response, text: str) -> dict[str, str]:
+    """Metadata of an error: the reference's client makes an exception of it, without headers."""
+    _, reason = _NAMES.get(response.status, ("", response.reason))
+    return {
+        "error": f"{response.status} {reason}",
+        "status": reason,
+        "statusCode": str(response.status),
+        "error_body": text,
     }
 
 

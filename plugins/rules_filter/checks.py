@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 from uuid import UUID
 
-from appliance.model.ids import NULL_UUID, EntityId
+from appliance.model.errors import ConfigError
+from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.rules.alarms import status_of
 from appliance.rules.context import Context
@@ -21,12 +23,14 @@ from appliance.rules.node import (
     require,
 )
 
+Quantifier = Callable[[Iterable[bool]], bool]
+
 
 class CheckFieldsConfig(NodeConfig, frozen=True, kw_only=True):
     """Top-level keys; check_all_keys: all of both lists, else any of either."""
 
-    message_names: list[str] = []
-    metadata_names: list[str] = []
+    message_names: list[str] | None = None
+    metadata_names: list[str] | None = None
     check_all_keys: bool = False
 
 
@@ -35,16 +39,22 @@ class CheckFields:
 
     def __init__(self, config: CheckFieldsConfig, node: NodeHandle) -> None:
         self._config = config
+        self._quantifier: Quantifier = all if config.check_all_keys else any
 
     def process(self, message: Message, ctx: Context) -> None:
-        """True or False; data that is no object fails."""
-        data = message.data
-        if not isinstance(data, dict):
-            raise NodeError("Message body is not an object!")
-        present = [name in data for name in self._config.message_names]
-        present += [name in message.metadata for name in self._config.metadata_names]
-        fits = all(present) if self._config.check_all_keys else any(present)
+        """True or False; data that is no object fails, if the data is asked at all."""
+        config, quantifier = self._config, self._quantifier
+        asked = ((config.message_names, message.data), (config.metadata_names, message.metadata))
+        fits = quantifier(_has(quantifier, names, place) for names, place in asked)
         ctx.tell(TRUE if fits else FALSE, message)
+
+
+def _has(quantifier: Quantifier, names: list[str] | None, place: Any) -> bool:
+    if names is None:
+        raise NodeError("the names of the fields are missing")
+    if names and not isinstance(place, dict):
+        raise NodeError("Message body is not an object!")
+    return quantifier(name in place for name in names)
 
 
 AlarmStatusName = Literal["ACTIVE_ACK", "ACTIVE_UNACK", "CLEARED_ACK", "CLEARED_UNACK"]
@@ -79,12 +89,12 @@ def _alarm_id(data: Any) -> UUID:
 
 
 class CheckRelationConfig(NodeConfig, frozen=True, kw_only=True):
-    """direction FROM: the originator is the relation's `from` end."""
+    """direction FROM: the originator is the relation's `from` end, else its `to` end."""
 
-    direction: Literal["FROM", "TO"] = "FROM"
+    direction: str | None = None
     entity_type: str | None = None
-    entity_id: UUID | None = None
-    relation_type: str = ""
+    entity_id: str | None = None
+    relation_type: str | None = None
     check_for_single_entity: bool = False
 
 
@@ -97,10 +107,12 @@ class CheckRelation:
         self._only: EntityId | None = None
         if config.check_for_single_entity:
             require(config.entity_type and config.entity_id, "Entity should be specified!")
-            self._only = EntityId(config.entity_type or "", config.entity_id or NULL_UUID)
+            self._only = EntityId(config.entity_type or "", _entity_id(config.entity_id or ""))
 
     def process(self, message: Message, ctx: Context) -> None:
         """True when there is such a relation."""
+        if not self._type:
+            raise NodeError("Incorrect relation type")
         state, originator = ctx.state, message.originator
         relations = (
             state.relations_from(originator) if self._outward else state.relations_to(originator)
@@ -112,6 +124,13 @@ class CheckRelation:
             for relation in relations
         )
         ctx.tell(TRUE if found else FALSE, message)
+
+
+def _entity_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ConfigError(f"Invalid UUID string: {text}") from None
 
 
 CHECK_NODES = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from appliance.model.message import Message
 from appliance.rules.context import Context
+from appliance.rules.entities import EntityType
 from appliance.rules.node import (
     FALSE,
     OTHER,
@@ -77,41 +78,57 @@ class MessageTypeSwitch:
 class MessageTypesConfig(NodeConfig, frozen=True, kw_only=True):
     """message_types: exact names, custom ones too."""
 
-    message_types: list[str] = []
+    message_types: list[str] | None = None
 
 
-class MessageTypeFilter:
+class _TypeFilter:
+    def __init__(self, types: list[str] | None) -> None:
+        self._types = None if types is None else frozenset(types)
+
+    def _tell(self, type: str, message: Message, ctx: Context) -> None:
+        if self._types is None:
+            raise NodeError("the types are missing")
+        ctx.tell(TRUE if type in self._types else FALSE, message)
+
+
+class MessageTypeFilter(_TypeFilter):
     """message type filter."""
 
     def __init__(self, config: MessageTypesConfig, node: NodeHandle) -> None:
-        self._types = frozenset(config.message_types)
+        super().__init__(config.message_types)
 
     def process(self, message: Message, ctx: Context) -> None:
         """True when the type is listed."""
-        ctx.tell(TRUE if message.type in self._types else FALSE, message)
+        self._tell(message.type, message, ctx)
 
 
 class OriginatorTypesConfig(NodeConfig, frozen=True, kw_only=True):
-    """originator_types: EntityType names."""
+    """originator_types: any edition's."""
 
-    originator_types: list[str] = []
+    originator_types: list[EntityType] | None = None
 
 
-class OriginatorTypeFilter:
+class OriginatorTypeFilter(_TypeFilter):
     """entity type filter."""
 
     def __init__(self, config: OriginatorTypesConfig, node: NodeHandle) -> None:
-        self._types = frozenset(config.originator_types)
+        super().__init__(config.originator_types)
 
     def process(self, message: Message, ctx: Context) -> None:
         """True when the originator's type is listed."""
-        ctx.tell(TRUE if message.originator.type in self._types else FALSE, message)
+        self._tell(message.originator.type, message, ctx)
+
+
+class SwitchConfig(NodeConfig, frozen=True, kw_only=True):
+    """Nothing to set."""
+
+    version: int = 0
 
 
 class OriginatorTypeSwitch:
     """entity type switch."""
 
-    def __init__(self, config: NodeConfig, node: NodeHandle) -> None:
+    def __init__(self, config: SwitchConfig, node: NodeHandle) -> None:
         pass
 
     def process(self, message: Message, ctx: Context) -> None:
@@ -125,7 +142,7 @@ class DeviceTypeSwitch:
 
     kind = "DEVICE"
 
-    def __init__(self, config: NodeConfig, node: NodeHandle) -> None:
+    def __init__(self, config: SwitchConfig, node: NodeHandle) -> None:
         pass
 
     def process(self, message: Message, ctx: Context) -> None:
@@ -163,19 +180,19 @@ TYPE_NODES = (
     NodeFactory(
         PACKAGE + "filter.TbOriginatorTypeSwitchNode",
         "entity type switch",
-        NodeConfig,
+        SwitchConfig,
         OriginatorTypeSwitch,
     ),
     NodeFactory(
         PACKAGE + "filter.TbDeviceTypeSwitchNode",
         "device profile switch",
-        NodeConfig,
+        SwitchConfig,
         DeviceTypeSwitch,
     ),
     NodeFactory(
         PACKAGE + "filter.TbAssetTypeSwitchNode",
         "asset profile switch",
-        NodeConfig,
+        SwitchConfig,
         AssetTypeSwitch,
     ),
 )

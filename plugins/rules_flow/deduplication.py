@@ -37,10 +37,10 @@ class DeduplicationConfig(NodeConfig, frozen=True, kw_only=True):
     """interval: seconds, at least 1. out_msg_type: of the message that strategy ALL makes."""
 
     interval: int = 0
-    strategy: Literal["FIRST", "LAST", "ALL"] = "FIRST"
+    strategy: Literal["FIRST", "LAST", "ALL"] = "LAST"
     out_msg_type: str | None = None
-    max_pending_msgs: int = 100
-    max_retries: int = 3
+    max_pending_msgs: int = 0
+    max_retries: int = 0
 
 
 class Deduplication:

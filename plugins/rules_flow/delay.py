@@ -5,6 +5,7 @@ A message is acknowledged when it is taken in, so it is kept durably until it le
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import msgspec
@@ -16,6 +17,7 @@ from appliance.rules.messages import copied
 from appliance.rules.node import PACKAGE, SUCCESS, NodeConfig, NodeError, NodeFactory, NodeHandle
 from appliance.rules.patterns import Pattern
 
+_WHOLE = re.compile(r"-?[0-9]{1,10}")
 BUSY_MS = 1_000
 """Until the next try when the engine has too much to do."""
 
@@ -24,8 +26,8 @@ class DelayConfig(NodeConfig, frozen=True, kw_only=True):
     """period_in_seconds_pattern: a pattern that gives whole seconds."""
 
     period_in_seconds: int = 0
-    max_pending_msgs: int = 1000
-    period_in_seconds_pattern: str = ""
+    max_pending_msgs: int = 0
+    period_in_seconds_pattern: str | None = None
     use_metadata_period_in_seconds_patterns: bool = False
 
 
@@ -68,7 +70,7 @@ class Delay:
         if not self._config.use_metadata_period_in_seconds_patterns:
             return self._config.period_in_seconds
         text = self._pattern.fill(message)
-        if not text.lstrip("-").isdigit():
+        if not _WHOLE.fullmatch(text):
             raise NodeError(f"Can't parse period in seconds from {text!r}")
         return int(text)
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from appliance.model.errors import Retryable
-from appliance.model.ids import EntityId, new_uuid
+from appliance.model.ids import NULL_UUID, EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.rules.context import Context
 from appliance.rules.node import (
@@ -28,13 +28,17 @@ from appliance.rules.values import java_string
 
 SELF_MESSAGE = "GENERATOR_NODE_SELF_MSG"
 OWN_TYPES = ("RULE_NODE", "TENANT")
+ORIGINATORS = (
+    *OWN_TYPES,
+    *("DEVICE", "ASSET", "ENTITY_VIEW", "CUSTOMER", "USER", "DASHBOARD", "EDGE"),
+)
 
 
 class GeneratorConfig(ScriptConfig, frozen=True, kw_only=True):
-    """msg_count: 0 = without end. originator_id: None with originator_type RULE_NODE."""
+    """msg_count: 0 = without end. originator_id: of all types but OWN_TYPES."""
 
     msg_count: int = 0
-    period_in_seconds: int = 1
+    period_in_seconds: int = 0
     originator_id: UUID | None = None
     originator_type: str | None = None
 
@@ -48,11 +52,7 @@ class Generator:
         self._node = node
         self._period_ms = config.period_in_seconds * 1000
         self._left = config.msg_count or None
-        self._originator = EntityId("RULE_NODE", node.id)
-        if config.originator_id and config.originator_type not in (None, "RULE_NODE"):
-            self._originator = EntityId(config.originator_type or "", config.originator_id)
-        elif config.originator_type == "TENANT":
-            self._originator = EntityId("TENANT", node.state.tenant_id)
+        self._originator = _originator(config, node)
         self._previous: tuple[Any, Any, str] = ({}, {}, "")
         self._planned_ms = 0
 
@@ -110,11 +110,27 @@ class Generator:
         return Message(new_uuid(), ctx.now(), kind, self._originator, data, metadata, queue=queue)
 
 
+def _originator(config: GeneratorConfig, node: NodeHandle) -> EntityId:
+    """Whose messages they are. Raises ConfigError for nobody."""
+    kind = config.originator_type
+    own = {"RULE_NODE": node.id, "TENANT": node.state.tenant_id}
+    require(kind in ORIGINATORS, f"Originator type '{kind}' is not supported.")
+    require(kind in own or config.originator_id, "Originator entity must be selected.")
+    return EntityId(kind or "", own.get(kind or "") or config.originator_id or NULL_UUID)
+
+
+def _upgrade(config: dict[str, Any], version: int) -> dict[str, Any]:
+    """Without both of type and id it was the node itself."""
+    if config.get("originatorType") and config.get("originatorId"):
+        return config
+    return {**config, "originatorType": "RULE_NODE"}
+
+
 class CountConfig(NodeConfig, frozen=True, kw_only=True):
     """interval: seconds."""
 
-    interval: int = 1
-    telemetry_prefix: str = "messageCount"
+    interval: int = 0
+    telemetry_prefix: str = "null"
 
 
 class Count:
@@ -162,6 +178,7 @@ SOURCE_NODES = (
         GeneratorConfig,
         Generator,
         version=2,
+        upgrade=_upgrade,
         note="an originator that is not there yet is looked for at each tick",
     ),
     NodeFactory(PACKAGE + "action.TbMsgCountNode", "message count", CountConfig, Count),

@@ -11,7 +11,10 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from appliance.model.errors import ConfigError
 from appliance.rules.node import NodeError, require
+from appliance.rules.tbel import TbelError
+from appliance.rules.tbel.regex import java_pattern
 from appliance.rules.tbel.text import double_text
 from appliance.rules.values import decode_json
 
@@ -26,7 +29,7 @@ MISSING = object()
 _WORDS = "in|nin|subsetof|anyof|noneof|all|size|empty|contains"
 _OPERATOR = re.compile(rf"\s*(===?|!==?|<=|>=|=~|<|>)\s*|\s+({_WORDS})\s+", re.IGNORECASE)
 _PATTERN = re.compile(r"/(.*)/([a-zA-Z]*)", re.DOTALL)
-_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE, "u": re.UNICODE}
+_FLAGS = "dimsuxU"
 
 
 def condition(text: str, compile_path: Compile) -> Test:
@@ -91,14 +94,11 @@ def _expression(text: str) -> re.Pattern[str]:
     parts = _PATTERN.fullmatch(text)
     require(parts, f"bad filter: {text}")
     assert parts is not None
-    flags = re.NOFLAG
-    for sign in parts[2]:
-        flags |= _FLAGS.get(sign.lower(), re.NOFLAG)
+    flags = "".join(sign for sign in parts[2] if sign in _FLAGS)
     try:
-        return re.compile(parts[1], flags)
-    except re.error as error:
-        require(False, f"bad regular expression: {error}")
-        raise
+        return java_pattern(f"(?{flags}){parts[1]}" if flags else parts[1])
+    except TbelError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _matches(expression: re.Pattern[str], value: Any) -> bool:

@@ -53,7 +53,7 @@ class DeleteConfig(NodeConfig, frozen=True, kw_only=True):
     """keys: regular expressions."""
 
     delete_from: Place | None = None
-    keys: list[str] = []
+    keys: list[str] | None = None
 
 
 class DeleteKeys:
@@ -76,7 +76,7 @@ class CopyConfig(NodeConfig, frozen=True, kw_only=True):
     """keys: regular expressions."""
 
     copy_from: Place | None = None
-    keys: list[str] = []
+    keys: list[str] | None = None
 
 
 class CopyKeys:
@@ -100,11 +100,12 @@ class CopyKeys:
 
 
 class _Keys:
-    """A set of keys, by regular expressions. Raises ConfigError for a bad one."""
+    """A set of keys, by regular expressions. Raises ConfigError for a bad one, or for none."""
 
-    def __init__(self, expressions: list[str]) -> None:
+    def __init__(self, expressions: list[str] | None) -> None:
+        require(expressions is not None, "the keys are missing")
         try:
-            self._expressions = [java_pattern(expression) for expression in expressions]
+            self._expressions = [java_pattern(expression) for expression in expressions or ()]
         except TbelError as error:
             require(False, str(error))
 

@@ -30,7 +30,7 @@ class SplitArray:
 class JsonPathConfig(NodeConfig, frozen=True, kw_only=True):
     """json_path: see jsonpath.py for what is understood."""
 
-    json_path: str = "$"
+    json_path: str = ""
 
 
 class ExtractPath:

@@ -9,6 +9,7 @@ from appliance.testing.rules import RuleBench
 from plugins.rules_action import register_rule_nodes as action_nodes
 from plugins.rules_enrich import register_rule_nodes as enrich_nodes
 from plugins.rules_filter import register_rule_nodes as filter_nodes
+from plugins.rules_flow import register_rule_nodes as flow_nodes
 from plugins.rules_transform import register_rule_nodes as transform_nodes
 
 ROOT = "0e5d5a10-0000-11f0-8000-000000000003"
@@ -17,6 +18,7 @@ FACTORIES = {
     **action_nodes().nodes,
     **enrich_nodes().nodes,
     **filter_nodes().nodes,
+    **flow_nodes().nodes,
     **transform_nodes().nodes,
 }
 TELEMETRY = "POST_TELEMETRY_REQUEST"

@@ -76,6 +76,7 @@ PATHS: list[tuple[str, Any]] = [
     ("$.l[1:2:1]", REFUSED),
     ("$.p[?(@.a == )]", REFUSED),
     ("$.p[?(@.t =~ /(/)]", REFUSED),
+    (r"$.p[?(@.t =~ /(?<n>Y).*/i)].a", [2]),
 ]
 
 

@@ -139,6 +139,21 @@ CIRCLE = {"centerLatitude": "5", "centerLongitude": "5", "range": "1", "rangeUni
         (f"[{square(0, 10)},{square(0, 10)}]", TRUE),
         (f"[{square(0, 10)},{square(5, 8)}]", FALSE),  # the hole's border belongs to it
         (f"[[{square(20, 30)}],[{square(0, 10)}]]", TRUE),
+        # a border that two areas share is none, as far as there is one on either side
+        ("[[[0,0],[5,10]],[[5,0],[10,10]]]", TRUE),
+        ("[[[0,0],[5,5]],[[5,5],[10,10]],[[0,5],[5,10]],[[5,0],[10,5]]]", TRUE),
+        ("[[[0,0],[5,5]],[[5,5],[10,10]],[[0,5],[5,10]]]", FALSE),
+        ("[[[0,0],[5,10]],[[6,0],[10,10]]]", FALSE),
+        ("[[0,0],[5,10]]", FALSE),
+        ("[[5,5],[5,5]]", FALSE),
+        # a slanted border is exact
+        ("[[4.9,4.7],[5.1,5.3],[9,4]]", FALSE),
+        ("[[4.9,4.7],[5.1000000000001,5.3],[9,4]]", FALSE),
+        ("[[4.9,4.7],[5.0999999999999,5.3],[9,4]]", TRUE),
+        # what a ring winds around twice is inside
+        ("[[4,5],[7,9],[2,6],[8,6],[3,9]]", FALSE),
+        ("[[0,0],[10,10],[0,10],[10,0],[5,12]]", FALSE),
+        ("[[1,4],[9,4],[2,9],[5,1],[8,9]]", TRUE),
         ("[[0,0,100],[10,10,100]]", TRUE),
         ('[["0","0"],["10","10"]]', TRUE),
         ("[]", FALSE),

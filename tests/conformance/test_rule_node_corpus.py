@@ -22,17 +22,11 @@ CASES: list[dict[str, Any]] = [
     if case["node"] != "(ingress)"  # what a post becomes is the gate's part
 ]
 
-LENIENT = "unknown keys of a configuration are ignored: a newer server may send some"
 TOGETHER = "history and latest value are one; neither is saved without the other"
 LATE = "another chain or entity may arrive later, so it is looked for when it is needed"
 LOOP = "a chain that calls itself fails the message; the server lets it circle for ever"
 MAKES = "a rule node on an edge makes no other entities"
 DIFFERENT: dict[tuple[str, str], str] = {
-    ("TbTransformMsgNode", "unknown extra key in the configuration"): LENIENT,
-    ("TbCopyKeysNode", "v0 config fromMetadata true at version 2"): LENIENT,
-    ("TbMsgTimeseriesNode", "older configuration with unknown key at version 1"): LENIENT,
-    ("TbMsgTimeseriesNode", "no processingSettings, version 1"): LENIENT,
-    ("TbCreateAlarmNode", "unknown extra key tbelScript in the configuration"): LENIENT,
     ("TbMsgTimeseriesNode", "ADVANCED skip timeseries"): TOGETHER,
     ("TbMsgTimeseriesNode", "ADVANCED skip latest (history read by key)"): TOGETHER,
     ("TbMsgTimeseriesNode", "v0 skipLatestPersistence"): TOGETHER,

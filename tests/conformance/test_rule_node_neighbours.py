@@ -34,8 +34,9 @@ async def test_the_direction_of_a_relation_was_the_other_entitys_in_version_0(
     direction: str, version: int, expected: str
 ) -> None:
     any_entity = {"entityType": None, "entityId": "", "checkForSingleEntity": False}
-    configuration = {"direction": direction, "relationType": "Contains", **any_entity}
-    assert (await Site(CHECK, configuration, version).outcome({}, {}))[0] == expected
+    configuration = {"direction": direction, "relationType": "Contains"}
+    site = Site(CHECK, {**configuration, **any_entity}, version)
+    assert (await site.outcome({}, {}))[0] == expected
     named = {**configuration, "entityType": "ASSET", "entityNamePattern": "house"}
     old = {"entityCacheExpiration": 300} if version == 0 else {}
     site = Site("action.TbCreateRelationNode", {**named, **old}, version)
@@ -46,7 +47,7 @@ async def test_the_direction_of_a_relation_was_the_other_entitys_in_version_0(
 
 SAVE = "telemetry.TbMsgAttributesNode"
 POST = "POST_ATTRIBUTES_REQUEST"
-SKIP = {"type": "SKIP"}
+EVERY, SKIP = {"type": "ON_EVERY_MESSAGE"}, {"type": "SKIP"}
 SKIP_ALL = {"type": "ADVANCED", "attributes": SKIP, "webSockets": SKIP, "calculatedFields": SKIP}
 
 
@@ -58,7 +59,7 @@ SKIP_ALL = {"type": "ADVANCED", "attributes": SKIP, "webSockets": SKIP, "calcula
         (1, {"notifyDevice": "false", "updateAttributesOnlyOnValueChange": "false"}, False, True),
         (0, {"updateAttributesOnlyOnValueChange": True, "notifyDevice": None}, True, False),
         (2, {"processingSettings": SKIP_ALL}, False, True),
-        (3, {}, False, True),
+        (3, {"processingSettings": EVERY}, False, True),
     ],
 )
 async def test_what_an_old_save_attributes_node_did_it_does(
@@ -84,13 +85,19 @@ async def test_data_that_cannot_be_saved_fail_though_nothing_is_saved(
 
 async def test_no_attributes_leave_the_slot_to_the_next() -> None:
     settings = {"type": "DEDUPLICATE", "deduplicationIntervalSecs": 60}
-    site = Site(SAVE, {"processingSettings": settings})
+    site = Site(SAVE, {"processingSettings": settings, "scope": "SERVER_SCOPE"})
     await site.outcome({}, {}, POST)
     await site.outcome({"a": 1}, {}, POST)
     assert "a" in site.bench.state.attributes(site.device, Scope.SERVER)
 
 
-FETCH = {"latestTsKeyNames": ["t"], "startInterval": 5, "endInterval": 0}
+FETCH = {
+    "latestTsKeyNames": ["t"],
+    "startInterval": 5,
+    "startIntervalTimeUnit": "SECONDS",
+    "endInterval": 0,
+    "endIntervalTimeUnit": "MINUTES",
+}
 BY_PATTERN = {"useMetadataIntervalPatterns": True, "startIntervalPattern": "${s}"}
 
 
@@ -149,10 +156,11 @@ async def test_a_method_is_a_text(method: Any) -> None:
 
 
 ALARM = {"type": "T", "severity": "MINOR", "details": {"q": 1}}
+TAKES_DATA = {"useMessageAlarmData": True, "severity": "MAJOR", "alarmDetailsBuildJs": "return 1;"}
 
 
 async def test_the_alarm_that_is_the_data_keeps_its_times_and_those_who_are_to_see_it() -> None:
-    site = Site("action.TbCreateAlarmNode", {"useMessageAlarmData": True})
+    site = Site("action.TbCreateAlarmNode", TAKES_DATA)
     seen = {"propagate": True, "propagateRelationTypes": ["Contains"]}
     label, made, _ = await site.outcome({**ALARM, **seen, "endTs": 7}, {"ts": "3"})
     assert (label, made["startTs"], made["endTs"]) == ("Created", 7, 7)
@@ -162,7 +170,7 @@ async def test_the_alarm_that_is_the_data_keeps_its_times_and_those_who_are_to_s
 
 
 async def test_the_alarm_that_is_the_data_may_name_its_originator() -> None:
-    site = Site("action.TbCreateAlarmNode", {"useMessageAlarmData": True})
+    site = Site("action.TbCreateAlarmNode", TAKES_DATA)
     other = site.bench.add_device("other").to_json()
     _, made, _ = await site.outcome({**ALARM, "originator": other}, {"ts": "3"})
     assert (made["originator"], made["startTs"]) == (other, site.bench.now_ms)
@@ -181,14 +189,22 @@ ORIGINATOR = "transform.TbChangeOriginatorNode"
             {"originatorSource": "ENTITY", "entityType": "CUSTOMER", "entityNamePattern": "C"},
             REFUSED,
         ),
-        ("metadata.TbGetCustomerAttributeNode", {"dataMapping": {"a": "b"}}, FAILURE),
-        ("metadata.TbGetCustomerDetailsNode", {"detailsList": ["TITLE"]}, SUCCESS),
+        (
+            "metadata.TbGetCustomerAttributeNode",
+            {"dataMapping": {"a": "b"}, "dataToFetch": "ATTRIBUTES", "fetchTo": "DATA"},
+            FAILURE,
+        ),
+        (
+            "metadata.TbGetCustomerDetailsNode",
+            {"detailsList": ["TITLE"], "fetchTo": "DATA"},
+            SUCCESS,
+        ),
     ],
 )
 async def test_the_customer_of_an_entity_view(
     node: str, configuration: dict[str, Any], expected: str
 ) -> None:
-    site = Site(node, {"fetchTo": "DATA", **configuration})
+    site = Site(node, configuration)
     customer = site.bench.add("CUSTOMER", {"title": "C"})
     view = {"name": "V", "customerId": customer.to_json(), "entityId": site.device.to_json()}
     site.device = site.bench.add("ENTITY_VIEW", view)
@@ -264,6 +280,10 @@ KEYS_OF = "transform.TbDeleteKeysNode"
         (KEYS_OF, 0, {"fromMetadata": "false", "keys": [r"\p{Alpha}\p{Digit}"]}, {"bß": 2}),
         (KEYS_OF, 1, {"fromMetadata": True, "keys": [".*"]}, SENT),
         (KEYS_OF, 2, {"deleteFrom": "DATA", "keys": [r"\w*"]}, {"bß": 2}),
+        (KEYS_OF, 2, {"deleteFrom": "DATA", "keys": [r"(?<k>a)\d++"]}, {"bß": 2}),
+        (KEYS_OF, 2, {"deleteFrom": "DATA", "keys": [r"B(?iu)SS|B\Qß\E"]}, {"a1": 1}),
+        (KEYS_OF, 2, {"deleteFrom": "DATA", "keys": [r"(?i)B\p{Ll}$"]}, {"a1": 1}),
+        (KEYS_OF, 2, {"deleteFrom": "DATA", "keys": ["a{x}"]}, REFUSED),
         (
             "metadata.TbGetOriginatorFieldsNode",
             0,
@@ -310,3 +330,22 @@ async def test_a_deletion_that_names_nothing_fails(node: str, data: Any) -> None
     site.bench.add("ENTITY_VIEW", {"name": "V", "entityId": site.device.to_json()})
     outcome = await site.outcome(data, {"scope": "SERVER_SCOPE"}, "ATTRIBUTES_DELETED")
     assert outcome[0] == FAILURE
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({}, 60),
+        ({"TTL": "5"}, 5),
+        ({"TTL": ""}, 60),
+        ({"TTL": "-1"}, 0),
+        ({"TTL": "9999999999"}, 2**31 - 1),
+    ],
+)
+async def test_points_live_as_long_as_the_node_or_the_message_says(
+    metadata: dict[str, str], expected: int
+) -> None:
+    site = Site("telemetry.TbMsgTimeseriesNode", {"defaultTTL": 60, "processingSettings": EVERY})
+    message = site.bench.message("POST_TELEMETRY_REQUEST", site.device, {"a": 1}, metadata)
+    work = await site.bench.run_at(site.node.id, message)
+    assert [series.ttl_s for series in work.unit.series] == [expected]

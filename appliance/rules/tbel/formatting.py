@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import ROUND_HALF_UP, Context, Decimal
+from fractions import Fraction
 from typing import Any
 
 from appliance.rules.tbel.errors import TbelError
@@ -14,7 +16,7 @@ from appliance.rules.tbel.values import Byte, Long, Short
 _SPECIFIER = re.compile(r"%(?:(\d+)\$)?([-#+ 0,(<]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])")
 _FLAGS = {
     "s": "-", "b": "-", "h": "-", "c": "-", "d": "-+ 0,(", "x": "-#+ 0(", "o": "-#+ 0(",
-    "f": "-#+ 0,(", "e": "-#+ 0(", "g": "-+ 0,(", "t": "-", "%": "-", "n": "",
+    "f": "-#+ 0,(", "e": "-#+ 0(", "g": "-+ 0,(", "a": "-#+ 0", "t": "-", "%": "-", "n": "",
 }  # fmt: skip
 _ANY_SIZE = Context(prec=500_000)
 _WITHOUT_PRECISION = "cCdxXotT%n"
@@ -190,6 +192,36 @@ def _general(value: Decimal, digits: int) -> str:
     return _scientific(value, precision - 1)
 
 
+def _hexadecimal(
+    letter: str, flags: str, width: str | None, precision: int | None, value: Any
+) -> str:
+    if value is None:
+        return "null"[:precision]
+    if not isinstance(value, float):
+        raise _mismatch("a", value)
+    if value != value:
+        return "NaN"
+    negative = str(value)[0] == "-"
+    if value in (float("inf"), float("-inf")):
+        return _signed("Infinity", negative, flags, None)
+    digits = _hex_digits(abs(value), None if precision is None else max(1, precision))
+    sign = _signed("0x", negative, flags.replace("0", ""), None)
+    return sign + (digits.rjust(int(width) - len(sign), "0") if "0" in flags and width else digits)
+
+
+def _hex_digits(value: float, precision: int | None) -> str:
+    """`1.f4p9`: as many digits as there are, or the nearest of so many."""
+    if precision is None or precision >= 13 or value == 0:
+        mantissa, exponent = value.hex().removeprefix("0x").split("p")
+        whole, _, digits = mantissa.partition(".")
+        return f"{whole}.{digits.rstrip('0').ljust(max(1, precision or 1), '0')}p{int(exponent)}"
+    half, power = math.frexp(value)
+    rounded = round(Fraction(half) * 2 * 16**precision)
+    over = rounded == 2 * 16**precision
+    digits = f"{0 if over else rounded - 16**precision:0{precision}x}"
+    return f"1.{digits}p{power - 1 + over}"
+
+
 def _hash(letter: str, flags: str, width: str | None, precision: int | None, value: Any) -> str:
     from appliance.rules.tbel.lib_objects import java_hash
 
@@ -202,5 +234,5 @@ def _time(letter: str, flags: str, width: str | None, precision: int | None, val
 
 _FORMATTERS = {
     "s": _string, "b": _boolean, "c": _character, "d": _whole, "x": _radix, "o": _radix,
-    "f": _decimal, "e": _decimal, "g": _decimal, "h": _hash, "t": _time,
+    "f": _decimal, "e": _decimal, "g": _decimal, "a": _hexadecimal, "h": _hash, "t": _time,
 }  # fmt: skip

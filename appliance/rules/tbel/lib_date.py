@@ -463,9 +463,10 @@ def _set_time(date: TbDate, millis: int) -> None:
 def _add_months(date: TbDate, months: int) -> None:
     now = date.at()
     years, month = divmod(now.month - 1 + months, 12)
-    first = datetime(now.year + years, month + 1, 1, tzinfo=UTC)
-    following = (first + timedelta(days=32)).replace(day=1)
-    _change(date, year=first.year, month=first.month, day=min(now.day, (following - first).days))
+    if not 1 <= now.year + years <= 9999:
+        raise TbelError("the date is out of range")
+    year, days = now.year + years, monthrange(now.year + years, month + 1)[1]
+    _change(date, year=year, month=month + 1, day=min(now.day, days))
 
 
 java("Date", "void addMonths(int)")(_add_months)

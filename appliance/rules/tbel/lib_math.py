@@ -120,6 +120,7 @@ _exact("addExact", lambda a, b: a + b, 2)
 _exact("subtractExact", lambda a, b: a - b, 2)
 _exact("multiplyExact", lambda a, b: a * b, 2)
 _exact("negateExact", lambda a: -a, 1)
+_exact("absExact", abs, 1)
 _exact("incrementExact", lambda a: a + 1, 1)
 _exact("decrementExact", lambda a: a - 1, 1)
 
@@ -144,3 +145,4 @@ def _floor_mod(left: int, right: int) -> int:
 for _kind, _make in (("int", wrap_int), ("long", wrap_long)):
     _register_kind("floorDiv", _kind, 2, _floor_div, _make)
     _register_kind("floorMod", _kind, 2, _floor_mod, _make)
+_both("floorMod", "int floorMod(long,int)")(lambda left, right: wrap_int(_floor_mod(left, right)))

@@ -8,7 +8,7 @@ import msgspec
 
 from appliance.extension.ports import SeriesQuery
 from appliance.model.ids import EntityId
-from appliance.model.telemetry import Scope, Series, Value
+from appliance.model.telemetry import Scope, Series, Value, lifetime_s
 from appliance.payload import PayloadError, parse_telemetry
 from appliance.state.kinds import BY_NAME
 from appliance.web.errors import ApiError, whole_number
@@ -22,7 +22,6 @@ _AGGREGATIONS = ("NONE", "MIN", "MAX", "AVG", "SUM", "COUNT")
 _LIMIT_MAX = 50_000
 """ThingsBoard's maxDatapointsLimit."""
 _LIMIT_DEFAULT = 100
-_TTL_S_MAX = 2**31 - 1
 
 
 # --- time series -------------------------------------------------------------------------------
@@ -115,8 +114,7 @@ async def save_series(call: Call) -> None:
 
 
 def _ttl_s(call: Call) -> int:
-    """Seconds; one of no use means "for ever", one of lifetimes is shortened to 68 years."""
-    return max(0, min(whole_number("ttl", call.path_or("ttl", "0")), _TTL_S_MAX))
+    return lifetime_s(whole_number("ttl", call.path_or("ttl", "0")))
 
 
 @table.on("DELETE", f"{_AT}/timeseries/delete", roles=USERS)

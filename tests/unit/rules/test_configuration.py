@@ -52,3 +52,30 @@ def test_a_server_reads_the_same(given: dict[str, Any], same_as: dict[str, Any])
 def test_what_makes_no_sense_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="bad configuration"):
         read_configuration(given, Whole)
+
+
+class AnyKey(NodeConfig, frozen=True, kw_only=True):
+    ignores_unknown = True
+
+    part: Part = Part()
+
+
+@pytest.mark.parametrize(
+    ("given", "unknown"),
+    [
+        ({"txt": 1}, "txt"),
+        ({"part": {"key": "k", "x": None}}, "part.x"),
+        ({"parts": [{}, {"Key": "k"}]}, "parts.Key"),
+    ],
+)
+def test_a_key_that_nobody_knows_is_named(given: dict[str, Any], unknown: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown key {unknown}$"):
+        read_configuration(given, Whole, whole=True)
+    read_configuration(given, Whole)
+
+
+def test_some_take_any_key_and_what_has_no_settings_reads_none() -> None:
+    read_configuration({"x": 1, "part": {"limit": 1}}, AnyKey, whole=True)
+    read_configuration({"x": 1}, NodeConfig, whole=True)
+    with pytest.raises(ConfigError, match=r"part\.x"):
+        read_configuration({"part": {"x": 1}}, AnyKey, whole=True)

@@ -53,7 +53,7 @@ def test_a_query_finds(query: dict[str, Any], found: str) -> None:
     for source, target in ((house, floor), (floor, pump), (floor, room), (room, probe)):
         bench.relate(source, target)
     bench.relate(house, owner, "Manages")
-    parsed = msgspec.convert(query, RelationsQuery)
+    parsed = msgspec.convert({"direction": "FROM", **query}, RelationsQuery)
     walked = sorted(names[entity] for entity in related(bench.state, house, parsed))
     assert walked == sorted(found.split())
 
@@ -63,4 +63,6 @@ def test_a_circle_of_relations_ends() -> None:
     first, second = bench.add("ASSET", {"name": "1"}), bench.add("ASSET", {"name": "2"})
     bench.relate(first, second)
     bench.relate(second, first)
-    assert list(related(bench.state, first, RelationsQuery(max_level=0))) == [second]
+    assert list(related(bench.state, first, RelationsQuery(direction="FROM", max_level=0))) == [
+        second
+    ]

@@ -15,6 +15,7 @@ from appliance.testing.rules import START_MS, RuleBench
 from plugins.rules_action import register_rule_nodes
 
 NODE = UUID("0e5d5a10-0000-11f0-8000-000000000001")
+EVERY = {"processingSettings": {"type": "ON_EVERY_MESSAGE"}}
 
 
 def bench_with(type: str, configuration: dict[str, Any]) -> tuple[RuleBench, EntityId]:
@@ -35,7 +36,7 @@ def bench_with(type: str, configuration: dict[str, Any]) -> tuple[RuleBench, Ent
 
 
 async def test_a_device_hears_of_shared_attributes_unless_the_message_says_no() -> None:
-    bench, device = bench_with("telemetry.TbMsgAttributesNode", {"scope": "SHARED_SCOPE"})
+    bench, device = bench_with("telemetry.TbMsgAttributesNode", {"scope": "SHARED_SCOPE", **EVERY})
     await bench.send("POST_ATTRIBUTES_REQUEST", device, {"a": 1})
     await bench.send("POST_ATTRIBUTES_REQUEST", device, {"b": 1}, {"notifyDevice": "false"})
     assert bench.services.notified == [(device, Scope.SHARED, {"a": 1}, ())]
@@ -49,7 +50,9 @@ async def test_a_device_hears_of_deleted_shared_attributes() -> None:
 
 
 async def test_attributes_are_deleted_whatever_their_time_and_no_older_value_comes_back() -> None:
-    bench, device = bench_with("telemetry.TbMsgDeleteAttributesNode", {"keys": ["a"]})
+    bench, device = bench_with(
+        "telemetry.TbMsgDeleteAttributesNode", {"scope": "SERVER_SCOPE", "keys": ["a"]}
+    )
     ahead_ms = bench.now_ms + 5_000
     told = AttributeWrite(device, Scope.SERVER, ahead_ms, {"a": 1})
     bench.state.apply(Unit(attributes=[told]))  # by a peer whose clock is ahead
@@ -62,7 +65,8 @@ async def test_attributes_are_deleted_whatever_their_time_and_no_older_value_com
 
 
 async def test_the_word_of_deleted_attributes_has_the_time_of_the_deletion() -> None:
-    configuration = {"keys": ["a"], "sendAttributesDeletedNotification": True}
+    configuration = {"keys": ["a"], "scope": "SERVER_SCOPE"}
+    configuration |= {"sendAttributesDeletedNotification": True}
     bench, device = bench_with("telemetry.TbMsgDeleteAttributesNode", configuration)
     bench.put_attributes(device, Scope.SERVER, {"a": 1})
     work = await bench.send("X", device, {}, {}, ts=7)
@@ -88,7 +92,7 @@ async def test_attributes_deleted_from_a_view_are_remembered_too() -> None:
 
 async def test_values_reach_calculated_fields_by_saving_and_without() -> None:
     for type in ("telemetry.TbMsgTimeseriesNode", "telemetry.TbCalculatedFieldsNode"):
-        bench, device = bench_with(type, {})
+        bench, device = bench_with(type, EVERY)
         await bench.send("POST_TELEMETRY_REQUEST", device, {"a": "1.5"}, {"ts": "3"})
         (given,) = bench.services.calculated
         assert (given.entity, given.scope, given.ts, given.values) == (device, None, 3, {"a": 1.5})

@@ -14,6 +14,7 @@ import trio
 
 from appliance.testing.rules import RuleBench
 from plugins.rules_external import register_rule_nodes
+from plugins.rules_external.url import encoded_url
 from tests.kit.certificates import Certificates
 
 NODE = "0e5d5a10-0000-11f0-8000-000000000001"
@@ -59,7 +60,7 @@ async def call(
         "type": "org.thingsboard.rule.engine.rest.TbRestApiCallNode",
         "name": "rest",
         "configurationVersion": 3,
-        "configuration": configuration,
+        "configuration": {"requestMethod": "POST", **configuration},
         "debugSettings": {"allEnabled": True},
     }
     bench.load(
@@ -103,7 +104,22 @@ async def test_another_status_is_a_failure_with_the_data_kept() -> None:
         url = f"http://localhost:{port}/"
         label, data, metadata = await call({"restEndpointUrlPattern": url}, {"a": 1}, {})
     assert (label, data) == ("Failure", {"a": 1})
-    assert (metadata["status"], metadata["error_body"]) == ("NOT_FOUND", "no such")
+    assert metadata == {
+        "error": "404 Not Found",
+        "status": "Not Found",
+        "statusCode": "404",
+        "error_body": "no such",
+    }
+
+
+async def test_a_redirect_is_not_followed_and_told_with_its_headers() -> None:
+    server = Server(answer("302 Found", b"", "Location: /x\r\n"))
+    async with serving(server) as port:
+        url = f"http://localhost:{port}/"
+        label, _, metadata = await call({"restEndpointUrlPattern": url}, {}, {})
+    expected = {"status": "FOUND", "statusCode": "302", "Location": "/x"}
+    assert label == "Failure" and expected.items() <= metadata.items()
+    assert "error_body" not in metadata and len(server.asked) == 1
 
 
 async def test_a_get_has_no_body_and_an_empty_answer_is_an_empty_object() -> None:
@@ -155,13 +171,13 @@ async def test_plain_text_loses_its_quotes_where_asked() -> None:
 
 
 async def test_headers_of_one_name_are_a_list_and_the_reason_is_the_standard_one() -> None:
-    server = Server(answer("422 Nope", b"", "X-Two: a\r\nX-Two: b\r\n"))
+    server = Server(answer("203 Nope", b"", "X-Two: a\r\nX-Two: b\r\n"))
     async with serving(server) as port:
         url = f"http://localhost:{port}/"
         _, _, metadata = await call({"restEndpointUrlPattern": url}, {}, {})
     assert metadata["X-Two"] == '["a","b"]'
-    assert metadata["status"] == "UNPROCESSABLE_ENTITY"
-    assert metadata["statusReason"] == "Unprocessable Entity"
+    assert metadata["status"] == "NON_AUTHORITATIVE_INFORMATION"
+    assert metadata["statusReason"] == "Non-Authoritative Information"
 
 
 class Tunnel:
@@ -256,3 +272,63 @@ async def test_an_encrypted_server_is_trusted_by_the_given_authority_alone(
         friend, data, _ = await call({**configuration, "credentials": trusted}, {}, {})
     assert (stranger, friend, data) == ("Failure", "Success", 1)
     assert "certificate" in metadata["error"].lower()
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://h/a%20b", "http://h/a%2520b"),
+        ("http://h/a b?x=1 2&y=ü", "http://h/a%20b?x=1%202&y=%C3%BC"),
+        ("http://h/a?x=a=b&x=c&y=&z&&w=1", "http://h/a?x=a%3Db&x=c&y=&z&w=1"),
+        ("http://h/{id}/x?q={a}", "http://h/%7Bid%7D/x?q=%7Ba%7D"),
+        ('http://h/a|b?c|d="e"', "http://h/a%7Cb?c%7Cd=%22e%22"),
+        ("http://h/[a]?b[0]=1", "http://h/%5Ba%5D?b%5B0%5D=1"),
+        ("http://[::1]:80/a", "http://[::1]:80/a"),
+        ("http://u:p@h:8080/x;y=1?a;b#frag ä", "http://u:p@h:8080/x;y=1?a;b"),
+        ("HTTP://h?x=1", "http://h?x=1"),
+        ("http://h/a+b?c+d=e+f/g?h", "http://h/a+b?c+d=e+f/g?h"),
+        ("http://h/?t=100%", "http://h/?t=100%25"),
+        ("http://h/a'b(c)*!,;:@&=$~^`", "http://h/a'b(c)*!,;:@&=$~%5E%60"),
+        ("http://h/?a=1&b=2&a=3", "http://h/?a=1&a=3&b=2"),
+        ("http://h//a//b", "http://h/a/b"),
+        ("http://h/?k=$[t]&m=${name}", "http://h/?k=$%5Bt%5D&m=$%7Bname%7D"),
+    ],
+)
+def test_a_url_is_encoded_part_by_part(text: str, url: str) -> None:
+    assert encoded_url(text) == url
+
+
+async def test_a_pattern_may_fill_any_part_and_a_body_says_what_it_is() -> None:
+    server = Server(answer("200 OK", b"1"))
+    async with serving(server) as port:
+        configuration = {
+            "restEndpointUrlPattern": "http://${host}/$[at.x]?${name}=$[v]&all=${*}",
+            "headers": {"X-${name}": "$[v]"},
+        }
+        metadata = {"host": f"localhost:{port}", "name": "q&r"}
+        await call(configuration, {"at": {"x": "a/b"}, "v": "1=2 %"}, {**metadata, "name": "q"})
+        await call({**configuration, "parseToPlainText": True}, "text", metadata)
+    first, second = server.asked
+    assert first.startswith(b"POST /a/b?q=1%3D2%20%25&all=%7B%22host%22:")
+    assert b"X-q: 1=2 %\r\n" in first and b"Content-Type: application/json\r\n" in first
+    assert b"Content-Type: text/plain;charset=UTF-8\r\n" in second
+
+
+@pytest.mark.parametrize(
+    ("configuration", "reason"),
+    [
+        ({"maxInMemoryBufferSizeInKb": 25_001}, "25000 KB"),
+        ({"requestMethod": None}, "unknown method"),
+        (
+            {"useSimpleClientHttpFactory": True, "credentials": {"type": "cert.PEM", "cert": "x"}},
+            "does not support CERT PEM",
+        ),
+    ],
+)
+async def test_what_a_server_does_not_start(configuration: dict[str, Any], reason: str) -> None:
+    with pytest.raises(AssertionError, match=reason):
+        await call({"restEndpointUrlPattern": "http://localhost/", **configuration}, {}, {})
+
+
+async def test_a_node_without_a_url_fails_each_message() -> None:
+    assert (await call({}, {"a": 1}, {}))[:2] == ("Failure", {"a": 1})

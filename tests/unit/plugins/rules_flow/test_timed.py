@@ -13,6 +13,7 @@ from plugins.rules_flow import register_rule_nodes
 
 NODE = UUID("0e5d5a10-0000-11f0-8000-000000000001")
 PACKAGE = "org.thingsboard.rule.engine."
+PENDING = {"maxPendingMsgs": 100}
 
 
 def load(bench: RuleBench, type: str, configuration: dict[str, Any]) -> None:
@@ -37,7 +38,7 @@ def sent(bench: RuleBench) -> list[Any]:
 async def test_pending_messages_of_a_deduplication_survive_a_restart() -> None:
     bench = RuleBench(register_rule_nodes().nodes)
     device = bench.add_device("D")
-    configuration = {"interval": 2, "strategy": "ALL", "outMsgType": "X"}
+    configuration = {**PENDING, "interval": 2, "strategy": "ALL", "outMsgType": "X"}
     load(bench, "deduplication.TbMsgDeduplicationNode", configuration)
     for number in range(3):
         await bench.send("T", device, {"i": number})
@@ -52,9 +53,17 @@ async def test_pending_messages_of_a_deduplication_survive_a_restart() -> None:
 async def test_pending_messages_pass_to_the_node_of_a_changed_configuration() -> None:
     bench = RuleBench(register_rule_nodes().nodes)
     device = bench.add_device("D")
-    load(bench, "deduplication.TbMsgDeduplicationNode", {"interval": 60, "strategy": "FIRST"})
+    load(
+        bench,
+        "deduplication.TbMsgDeduplicationNode",
+        {**PENDING, "interval": 60, "strategy": "FIRST"},
+    )
     await bench.send("T", device, {"i": 1})
-    load(bench, "deduplication.TbMsgDeduplicationNode", {"interval": 1, "strategy": "FIRST"})
+    load(
+        bench,
+        "deduplication.TbMsgDeduplicationNode",
+        {**PENDING, "interval": 1, "strategy": "FIRST"},
+    )
     await bench.advance(1_001)
     assert sent(bench) == [{"i": 1}]
 
@@ -62,7 +71,11 @@ async def test_pending_messages_pass_to_the_node_of_a_changed_configuration() ->
 async def test_a_pack_waits_while_the_engine_is_too_busy() -> None:
     bench = RuleBench(register_rule_nodes().nodes)
     device = bench.add_device("D")
-    load(bench, "deduplication.TbMsgDeduplicationNode", {"interval": 1, "strategy": "LAST"})
+    load(
+        bench,
+        "deduplication.TbMsgDeduplicationNode",
+        {**PENDING, "interval": 1, "strategy": "LAST"},
+    )
     await bench.send("T", device, {"i": 1})
     submit = bench.services.submit
 
@@ -79,7 +92,11 @@ async def test_a_pack_waits_while_the_engine_is_too_busy() -> None:
 async def test_deduplication_is_per_originator() -> None:
     bench = RuleBench(register_rule_nodes().nodes)
     devices = [bench.add_device(name) for name in ("A", "B")]
-    load(bench, "deduplication.TbMsgDeduplicationNode", {"interval": 1, "strategy": "FIRST"})
+    load(
+        bench,
+        "deduplication.TbMsgDeduplicationNode",
+        {**PENDING, "interval": 1, "strategy": "FIRST"},
+    )
     for number in range(4):
         await bench.send("T", devices[number % 2], {"i": number})
     await bench.advance(1_001)
@@ -89,11 +106,11 @@ async def test_deduplication_is_per_originator() -> None:
 async def test_delayed_messages_survive_a_restart_and_keep_their_time() -> None:
     bench = RuleBench(register_rule_nodes().nodes)
     device = bench.add_device("D")
-    load(bench, "delay.TbMsgDelayNode", {"periodInSeconds": 10})
+    load(bench, "delay.TbMsgDelayNode", {**PENDING, "periodInSeconds": 10})
     await bench.send("T", device, {"i": 1})
     await bench.advance(4_000)
     await bench.restart()
-    load(bench, "delay.TbMsgDelayNode", {"periodInSeconds": 10})
+    load(bench, "delay.TbMsgDelayNode", {**PENDING, "periodInSeconds": 10})
     await bench.advance(5_999)
     assert sent(bench) == []
     await bench.advance(1)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from appliance.rules.tbel import TbelError, TbelSyntaxError, compile_script
+from appliance.rules.testscript import test_script as try_script
 
 
 def run(text: str, msg: Any = None) -> Any:
@@ -86,3 +87,16 @@ def test_classes_of_the_host_are_out_of_reach() -> None:
     ):
         with pytest.raises((TbelError, TbelSyntaxError)):
             run(f"return {text};")
+
+
+@pytest.mark.parametrize(
+    ("text", "months", "expected"),
+    [("9999-12-31", 0, "9999-12-31"), ("2024-01-31", 1, "2024-02-29"), ("1970-01-01", -36_000, "")],
+)
+def test_months_are_added_as_far_as_there_is_a_calendar(
+    text: str, months: int, expected: str
+) -> None:
+    script = f'var d = new Date("{text}T00:00:00Z"); d.addMonths({months}); return d.toISOString();'
+    output, error = try_script(script, "TBEL", "json", "{}", {}, "T")
+    assert expected in (output or "")
+    assert error.startswith("the date is out of range") is (expected == "")
