@@ -16,10 +16,10 @@ import msgspec
 import trio
 
 from appliance.model.errors import Permanent
-from appliance.model.ids import NULL_UUID, EntityId, created_time_ms, new_uuid
+from appliance.model.ids import EntityId, created_time_ms, new_uuid
 from appliance.model.telemetry import Scope, Value
 from appliance.model.unit import EntityWrite, Lane, OutboxEvent, Unit
-from appliance.state.kinds import entity_id_of, id_of, relation_key
+from appliance.state.kinds import NO_CUSTOMER, entity_id_of, id_of, relation_key
 from appliance.state.store import State
 from appliance.sync.mapping import rpc_to_json
 from appliance.sync.messages import RpcCall
@@ -97,7 +97,7 @@ class Edges:
             "id": EntityId("EDGE", edge).to_json(),
             "createdTime": created_time_ms(edge),
             "tenantId": EntityId("TENANT", self._state.tenant_id).to_json(),
-            "customerId": EntityId("CUSTOMER", NULL_UUID).to_json(),
+            "customerId": NO_CUSTOMER,
             "rootRuleChainId": None if root is None else EntityId("RULE_CHAIN", root).to_json(),
             "name": name,
             "type": type,
