@@ -21,13 +21,14 @@ from appliance.web.commands import Change, NotConnected, RpcCommand
 from tests.kit import sync_common as common
 from tests.kit.phone import Phone
 from tests.kit.sync_rows import ACTOR, body_of
+from tests.model.tenant_steps import TenantSteps
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, KEPT_S, RPC_S, Side, World
 
 ALARM_TYPE = "Hot"
 Step = tuple[Any, ...]
 
 
-class Steps(World):
+class Steps(TenantSteps):
     """A world in which steps are played; each `do_…` is one kind of step."""
 
     async def play(self, step: Step) -> None:
@@ -66,7 +67,7 @@ class Steps(World):
             return {"type": "default", "assetProfileId": profile.get("id")}
         device = self.entity(side, number, "DEVICE")
         assert device is not None
-        self.shown[entity] = device
+        self.shown[entity].add(device)
         return {"type": "default", "entityId": device.to_json()}
 
     async def do_label(self, name: str, number: int) -> None:

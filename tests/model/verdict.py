@@ -14,6 +14,7 @@ from appliance.model.telemetry import AttributeWrite, Scope
 from appliance.model.unit import Lane
 from appliance.state.store import State
 from appliance.sync.conflicts import known_as
+from tests.model.tenant_verdict import check_tenant
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, World
 
 KINDS = ("DEVICE", "ASSET", "ENTITY_VIEW", "DASHBOARD", "RULE_CHAIN")
@@ -23,7 +24,8 @@ _NOTHING = (0, 0, None)
 
 async def judge(world: World) -> None:
     """Wait for quiet, then look at everything."""
-    world.removed |= {view for view, shown in world.shown.items() if shown in world.removed}
+    world.removed |= {view for view, shown in world.shown.items() if shown & world.removed}
+    world.removed |= {field for field, owner in world.owners.items() if owner in world.removed}
     await world.settle()
     await _quiet(world)
     for side in world.sides.values():
@@ -37,6 +39,7 @@ async def judge(world: World) -> None:
         world.wire.cut()
         await _quiet(world, crossing=True)
         await _quiet(world)
+    check_tenant(world)
     _attributes(world)
     _alarms(world)
     _requests(world)

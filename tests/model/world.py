@@ -10,7 +10,7 @@ import copy
 import functools
 import random
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -97,8 +97,12 @@ class World:
         self.entities: list[EntityId] = []
         self.removed: set[EntityId] = set()
         """What was deleted or unassigned at some time, wherever."""
-        self.shown: dict[EntityId, EntityId] = {}
-        """By view: what it shows, and goes with."""
+        self.things: list[EntityId] = []
+        """What was made that is not for one edge to have (see tenant_steps.py)."""
+        self.shown: dict[EntityId, set[EntityId]] = defaultdict(set)
+        """By view: what it shows, or has shown, and goes with."""
+        self.owners: dict[EntityId, EntityId] = {}
+        """By calculated field: what it belongs to, and goes with."""
         self.posted: dict[UUID, list[int]] = defaultdict(list)
         self.bodies: dict[EntityId, set[str]] = defaultdict(set)
         """Labels of the changes that were acknowledged."""
@@ -212,9 +216,12 @@ class World:
 
     # --- what there is ------------------------------------------------------------------------
 
-    def entity(self, side: Side, number: int, *kinds: str) -> EntityId | None:
+    def entity(
+        self, side: Side, number: int, *kinds: str, among: Sequence[EntityId] | None = None
+    ) -> EntityId | None:
         """One of the entities made so far, if that side has it (and it is of these kinds)."""
-        made = [e for e in self.entities if not kinds or e.type in kinds]
+        among = self.entities if among is None else among
+        made = [e for e in among if not kinds or e.type in kinds]
         if not made or side.role is None:
             return None
         entity = made[number % len(made)]
