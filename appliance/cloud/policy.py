@@ -78,7 +78,7 @@ class CloudPolicy:
         entity = EntityId(kind.name, id)
         if known is None and (self._leaving(entity) or self._is_nobodys(kind, body)):
             return None
-        self._edges.fan_out(applied.unit, entity, "UPDATED", besides=self._edge)
+        self._edges.fan_out(applied.unit, entity, "UPDATED", body, besides=self._edge)
         body = self._own_name(kind, id, body, applied)
         body = self._own_links(entity, body, applied)
         match kind.name:

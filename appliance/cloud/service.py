@@ -58,6 +58,10 @@ class ShownToEdge:
             edge = self._state.entity("EDGE", self._edge) or {}
             root = edge.get("rootRuleChainId") or {}
             return {**body, "root": root.get("id") == str(id)}
+        if body is not None and kind == "CALCULATED_FIELD":
+            of = self._edges.owner_of(body)
+            if of is not None and not self._edges.has(self._edge, of):
+                return None
         return None if body is None else fitting(kind, body, self._version())
 
     def is_known(self, kind: str, id: UUID) -> bool:
