@@ -25,6 +25,8 @@ from tests.model.tenant_steps import TenantSteps
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, KEPT_S, RPC_S, Side, World
 
 ALARM_TYPE = "Hot"
+OWN_KEY = "c"
+"""What devices call the attribute that they post."""
 Step = tuple[Any, ...]
 
 
@@ -152,9 +154,10 @@ class Steps(TenantSteps):
             await self.on(side, lambda: save(entity, scope, values, ACTOR))
 
     async def do_forget(self, name: str, number: int, scope: Scope, key: str) -> None:
-        """An attribute is deleted by hand."""
+        """An attribute is deleted by hand, be it the device's own."""
         side = self.sides[name]
         entity = self.entity(side, number)
+        key = OWN_KEY if scope is Scope.CLIENT else key
         if entity is not None and key in side.state.attributes(entity, scope):
             delete = side.role.commands.delete_attributes
             await self.on(side, lambda: delete(entity, scope, [key], ACTOR))
@@ -167,7 +170,7 @@ class Steps(TenantSteps):
             return
         gate, value = self.edge.gate, next(self.numbers)
         if client:
-            await self.on(side, lambda: gate.post_attributes(session, {"c": value}))
+            await self.on(side, lambda: gate.post_attributes(session, {OWN_KEY: value}))
         elif await self.on(side, lambda: gate.post_telemetry([(session, [(value, {"n": value})])])):
             self.posted[session.device.id].append(value)
 
@@ -315,10 +318,6 @@ class Steps(TenantSteps):
         return str(body["credentialsId"])
 
     # --- faults -------------------------------------------------------------------------------
-
-    def _trouble(self, seconds: float) -> None:
-        self.troubles += 1
-        self.calm_s = max(self.calm_s, trio.current_time() + seconds)
 
     async def do_cut(self, lose: bool) -> None:
         """The link breaks; what is on it is lost, or still arrives."""

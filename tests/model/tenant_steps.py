@@ -13,6 +13,7 @@ from appliance.state.kinds import BY_NAME, id_of
 from appliance.web.commands import Change
 from tests.kit import sync_common as common
 from tests.kit.sync_rows import body_of
+from tests.model.order import Order
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, Side, World
 
 OWNERS = ("DEVICE", "ASSET", "DEVICE_PROFILE", "ASSET_PROFILE")
@@ -186,6 +187,23 @@ class TenantSteps(World):
             await self.change(
                 side, Change("USER_CREDENTIALS", user.id, body, "CREDENTIALS_UPDATED")
             )
+
+    async def do_adopt(self) -> None:
+        """The edge is deleted on the cloud, and another one made that its folder becomes."""
+        cloud = self.sides[CLOUD_SIDE]
+        if cloud.role is None:
+            return
+        self._trouble(0)
+        old, new = self.edge_id, new_uuid()
+        own = {"id": EntityId("EDGE", new).to_json(), "name": f"Edge {next(self.numbers)}"}
+        body = {**(cloud.state.entity("EDGE", old) or {}), **own}
+        self.removed.update(self.entities, self.things)
+        self.posted.clear()
+        cloud.order = Order()
+        gone = Change("EDGE", old, None, "DELETED")
+        await self.change(cloud, gone, Change("EDGE", new, body, "ADDED"))
+        if cloud.role is not None:
+            cloud.order.listen_to(cloud.role.service._sender(self.edge_id))
 
     # --- views --------------------------------------------------------------------------------
 

@@ -227,6 +227,18 @@ FOUND: dict[str, list[Step]] = {
         ("label", EDGE_SIDE, 0),
         ("drop", CLOUD_SIDE, 0),
     ],
+    "a calculated field of what no edge has goes to none": [
+        ("unassign", 0),
+        ("add", CLOUD_SIDE, "CALCULATED_FIELD", 0),
+    ],
+    "what an edge deleted is there again when its folder becomes another edge's": [
+        ("attribute", CLOUD_SIDE, 0, Scope.SERVER, "a"),
+        ("wait", 2.0),
+        ("away", 30.0),
+        ("forget", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("adopt",),
+        ("assign", 0),
+    ],
 }
 
 

@@ -53,7 +53,7 @@ COMES_AND_GOES = [
 CHANGES = [
     *COMES_AND_GOES,
     step("attribute", SIDES, NUMBERS, SCOPES, KEYS),
-    step("forget", SIDES, NUMBERS, SCOPES, KEYS),
+    step("forget", SIDES, NUMBERS, st.sampled_from(Scope), KEYS),
     step("post", NUMBERS, st.booleans()),
     step("label", SIDES, NUMBERS),
     step("rename", SIDES, NUMBERS, NUMBERS),
@@ -82,6 +82,7 @@ OF_TENANT = [
     step("give", SIDES, NUMBERS, st.none() | TITLES),
     step("password", SIDES, NUMBERS),
     step("repoint", SIDES, NUMBERS, NUMBERS),
+    st.just(("adopt",)),
 ]
 FAULTS = [
     step("cut", st.booleans()),

@@ -22,7 +22,7 @@ from appliance.cloud.assembly import Cloud
 from appliance.edge.assembly import Edge
 from appliance.kernel.clock import wall_clock_ms
 from appliance.model.errors import Permanent, Retryable
-from appliance.model.ids import NULL_UUID, EntityId
+from appliance.model.ids import EntityId
 from appliance.model.unit import CLOUD, Lane
 from appliance.state.store import State
 from appliance.testing.fake_transport import FakeTransport
@@ -41,7 +41,7 @@ START_MS = 1_800_000_000_000
 RPC_S = 30.0
 KEPT_S = 100_000.0
 """Longer than anything that may happen: a kept request must be answered."""
-PATIENT = msgspec.structs.replace(SETTINGS, reconnect_interval_s_max=BACK_S)
+PATIENT = msgspec.structs.replace(SETTINGS, reconnect_interval_s_max=BACK_S, adopt=True)
 
 
 class Side:
@@ -92,7 +92,6 @@ class World:
             EDGE_SIDE: Side(EDGE_SIDE, MemoryDisk()),
             CLOUD_SIDE: Side(CLOUD_SIDE, copy.deepcopy(fresh_cloud())),
         }
-        self.edge_id = NULL_UUID
         self.numbers = count(1)
         self.entities: list[EntityId] = []
         self.removed: set[EntityId] = set()
@@ -145,11 +144,16 @@ class World:
         role: Cloud = self.sides[CLOUD_SIDE].role
         return role
 
+    @property
+    def edge_id(self) -> UUID:
+        """The one edge that the cloud has now."""
+        (id,) = (id for kind, id in self.sides[CLOUD_SIDE].disk.entities if kind == "EDGE")
+        return id
+
     async def begin(self) -> None:
         """Start both sides."""
         for side in (self.sides[CLOUD_SIDE], self.sides[EDGE_SIDE]):
             await self.nursery.start(self._lives, side)
-        (self.edge_id,) = self.cloud.state.ids("EDGE")
 
     async def _lives(
         self, side: Side, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -182,7 +186,7 @@ class World:
             if side.name == EDGE_SIDE:
                 side.order.listen_to(role.sender)
             else:
-                side.order.listen_to(role.service._sender(role.state.ids("EDGE")[0]))
+                side.order.listen_to(role.service._sender(self.edge_id))
             side.role = role
             side.lives += 1
             if side.name == EDGE_SIDE:
@@ -253,6 +257,11 @@ class World:
         """Whether the edge is still to hear that what it said of an entity was taken."""
         lane = self.sides[EDGE_SIDE].disk.lane(CLOUD, Lane.ENTITY)
         return any(waiting.event.entity == entity for waiting in lane.waiting.values())
+
+    def _trouble(self, seconds: float) -> None:
+        """Something is wrong for so long."""
+        self.troubles += 1
+        self.calm_s = max(self.calm_s, trio.current_time() + seconds)
 
     # --- quiet --------------------------------------------------------------------------------
 
