@@ -171,7 +171,11 @@ class Steps(TenantSteps):
         gate, value = self.edge.gate, next(self.numbers)
         if client:
             await self.on(side, lambda: gate.post_attributes(session, {OWN_KEY: value}))
-        elif await self.on(side, lambda: gate.post_telemetry([(session, [(value, {"n": value})])])):
+            return
+        said = await self.on(
+            side, lambda: gate.post_telemetry([(session, [(value, {"n": value})])])
+        )
+        if said and not self.adopting:
             self.posted[session.device.id].append(value)
 
     def _session(self, device: EntityId | None) -> Any:

@@ -20,6 +20,7 @@ import trio
 
 from appliance.cloud.assembly import Cloud
 from appliance.edge.assembly import Edge
+from appliance.edge.identity import STATE_OWNER
 from appliance.kernel.clock import wall_clock_ms
 from appliance.model.errors import Permanent, Retryable
 from appliance.model.ids import EntityId
@@ -150,6 +151,12 @@ class World:
         (id,) = (id for kind, id in self.sides[CLOUD_SIDE].disk.entities if kind == "EDGE")
         return id
 
+    @property
+    def adopting(self) -> bool:
+        """Whether the edge's folder is still another edge's: it forgets what happens meanwhile."""
+        told = self.sides[EDGE_SIDE].disk.states.get(STATE_OWNER, {})
+        return told.get("edge_id") != str(self.edge_id).encode()
+
     async def begin(self) -> None:
         """Start both sides."""
         for side in (self.sides[CLOUD_SIDE], self.sides[EDGE_SIDE]):
@@ -250,6 +257,8 @@ class World:
             self.bodies[entity].add(label)
             if side.name == EDGE_SIDE:
                 self.kept.add(entity)
+                if self.adopting:
+                    self.removed.add(entity)
             if aware and known:
                 self.superseded.add(known["label"])
 
