@@ -6,7 +6,8 @@ there, attributes by newest time, every value that a device was told to be kept 
 each entity's events were taken in the order of their commits, and nothing goes to and fro.
 
 A failure shows the shortest program that fails. MODEL_EXAMPLES says how many programs to run (100),
-APPLIANCE_SEED which ones.
+MODEL_STEPS how many steps each has at least (1; most have a few more, up to forty), APPLIANCE_SEED
+which ones.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tests.model.verdict import judge
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, fresh_cloud
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))
+STEPS_MIN = int(os.environ.get("MODEL_STEPS", "1"))
 
 SIDES = st.sampled_from([EDGE_SIDE, CLOUD_SIDE])
 MADE = ["DEVICE", "ASSET", "ENTITY_VIEW", "DASHBOARD", "RULE_CHAIN"]
@@ -94,7 +96,7 @@ FAULTS = [
     step("skew", SIDES, st.sampled_from([0, 1, -1, 5000, -5000])),
     step("sync", SIDES),
 ]
-ALONE = ("alarm", "make", "add")
+ALONE = ("alarm", "make", "add", "adopt")
 """What looks whether there is one already is not for many at the same moment."""
 
 
@@ -102,7 +104,7 @@ def programs(*changes: st.SearchStrategy[Step]) -> st.SearchStrategy[list[Step]]
     """Programs of these changes, of faults and of pauses."""
     at_once = st.one_of(*changes).filter(lambda each: each[0] not in ALONE)
     pauses = [step("wait", SECONDS), step("meanwhile", at_once)] * 2
-    return st.lists(st.one_of(*changes, *FAULTS, *pauses), min_size=1, max_size=40)
+    return st.lists(st.one_of(*changes, *FAULTS, *pauses), min_size=STEPS_MIN, max_size=40)
 
 
 PROGRAMS = programs(*CHANGES) | programs(*OF_TENANT)

@@ -203,6 +203,7 @@ class World:
                 for end in (life.died, side.stop):
                     nursery.start_soon(_first, end, nursery.cancel_scope)
             side.role = None
+        life.end()
 
     async def on(self, side: Side, do: Callable[[], Awaitable[Any]]) -> bool:
         """Ask a side for something; whether it acknowledged that."""
@@ -263,9 +264,12 @@ class World:
                 self.superseded.add(known["label"])
 
     def _edge_speaks_of(self, entity: EntityId) -> bool:
-        """Whether the edge is still to hear that what it said of an entity was taken."""
-        lane = self.sides[EDGE_SIDE].disk.lane(CLOUD, Lane.ENTITY)
-        return any(waiting.event.entity == entity for waiting in lane.waiting.values())
+        """Whether the edge is still to hear that what it said of an entity was taken, or would be
+        once more if it died now."""
+        edge = self.sides[EDGE_SIDE]
+        said = [*edge.disk.lane(CLOUD, Lane.ENTITY).waiting.values()]
+        said += edge.storage.forgettable if edge.storage else []
+        return any(stored.event.entity == entity for stored in said)
 
     def _trouble(self, seconds: float) -> None:
         """Something is wrong for so long."""
