@@ -28,7 +28,7 @@ from appliance.cloud.service import EdgeService
 from appliance.cloud.telling import Telling
 from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
-from appliance.model.errors import Permanent
+from appliance.model.errors import Permanent, Retryable
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
@@ -253,6 +253,8 @@ class CloudCommands:
         """
         unit, messages = Unit(), list[Message]()
         async with self._edges.changing():
+            if self._service.received.owing:
+                raise Retryable("storage is behind", hint="see the storage section of the status")
             yield unit, messages
             with trio.CancelScope(shield=True):
                 await self._storage.commit([unit])

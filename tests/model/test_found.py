@@ -239,6 +239,13 @@ FOUND: dict[str, list[Step]] = {
         ("adopt",),
         ("assign", 0),
     ],
+    "what a full disk refused is not forgotten with the link by which it came": [
+        ("make", EDGE_SIDE, "DEVICE", 2),
+        ("restart", EDGE_SIDE, 0.0),
+        ("full", CLOUD_SIDE, 0.001),
+        ("sync", CLOUD_SIDE),
+        ("restart", CLOUD_SIDE, 4000.0),
+    ],
 }
 
 
