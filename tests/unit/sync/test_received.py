@@ -11,7 +11,6 @@ from appliance.model.unit import EntityWrite, Unit
 from appliance.sync.received import Received
 from appliance.testing.memory_storage import MemoryStorage
 
-
 DEVICE = new_uuid()
 
 
