@@ -5,7 +5,7 @@ One unit per call: the change and an event for every edge that has the entity.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ import trio
 
 from appliance.access.tokens import Principal
 from appliance.cloud.calls import Calls
+from appliance.cloud.customers import taken_back
 from appliance.cloud.registry import (
     Edges,
     attributes_deleted,
@@ -27,7 +28,7 @@ from appliance.cloud.service import EdgeService
 from appliance.cloud.telling import Telling
 from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
-from appliance.model.errors import Permanent
+from appliance.model.errors import Permanent, Retryable
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
@@ -42,6 +43,7 @@ from appliance.web.commands import (
     NotConnected,
     RpcCommand,
     refuse_what_is_late,
+    refuse_what_is_needed,
 )
 from appliance.web.heard import Heard
 from appliance.web.rpc_forms import rpc_call
@@ -74,7 +76,8 @@ class CloudCommands:
         """See Commands."""
         async with self._changing() as (unit, messages):
             refuse_what_is_late(self._state, changes)
-            for change in changes:
+            refuse_what_is_needed(self._state, changes)
+            for change in self._with_what_follows(changes):
                 self._telling.tell(change, unit)
                 self._write(change, unit)
                 messages += self._heard.of_change(change, actor)
@@ -82,6 +85,12 @@ class CloudCommands:
             session = self._service.sessions.get(change.id)
             if change.kind == "EDGE" and change.body is None and session is not None:
                 await session.replace()  # a polite end keeps a real edge away (§3.7)
+
+    def _with_what_follows(self, changes: Sequence[Change]) -> Iterator[Change]:
+        for change in changes:
+            if change.kind == "CUSTOMER" and change.body is None:
+                yield from taken_back(self._state, change.id)
+            yield change
 
     def _write(self, change: Change, unit: Unit) -> None:
         body = None if change.body is None else msgspec.json.encode(change.body)
@@ -244,6 +253,8 @@ class CloudCommands:
         """
         unit, messages = Unit(), list[Message]()
         async with self._edges.changing():
+            if self._service.received.owing:
+                raise Retryable("storage is behind", hint="see the storage section of the status")
             yield unit, messages
             with trio.CancelScope(shield=True):
                 await self._storage.commit([unit])

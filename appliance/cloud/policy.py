@@ -13,9 +13,9 @@ from appliance.cloud.registry import ASSIGNABLE, Edges, contains, event_for
 from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId
 from appliance.model.unit import EntityWrite
-from appliance.state.kinds import Kind, entity_id_of, id_of, relation_key
+from appliance.state.kinds import NO_CUSTOMER, Kind, entity_id_of, id_of, relation_key
 from appliance.state.store import State
-from appliance.sync.conflicts import cascade, namesake, other_name
+from appliance.sync.conflicts import UNIQUE_NAMES, cascade, namesake, other_name
 from appliance.sync.incoming import Applied
 
 ORDER = {
@@ -50,11 +50,6 @@ ORDER = {
 }
 """Rank of the fields of one UplinkMsg (§6.1)."""
 
-_UNIQUE_NAMES = frozenset(
-    {"DEVICE", "ASSET", "ENTITY_VIEW", "DEVICE_PROFILE", "ASSET_PROFILE", "USER"}
-    | {"CALCULATED_FIELD", "AI_MODEL", "TB_RESOURCE"}
-)
-"""Kinds whose copy is renamed here when another one has the name; the edge gets the new name."""
 _NOT_DELETED_FROM_EDGE = frozenset({"DEVICE_PROFILE", "ASSET_PROFILE", "TB_RESOURCE"})
 
 
@@ -81,10 +76,11 @@ class CloudPolicy:
         """See Policy. What was deleted here stays so, whatever the edge said before it heard."""
         known = self._state.entity(kind.name, id)
         entity = EntityId(kind.name, id)
-        if known is None and self._leaving(entity):
+        if known is None and (self._leaving(entity) or self._is_nobodys(kind, body)):
             return None
-        self._edges.fan_out(applied.unit, entity, "UPDATED", besides=self._edge)
+        self._edges.fan_out(applied.unit, entity, "UPDATED", body, besides=self._edge)
         body = self._own_name(kind, id, body, applied)
+        body = self._own_links(entity, body, applied)
         match kind.name:
             case "DEVICE_PROFILE" | "ASSET_PROFILE":
                 body = _cloud_profile(body, known)
@@ -158,11 +154,37 @@ class CloudPolicy:
         self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied
     ) -> dict[str, Any]:
         other = namesake(self._state, kind, id, body)
-        if kind.name not in _UNIQUE_NAMES or other is None:
+        if kind.name not in UNIQUE_NAMES or other is None:
             return body
         field = kind.unique or kind.title
         applied.unit.events.append(event_for(self._edge, EntityId(kind.name, id), "UPDATED"))
         return {**body, field: other_name(body[field])}
+
+    def _is_nobodys(self, kind: Kind, body: dict[str, Any]) -> bool:
+        """Whether it is a user of a customer who is not here; the edge hears of that end."""
+        return kind.name == "USER" and self._customer_is_gone(body)
+
+    def _customer_is_gone(self, body: dict[str, Any]) -> bool:
+        customer = id_of(body.get("customerId"))
+        return customer is not None and self._state.entity("CUSTOMER", customer) is None
+
+    def _own_links(
+        self, entity: EntityId, body: dict[str, Any], applied: Applied
+    ) -> dict[str, Any]:
+        """Without what went here at the same moment: the default profile, no customer."""
+        links: dict[str, Any] = {}
+        if self._customer_is_gone(body):
+            links["customerId"] = NO_CUSTOMER
+        if entity.type in ("DEVICE", "ASSET"):
+            field, kind = f"{entity.type.lower()}ProfileId", f"{entity.type}_PROFILE"
+            profile = id_of(body.get(field))
+            new = any(write.id == profile for write in applied.unit.entities)
+            if not new and (profile is None or self._state.entity(kind, profile) is None):
+                default = next((p for p in self._state.entities(kind) if p.get("default")), None)
+                links |= {field: default["id"], "type": default["name"]} if default else {}
+        if links:
+            applied.unit.events.append(event_for(self._edge, entity, "UPDATED"))
+        return {**body, **links}
 
     def _own_customer(self, body: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
         """Of a dashboard's customers an edge adds and removes its own only (§6.2)."""

@@ -16,10 +16,10 @@ import msgspec
 import trio
 
 from appliance.model.errors import Permanent
-from appliance.model.ids import NULL_UUID, EntityId, created_time_ms, new_uuid
+from appliance.model.ids import EntityId, created_time_ms, new_uuid
 from appliance.model.telemetry import Scope, Value
 from appliance.model.unit import EntityWrite, Lane, OutboxEvent, Unit
-from appliance.state.kinds import entity_id_of, id_of, relation_key
+from appliance.state.kinds import NO_CUSTOMER, entity_id_of, id_of, relation_key
 from appliance.state.store import State
 from appliance.sync.mapping import rpc_to_json
 from appliance.sync.messages import RpcCall
@@ -97,7 +97,7 @@ class Edges:
             "id": EntityId("EDGE", edge).to_json(),
             "createdTime": created_time_ms(edge),
             "tenantId": EntityId("TENANT", self._state.tenant_id).to_json(),
-            "customerId": EntityId("CUSTOMER", NULL_UUID).to_json(),
+            "customerId": NO_CUSTOMER,
             "rootRuleChainId": None if root is None else EntityId("RULE_CHAIN", root).to_json(),
             "name": name,
             "type": type,
@@ -150,37 +150,46 @@ class Edges:
         relation = relation_key(contains(edge, entity))
         return self._state.body("RELATION", relation) is not None
 
-    def edges_with(self, entity: EntityId) -> list[UUID]:
-        """The edges that have an entity: by assignment, or all for tenant-wide kinds."""
+    def edges_with(self, entity: EntityId, body: dict[str, Any] | None = None) -> list[UUID]:
+        """The edges that have an entity: by assignment, or all for tenant-wide kinds.
+
+        body: of one that is not stored yet.
+        """
         if entity.type in TENANT_WIDE:
             return self._state.ids("EDGE")
         if entity.type == "CUSTOMER":
-            if is_public(self._state.entity("CUSTOMER", entity.id) or {}):
+            if is_public(body or self._state.entity("CUSTOMER", entity.id) or {}):
                 return self._state.ids("EDGE")
             edges = self._state.entities("EDGE")
             owned = [edge for edge in edges if id_of(edge.get("customerId")) == entity.id]
             return [UUID(edge["id"]["id"]) for edge in owned]
         if entity.type == "CALCULATED_FIELD":
-            return self._edges_with_owner(entity)
+            owner = self.owner_of(body or self._state.entity(entity.type, entity.id) or {})
+            return self._state.ids("EDGE") if owner is None else self.edges_with(owner)
         return [
             relation.source.id
             for relation in self._state.relations_to(entity)
             if relation.group == "EDGE" and relation.source.type == "EDGE"
         ]
 
-    def _edges_with_owner(self, field: EntityId) -> list[UUID]:
-        """The edges that have what a calculated field belongs to; all for a profile's (§7.1)."""
-        body = self._state.entity(field.type, field.id) or {}
-        owner = entity_id_of(body.get("entityId"))
-        if owner is None or owner.type not in ASSIGNABLE:
-            return self._state.ids("EDGE")
-        return self.edges_with(owner)
+    @staticmethod
+    def owner_of(field: dict[str, Any]) -> EntityId | None:
+        """What a calculated field belongs to and goes with; None for a profile's, which every edge
+        has (§7.1)."""
+        owner = entity_id_of(field.get("entityId"))
+        return owner if owner is not None and owner.type in ASSIGNABLE else None
 
     def fan_out(
-        self, unit: Unit, entity: EntityId, action: str, *, besides: UUID | None = None
+        self,
+        unit: Unit,
+        entity: EntityId,
+        action: str,
+        body: dict[str, Any] | None = None,
+        *,
+        besides: UUID | None = None,
     ) -> None:
         """Add an event for every edge that has the entity, except the one it came from."""
-        for edge in self.edges_with(entity):
+        for edge in self.edges_with(entity, body):
             if edge != besides:
                 unit.events.append(event_for(edge, entity, action))
 

@@ -26,6 +26,7 @@ from appliance.state.store import State
 from appliance.sync.mapping import Mapper
 from appliance.sync.messages import Connect, Frame
 from appliance.sync.outgoing import OutgoingLimits
+from appliance.sync.received import Received
 from appliance.sync.sender import Sender
 
 CONNECT_S = 30.0
@@ -58,6 +59,10 @@ class ShownToEdge:
             edge = self._state.entity("EDGE", self._edge) or {}
             root = edge.get("rootRuleChainId") or {}
             return {**body, "root": root.get("id") == str(id)}
+        if body is not None and kind == "CALCULATED_FIELD":
+            of = self._edges.owner_of(body)
+            if of is not None and not self._edges.has(self._edge, of):
+                return None
         return None if body is None else fitting(kind, body, self._version())
 
     def is_known(self, kind: str, id: UUID) -> bool:
@@ -101,6 +106,8 @@ class EdgeService:
         self._emit = emit
         self._plan = SyncPlan(state, edges)
         self._latest = LatestValues(storage)
+        self._planning: dict[UUID, trio.Lock] = {}
+        self.received = Received(storage)
         self._senders: dict[UUID, Sender] = {}
         self.sessions: dict[UUID, EdgeSession] = {}
         self.kept: dict[UUID, Counter[str]] = {}
@@ -111,6 +118,7 @@ class EdgeService:
         """Accept edges until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._latest.run)
+            nursery.start_soon(self.received.run)
             self.port = await nursery.start(self._transport.serve, self._handle)
             task_status.started()
 
@@ -158,6 +166,7 @@ class EdgeService:
         return EdgeSession(
             edge,
             self._storage,
+            self.received,
             self._state,
             self._edges,
             self._plan,
@@ -165,6 +174,7 @@ class EdgeService:
             self._rules,
             self._calls,
             self._sender(edge),
+            self._planning.setdefault(edge, trio.Lock()),
             self.kept.setdefault(edge, Counter()),
             self._clock,
             self._emit,

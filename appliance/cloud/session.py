@@ -49,6 +49,7 @@ from appliance.sync.messages import (
     SyncRequest,
 )
 from appliance.sync.packing import About
+from appliance.sync.received import Received
 from appliance.sync.sender import Sender
 from appliance.sync.telling import place_of
 
@@ -67,6 +68,7 @@ class EdgeSession:
         self,
         edge: UUID,
         storage: Storage,
+        received: Received,
         state: State,
         edges: Edges,
         plan: SyncPlan,
@@ -74,6 +76,7 @@ class EdgeSession:
         rules: CloudRules,
         calls: Calls,
         sender: Sender,
+        planning: trio.Lock,
         kept: Counter[str],
         clock: Clock,
         emit: Emit,
@@ -82,6 +85,7 @@ class EdgeSession:
         self._kept = kept
         self.outbox = str(edge)
         self._storage = storage
+        self._received = received
         self._state = state
         self._edges = edges
         self._plan = plan
@@ -93,7 +97,7 @@ class EdgeSession:
         self._emit = emit
         self._policy = CloudPolicy(state, edges, edge, self._is_leaving)
         self._scope = trio.CancelScope()
-        self._planning = trio.Lock()
+        self._planning = planning
         self._unheard: set[About] = set()
         self.replaced = False
         self.ended = trio.Event()
@@ -194,7 +198,7 @@ class EdgeSession:
                 after += await self._rules.through(self._messages(applied), applied.unit)
             taken.append(applied)
             acks.append(Ack(batch.id, True))
-        await self._commit([applied.unit for applied in taken])
+        await self._received.commit([applied.unit for applied in taken])
         for call_after in after:
             call_after()
         for applied in taken:
@@ -333,7 +337,8 @@ class EdgeSession:
         """Queue a sync; False if one still waits to be sent that serves for this one too.
 
         In pieces, so that memory does not grow with the plant. What a cut leaves half queued is
-        harmless: its end is missing, and the edge asks again.
+        harmless: its end is missing, and the edge asks again. One after another, also those of a
+        session that has ended: what came in between would be missing in the later one.
         """
         async with self._planning:
             if await self._waits(full=full):

@@ -61,7 +61,7 @@ class Telling:
             entity = EntityId(_OWNERS.get(change.kind, change.kind), change.id)
             self._edges.fan_out(unit, entity, change.action)
         elif change.action == "ADDED" and change.kind not in _OWNERS:
-            self._edges.fan_out(unit, EntityId(change.kind, change.id), "ADDED")
+            self._edges.fan_out(unit, EntityId(change.kind, change.id), "ADDED", change.body)
 
     def _about_alarm(self, change: Change, unit: Unit) -> None:
         stored = change.body or self._state.entity(change.kind, change.id) or {}

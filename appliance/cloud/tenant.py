@@ -15,6 +15,7 @@ import msgspec
 from appliance.model.ids import NULL_UUID, EntityId, created_time_ms, new_uuid
 from appliance.model.unit import EntityWrite, Unit
 from appliance.rules.default_chain import default_root_chain
+from appliance.state.kinds import NO_CUSTOMER
 
 ADMIN_EMAIL = "tenant@thingsboard.org"
 ADMIN_PASSWORD = "tenant"
@@ -121,7 +122,7 @@ def _administrator(unit: Unit, owner: dict[str, str]) -> None:
         "USER",
         user,
         tenantId=owner,
-        customerId=EntityId("CUSTOMER", NULL_UUID).to_json(),
+        customerId=NO_CUSTOMER,
         email=ADMIN_EMAIL,
         name=ADMIN_EMAIL,
         authority="TENANT_ADMIN",

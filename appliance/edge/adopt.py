@@ -11,6 +11,7 @@ from appliance.extension.ports import Storage
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import AttributeDelete, Scope
 from appliance.model.unit import CLOUD, EntityWrite, Lane, Unit
+from appliance.state.deleted import forget
 from appliance.state.store import State
 
 PAGE = 1000
@@ -30,7 +31,7 @@ async def put_away_outbox(storage: Storage) -> int:
 
 
 def everything_gone(state: State) -> Unit:
-    """Deletes all entities and their attributes."""
+    """Deletes all entities and their attributes, and what is remembered of earlier deletions."""
     unit = Unit()
     for kind in state.counts():
         for id in state.ids(kind):
@@ -40,4 +41,5 @@ def everything_gone(state: State) -> Unit:
                 keys = tuple(state.attributes(entity, scope))
                 if keys:
                     unit.attributes.append(AttributeDelete(entity, scope, keys, 0))
+    forget(unit, state.deletions())
     return unit

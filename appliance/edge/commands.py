@@ -35,7 +35,13 @@ from appliance.state.store import State
 from appliance.sync.conflicts import other_names, under
 from appliance.sync.incoming import Applied
 from appliance.sync.telling import place_of, told_of
-from appliance.web.commands import Change, NotConnected, RpcCommand, refuse_what_is_late
+from appliance.web.commands import (
+    Change,
+    NotConnected,
+    RpcCommand,
+    refuse_what_is_late,
+    refuse_what_is_needed,
+)
 from appliance.web.heard import Heard
 from appliance.web.rpc_forms import rpc_call
 
@@ -76,6 +82,7 @@ class EdgeCommands:
     async def change(self, changes: Sequence[Change], actor: Principal) -> None:
         """See Commands. What the cloud took away meanwhile does not come back by a change."""
         refuse_what_is_late(self._state, changes)
+        refuse_what_is_needed(self._state, changes)
         unit = Unit()
         messages: list[Message] = []
         for change in changes:

@@ -14,16 +14,15 @@ from uuid import UUID
 import msgspec
 
 from appliance.model.errors import Permanent
-from appliance.model.ids import NULL_UUID, EntityId, created_time_ms, new_uuid
+from appliance.model.ids import EntityId, created_time_ms, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
-from appliance.state.kinds import id_of, relation_key
+from appliance.state.kinds import NO_CUSTOMER, id_of, relation_key
 from appliance.state.view import StateView
 
 TOKEN_LENGTH = 20
 NAME_CHARS_MAX = 255
-_NO_CUSTOMER = EntityId("CUSTOMER", NULL_UUID).to_json()
 
 
 def make_device(
@@ -60,7 +59,7 @@ def make_device(
         "id": EntityId("DEVICE", device).to_json(),
         "createdTime": created_time_ms(device),
         "tenantId": EntityId("TENANT", state.tenant_id).to_json(),
-        "customerId": customer or _NO_CUSTOMER,
+        "customerId": customer or NO_CUSTOMER,
         "name": name,
         "type": profile_body["name"],
         "label": label,

@@ -163,10 +163,13 @@ class EdgePolicy:
         return body
 
     def remove(self, kind: Kind, id: UUID, body: dict[str, Any] | None, applied: Applied) -> None:
-        """See Policy."""
-        entity = EntityId(kind.name, id)
-        applied.unit.entities.append(EntityWrite(kind.name, id, None))
-        cascade(entity, self._state, applied.unit)
+        """See Policy. What was given a profile that goes at the same moment has the default one."""
+        if kind.name in _MOVED_BY_NAME and (default := self._default(kind)) is not None:
+            self._move(kind, id, default, applied.unit)
+        self._delete(kind, id, applied.unit)
+
+    def _default(self, kind: Kind) -> dict[str, Any] | None:
+        return next((p for p in self._state.entities(kind.name) if p.get("default")), None)
 
     def _created(self, kind: Kind, id: UUID, body: dict[str, Any]) -> Message:
         entity = EntityId(kind.name, id)
@@ -218,19 +221,24 @@ class EdgePolicy:
             entity = EntityId(kind.name, other_id)
             unit.events.append(OutboxEvent(CLOUD, Lane.ENTITY, kind.name, "UPDATED", entity))
         elif kind.name in _MOVED_BY_NAME:
-            self._move(kind, other_id, id, unit)
+            self._move(kind, other_id, body, unit)
             self._delete(kind, other_id, unit)
 
     def _delete(self, kind: Kind, id: UUID, unit: Unit) -> None:
         unit.entities.append(EntityWrite(kind.name, id, None))
         cascade(EntityId(kind.name, id), self._state, unit)
 
-    def _move(self, profile: Kind, old: UUID, new: UUID, unit: Unit) -> None:
-        users, field = _MOVED_BY_NAME[profile.name]
+    def _move(self, kind: Kind, old: UUID, new: dict[str, Any], unit: Unit) -> None:
+        """Give what has one profile another; the cloud hears of it."""
+        users, field = _MOVED_BY_NAME[kind.name]
         for body in self._state.entities(users):
             own = id_of(body["id"])
             if own is not None and id_of(body.get(field)) == old:
-                moved = {**body, field: EntityId(profile.name, new).to_json()}
+                moved = {**body, field: new["id"]}
+                if users != "TENANT":
+                    moved["type"] = new["name"]
+                    event = OutboxEvent(CLOUD, Lane.ENTITY, users, "UPDATED", EntityId(users, own))
+                    unit.events.append(event)
                 _store(unit, users, own, moved)
 
     def _local_dashboard(self, body: dict[str, Any]) -> dict[str, Any]:

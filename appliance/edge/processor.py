@@ -33,6 +33,7 @@ from appliance.rules.ports import CalculationInput, Task
 from appliance.rules.work import Work
 from appliance.state.store import State
 from appliance.sync.packing import About
+from appliance.sync.received import Received
 
 TASKS_MAX = 10_000
 """Tasks of the rule engine that may wait (branch copies, timers): 10 s of work at 1,000/s."""
@@ -95,12 +96,14 @@ class Processor:
         self._untold: Counter[About] = Counter()
         self._owed: list[Work] = []
         self._owing = Wakeup()
+        self._received = Received(storage)
         self._submit, self._tasks = trio.open_memory_channel[Task](TASKS_MAX)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run submitted tasks and pay what is owed, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pay)
+            nursery.start_soon(self._received.run)
             task_status.started()
             async for task in self._tasks:
                 await self._run_task(task)
@@ -241,16 +244,9 @@ class Processor:
     async def commit_received(self, units: Sequence[Unit]) -> None:
         """Commit what a peer sent and the state already has, however long storage pushes back.
 
-        The peer gets no acknowledgement meanwhile. Cancelled between two tries, the state is ahead
-        of the disk; the peer then sends the same again, and a repeat writes the same again.
+        The peer gets no acknowledgement meanwhile.
         """
-        while True:
-            try:
-                with trio.CancelScope(shield=True):
-                    await self._storage.commit(units)
-                break
-            except Retryable as error:
-                await trio.sleep(error.retry_after_s)
+        await self._received.commit(units)
         await self._calculate_received([each for unit in units for each in _inputs(unit)])
 
     async def _calculate_received(self, inputs: Sequence[CalculationInput]) -> None:
@@ -300,7 +296,7 @@ class Processor:
         return {*self._untold, *map(_about, owed)}
 
     def _refuse_while_owing(self) -> None:
-        if self._owed:
+        if self._owed or self._received.owing:
             raise Retryable("storage is behind", hint="see the storage section of the status")
 
     async def _pay(self) -> None:

@@ -7,7 +7,7 @@ that deletes. The attribute that is there again, with a later time, makes its ow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from appliance.model.ids import EntityId
@@ -26,8 +26,16 @@ def delete_for_good(unit: Unit, delete: AttributeDelete) -> None:
     for it may be taken back."""
     unit.attributes.append(delete)
     for key in delete.keys if delete.ts else ():
-        name = f"{delete.entity}/{delete.scope.value}/{key}"
+        name = _name((delete.entity, delete.scope, key))
         unit.states.append(StateWrite(OWNER, name, b"%d" % delete.ts))
+
+
+def forget(unit: Unit, places: Iterable[Place]) -> None:
+    """Let a unit forget deletions: what comes next is of another peer."""
+    for place in places:
+        entity, scope, key = place
+        unit.attributes.append(AttributeDelete(entity, scope, (key,), 0))
+        unit.states.append(StateWrite(OWNER, _name(place), None))
 
 
 def recalled(states: Mapping[str, bytes]) -> dict[Place, int]:
@@ -40,6 +48,11 @@ def outdated(states: Mapping[str, bytes]) -> list[StateWrite]:
     """The oldest beyond DELETED_MAX, to be forgotten."""
     names = sorted(states, key=lambda name: int(states[name]))
     return [StateWrite(OWNER, name, None) for name in names[: max(0, len(names) - DELETED_MAX)]]
+
+
+def _name(place: Place) -> str:
+    entity, scope, key = place
+    return f"{entity}/{scope.value}/{key}"
 
 
 def _place(name: str) -> Place:

@@ -36,6 +36,9 @@ class Kind(msgspec.Struct, frozen=True):
     has_id: bool = True
 
 
+NO_CUSTOMER = EntityId("CUSTOMER", NULL_UUID).to_json()
+"""Whose something is that is nobody's."""
+
 _parsed = lru_cache(maxsize=4096)(UUID)
 """The ids that references hold, parsed once: every message looks up its device's profile."""
 

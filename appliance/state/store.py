@@ -22,7 +22,7 @@ from appliance.extension.ports import AttributeValue, Storage
 from appliance.model.ids import NULL_UUID, EntityId
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope
 from appliance.model.unit import EntityWrite, Unit
-from appliance.state.deleted import DELETED_MAX, OWNER, outdated, recalled
+from appliance.state.deleted import DELETED_MAX, OWNER, Place, outdated, recalled
 from appliance.state.kinds import BY_NAME, OWNERS, entity_id_of, id_of
 from appliance.state.view import Relation
 
@@ -240,6 +240,10 @@ class State:
     def deleted_ms(self, entity: EntityId, scope: Scope, key: str) -> int | None:
         """When an attribute was deleted, if that is remembered and it is not back."""
         return self._deleted.get((entity, scope, key))
+
+    def deletions(self) -> list[Place]:
+        """Where the deletion of an attribute is remembered."""
+        return list(self._deleted)
 
     def entities(self, kind: str) -> Iterable[dict[str, Any]]:
         """See StateView."""

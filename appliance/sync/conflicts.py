@@ -29,6 +29,12 @@ COMPANIONS = {
     "RULE_CHAIN": "RULE_CHAIN_METADATA",
 }
 """What is stored under the id of another entity, and goes with it."""
+UNIQUE_NAMES = frozenset(
+    {"DEVICE", "ASSET", "ENTITY_VIEW", "DEVICE_PROFILE", "ASSET_PROFILE", "USER"}
+    | {"CALCULATED_FIELD", "AI_MODEL", "TB_RESOURCE"}
+)
+"""Kinds whose names, or keys, are given once. Where an edge brings one that is taken, its copy is
+renamed on the cloud and the edge gets the new name."""
 _SUFFIX_LETTERS = 15
 
 

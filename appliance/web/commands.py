@@ -17,8 +17,10 @@ from appliance.access.tokens import Principal
 from appliance.model.errors import Permanent, Retryable
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope, Series, Value
-from appliance.state.kinds import entity_id_of
+from appliance.state.kinds import BY_NAME, entity_id_of, id_of
+from appliance.state.store import State
 from appliance.state.view import StateView
+from appliance.sync.conflicts import UNIQUE_NAMES, namesake
 
 
 class NotConnected(Exception):
@@ -53,23 +55,59 @@ class Overtaken(Retryable):
     """Somebody did the same at the same moment; who looks again finds it done."""
 
 
-def refuse_what_is_late(state: StateView, changes: Sequence[Change]) -> None:
+def refuse_what_is_late(state: State, changes: Sequence[Change]) -> None:
     """Look whether all is still as the caller saw it.
 
     Raises:
         Permanent: a change is of something that went. It would bring back a part of that: a device
-            without credentials, an alarm of nothing.
+            without credentials, an alarm of nothing. Or it takes a name that the other side took.
         Overtaken: an alarm is new no longer.
     """
     for change in changes:
         known = state.entity(change.kind, change.id) is not None
         if change.kind in _MAY_GO and change.action in _CHANGED and not known:
             raise Permanent(f"{change.kind} {change.id} is not here any more")
+        if change.kind in UNIQUE_NAMES and change.body is not None:
+            _refuse_taken_name(state, change.kind, change.id, change.body)
         if change.kind == "ALARM" and change.action == "ADDED" and change.body is not None:
             originator = entity_id_of(change.body.get("originator"))
             cleared = change.body.get("cleared")
             if originator and not cleared and state.active_alarm(originator, change.body["type"]):
                 raise Overtaken("such an alarm has just been raised", retry_after_s=0.0)
+
+
+def _refuse_taken_name(state: State, kind: str, id: UUID, body: dict[str, Any]) -> None:
+    """Only of a new name: what two have already, as a peer may have sent it, hinders no change."""
+    row = BY_NAME[kind]
+    field = row.unique or row.title
+    known = state.entity(kind, id) or {}
+    if known.get(field) != body.get(field) and namesake(state, row, id, body) is not None:
+        words = kind.replace("_", " ").capitalize()
+        raise Permanent(f"{words} with such {field} already exists!")
+
+
+_USERS_OF = {"DEVICE_PROFILE": "device", "ASSET_PROFILE": "asset"}
+
+
+def refuse_what_is_needed(state: StateView, changes: Sequence[Change]) -> None:
+    """Look whether what is to go can be done without.
+
+    Raises:
+        Permanent: a profile is the default one, or something has it.
+    """
+    for change in changes:
+        users = _USERS_OF.get(change.kind)
+        if users is None or change.body is not None:
+            continue
+        if (state.entity(change.kind, change.id) or {}).get("default"):
+            words = change.kind.replace("_", " ").title()
+            raise Permanent(f"Deletion of Default {words} is prohibited!")
+        field = f"{users}ProfileId"
+        if any(id_of(b.get(field)) == change.id for b in state.entities(users.upper())):
+            raise Permanent(
+                f"The {users} profile referenced by the {users}s cannot be deleted!",
+                hint=f"give the {users}s another profile first",
+            )
 
 
 class RpcCommand(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.model.ids import NULL_UUID, EntityId
+from appliance.model.ids import EntityId
 from appliance.model.message import Message
 from appliance.model.unit import EntityWrite
 from appliance.rules.context import Context
@@ -12,6 +12,7 @@ from appliance.rules.entities import customer_of, entity_named
 from appliance.rules.node import PACKAGE, NodeConfig, NodeError, NodeFactory, NodeHandle
 from appliance.rules.patterns import Pattern
 from appliance.rules.values import encode_json
+from appliance.state.kinds import NO_CUSTOMER
 
 OWNED = ("DASHBOARD", "ASSET", "DEVICE", "ENTITY_VIEW", "EDGE")
 
@@ -59,7 +60,7 @@ class Unassign:
             if len(others) < len(body.get("assignedCustomers") or ()):
                 change = {"assignedCustomers": others}
         elif customer_of(ctx.state, message.originator) is not None:
-            change = {"customerId": EntityId("CUSTOMER", NULL_UUID).to_json()}
+            change = {"customerId": NO_CUSTOMER}
         if change:
             _change(message.originator, body, change, "UNASSIGNED_FROM_CUSTOMER", ctx)
         ctx.success(message)

@@ -46,10 +46,14 @@ class Life:
     def die(self) -> None:
         """Nothing it does counts from now on."""
         if not self.dead:
-            self.dead = True
             for wish in self.last_wishes:
                 wish()
-            self.died.set()
+            self.end()
+
+    def end(self) -> None:
+        """It stopped in good order, and nobody is left who could do anything."""
+        self.dead = True
+        self.died.set()
 
 
 class MortalStorage(MemoryStorage):
@@ -92,6 +96,12 @@ class MortalStorage(MemoryStorage):
         now_s = trio.current_time()
         self._lately = [late for late in self._lately if late[0] > now_s - LATE_S]
         self._lately += [(now_s, outbox, lane, event) for event in events]
+
+    @property
+    def forgettable(self) -> list[StoredEvent]:
+        """What was acknowledged so lately that a death would forget it."""
+        since_s = trio.current_time() - LATE_S
+        return [event for moment_s, _, _, event in self._lately if moment_s >= since_s]
 
     def _forget(self) -> None:
         since_s = trio.current_time() - self._chance.uniform(0, LATE_S)

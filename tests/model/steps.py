@@ -21,13 +21,16 @@ from appliance.web.commands import Change, NotConnected, RpcCommand
 from tests.kit import sync_common as common
 from tests.kit.phone import Phone
 from tests.kit.sync_rows import ACTOR, body_of
+from tests.model.tenant_steps import TenantSteps
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, KEPT_S, RPC_S, Side, World
 
 ALARM_TYPE = "Hot"
+OWN_KEY = "c"
+"""What devices call the attribute that they post."""
 Step = tuple[Any, ...]
 
 
-class Steps(World):
+class Steps(TenantSteps):
     """A world in which steps are played; each `do_…` is one kind of step."""
 
     async def play(self, step: Step) -> None:
@@ -66,7 +69,7 @@ class Steps(World):
             return {"type": "default", "assetProfileId": profile.get("id")}
         device = self.entity(side, number, "DEVICE")
         assert device is not None
-        self.shown[entity] = device
+        self.shown[entity].add(device)
         return {"type": "default", "entityId": device.to_json()}
 
     async def do_label(self, name: str, number: int) -> None:
@@ -151,9 +154,10 @@ class Steps(World):
             await self.on(side, lambda: save(entity, scope, values, ACTOR))
 
     async def do_forget(self, name: str, number: int, scope: Scope, key: str) -> None:
-        """An attribute is deleted by hand."""
+        """An attribute is deleted by hand, be it the device's own."""
         side = self.sides[name]
         entity = self.entity(side, number)
+        key = OWN_KEY if scope is Scope.CLIENT else key
         if entity is not None and key in side.state.attributes(entity, scope):
             delete = side.role.commands.delete_attributes
             await self.on(side, lambda: delete(entity, scope, [key], ACTOR))
@@ -166,8 +170,12 @@ class Steps(World):
             return
         gate, value = self.edge.gate, next(self.numbers)
         if client:
-            await self.on(side, lambda: gate.post_attributes(session, {"c": value}))
-        elif await self.on(side, lambda: gate.post_telemetry([(session, [(value, {"n": value})])])):
+            await self.on(side, lambda: gate.post_attributes(session, {OWN_KEY: value}))
+            return
+        said = await self.on(
+            side, lambda: gate.post_telemetry([(session, [(value, {"n": value})])])
+        )
+        if said and not self.adopting:
             self.posted[session.device.id].append(value)
 
     def _session(self, device: EntityId | None) -> Any:
@@ -314,10 +322,6 @@ class Steps(World):
         return str(body["credentialsId"])
 
     # --- faults -------------------------------------------------------------------------------
-
-    def _trouble(self, seconds: float) -> None:
-        self.troubles += 1
-        self.calm_s = max(self.calm_s, trio.current_time() + seconds)
 
     async def do_cut(self, lose: bool) -> None:
         """The link breaks; what is on it is lost, or still arrives."""

@@ -195,6 +195,57 @@ FOUND: dict[str, list[Step]] = {
         ("make", EDGE_SIDE, "ASSET", 0),
         ("relate", EDGE_SIDE, 0, 0),
     ],
+    "a name is given once, also where both sides give it at the same moment": [
+        ("restart", EDGE_SIDE, 0.0),
+        ("wait", 0.001),
+        ("add", EDGE_SIDE, "DEVICE_PROFILE", 0),
+        ("unassign", 0),
+        ("add", CLOUD_SIDE, "DEVICE_PROFILE", 0),
+    ],
+    "what is given a profile that goes at the same moment has the default one on both sides": [
+        ("add", CLOUD_SIDE, "DEVICE_PROFILE", 0),
+        ("wait", 2.0),
+        ("away", 30.0),
+        ("profile", EDGE_SIDE, 0, 0),
+        ("drop", CLOUD_SIDE, 0),
+    ],
+    "a profile that is the default one, or that something has, stays": [
+        ("add", CLOUD_SIDE, "DEVICE_PROFILE", 0),
+        ("add", CLOUD_SIDE, "DEVICE_PROFILE", 1),
+        ("default", "DEVICE_PROFILE", 0),
+        ("profile", CLOUD_SIDE, 0, 1),
+        ("drop", CLOUD_SIDE, 0),
+        ("drop", CLOUD_SIDE, 1),
+    ],
+    "nothing stays with a customer who is deleted": [
+        ("add", CLOUD_SIDE, "CUSTOMER", 0),
+        ("customer", 0),
+        ("add", CLOUD_SIDE, "USER", 1),
+        ("give", CLOUD_SIDE, 0, 0),
+        ("wait", 2.0),
+        ("give", EDGE_SIDE, 1, 0),
+        ("label", EDGE_SIDE, 0),
+        ("drop", CLOUD_SIDE, 0),
+    ],
+    "a calculated field of what no edge has goes to none": [
+        ("unassign", 0),
+        ("add", CLOUD_SIDE, "CALCULATED_FIELD", 0),
+    ],
+    "what an edge deleted is there again when its folder becomes another edge's": [
+        ("attribute", CLOUD_SIDE, 0, Scope.SERVER, "a"),
+        ("wait", 2.0),
+        ("away", 30.0),
+        ("forget", EDGE_SIDE, 0, Scope.SERVER, "a"),
+        ("adopt",),
+        ("assign", 0),
+    ],
+    "what a full disk refused is not forgotten with the link by which it came": [
+        ("make", EDGE_SIDE, "DEVICE", 2),
+        ("restart", EDGE_SIDE, 0.0),
+        ("full", CLOUD_SIDE, 0.001),
+        ("sync", CLOUD_SIDE),
+        ("restart", CLOUD_SIDE, 4000.0),
+    ],
 }
 
 

@@ -6,7 +6,8 @@ there, attributes by newest time, every value that a device was told to be kept 
 each entity's events were taken in the order of their commits, and nothing goes to and fro.
 
 A failure shows the shortest program that fails. MODEL_EXAMPLES says how many programs to run (100),
-APPLIANCE_SEED which ones.
+MODEL_STEPS how many steps each has at least (1; most have a few more, up to forty), APPLIANCE_SEED
+which ones.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from appliance.model.telemetry import Scope
 from tests.kit.seed import SEED
 from tests.model.steps import Step, Steps
+from tests.model.tenant_steps import ON_BOTH, ON_CLOUD
 from tests.model.verdict import judge
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, fresh_cloud
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))
+STEPS_MIN = int(os.environ.get("MODEL_STEPS", "1"))
 
 SIDES = st.sampled_from([EDGE_SIDE, CLOUD_SIDE])
 MADE = ["DEVICE", "ASSET", "ENTITY_VIEW", "DASHBOARD", "RULE_CHAIN"]
@@ -43,17 +46,20 @@ def step(name: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Ste
     return st.tuples(st.just(name), *arguments)
 
 
-CHANGES = [
-    step("attribute", SIDES, NUMBERS, SCOPES, KEYS),
-    step("forget", SIDES, NUMBERS, SCOPES, KEYS),
-    step("post", NUMBERS, st.booleans()),
+COMES_AND_GOES = [
     step("make", SIDES, st.sampled_from(MADE), NUMBERS),
-    step("label", SIDES, NUMBERS),
-    step("rename", SIDES, NUMBERS, NUMBERS),
-    step("token", SIDES, NUMBERS),
     step("delete", SIDES, NUMBERS),
     step("unassign", NUMBERS),
     step("assign", NUMBERS),
+]
+CHANGES = [
+    *COMES_AND_GOES,
+    step("attribute", SIDES, NUMBERS, SCOPES, KEYS),
+    step("forget", SIDES, NUMBERS, st.sampled_from(Scope), KEYS),
+    step("post", NUMBERS, st.booleans()),
+    step("label", SIDES, NUMBERS),
+    step("rename", SIDES, NUMBERS, NUMBERS),
+    step("token", SIDES, NUMBERS),
     step("relate", SIDES, NUMBERS, NUMBERS),
     step("alarm", SIDES, NUMBERS),
     step("ack", SIDES, NUMBERS),
@@ -61,6 +67,24 @@ CHANGES = [
     step("dismiss", SIDES, NUMBERS),
     step("comment", SIDES, NUMBERS),
     step("rpc", NUMBERS, st.sampled_from(["oneway", "twoway", "kept"])),
+]
+KINDS = st.sampled_from([*ON_BOTH, *ON_CLOUD, "DEVICE_PROFILE", "CUSTOMER", "USER"])
+TITLES = st.integers(0, 1)
+"""Few, so that both sides often choose the same."""
+OF_TENANT = [
+    *COMES_AND_GOES,
+    step("add", SIDES, KINDS, TITLES),
+    step("add", SIDES, KINDS, TITLES),
+    step("change", SIDES, NUMBERS),
+    step("retitle", SIDES, NUMBERS, TITLES),
+    step("drop", SIDES, NUMBERS),
+    step("profile", SIDES, NUMBERS, TITLES),
+    step("default", st.sampled_from(["DEVICE_PROFILE", "ASSET_PROFILE"]), TITLES),
+    step("customer", st.none() | TITLES),
+    step("give", SIDES, NUMBERS, st.none() | TITLES),
+    step("password", SIDES, NUMBERS),
+    step("repoint", SIDES, NUMBERS, NUMBERS),
+    st.just(("adopt",)),
 ]
 FAULTS = [
     step("cut", st.booleans()),
@@ -72,17 +96,18 @@ FAULTS = [
     step("skew", SIDES, st.sampled_from([0, 1, -1, 5000, -5000])),
     step("sync", SIDES),
 ]
-AT_ONCE = st.one_of(*CHANGES).filter(lambda each: each[0] not in ("alarm", "make"))
-"""What many may do at the same moment; to look whether there is one already is not for them."""
-STEPS = st.one_of(
-    *CHANGES,
-    *FAULTS,
-    step("wait", SECONDS),
-    step("wait", SECONDS),
-    step("meanwhile", AT_ONCE),
-    step("meanwhile", AT_ONCE),
-)
-PROGRAMS = st.lists(STEPS, min_size=1, max_size=40)
+ALONE = ("alarm", "make", "add", "adopt")
+"""What looks whether there is one already is not for many at the same moment."""
+
+
+def programs(*changes: st.SearchStrategy[Step]) -> st.SearchStrategy[list[Step]]:
+    """Programs of these changes, of faults and of pauses."""
+    at_once = st.one_of(*changes).filter(lambda each: each[0] not in ALONE)
+    pauses = [step("wait", SECONDS), step("meanwhile", at_once)] * 2
+    return st.lists(st.one_of(*changes, *FAULTS, *pauses), min_size=STEPS_MIN, max_size=40)
+
+
+PROGRAMS = programs(*CHANGES) | programs(*OF_TENANT)
 
 
 async def life(seed: int, program: list[Step]) -> None:

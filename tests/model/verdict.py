@@ -8,12 +8,14 @@ from uuid import UUID
 import trio
 
 from appliance.cloud.sync import ACTIVITY_KEYS
+from appliance.edge.adopt import REASON as ADOPTED
 from appliance.extension.ports import SeriesQuery
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import AttributeWrite, Scope
 from appliance.model.unit import Lane
 from appliance.state.store import State
 from appliance.sync.conflicts import known_as
+from tests.model.tenant_verdict import check_tenant
 from tests.model.world import CLOUD_SIDE, EDGE_SIDE, World
 
 KINDS = ("DEVICE", "ASSET", "ENTITY_VIEW", "DASHBOARD", "RULE_CHAIN")
@@ -23,12 +25,13 @@ _NOTHING = (0, 0, None)
 
 async def judge(world: World) -> None:
     """Wait for quiet, then look at everything."""
-    world.removed |= {view for view, shown in world.shown.items() if shown in world.removed}
     await world.settle()
+    world.removed |= {view for view, shown in world.shown.items() if shown & world.removed}
+    world.removed |= {field for field, owner in world.owners.items() if owner in world.removed}
     await _quiet(world)
     for side in world.sides.values():
         assert side.storage is not None
-        assert side.storage.quarantined() == []
+        assert [each for each in side.storage.quarantined() if each.reason != ADOPTED] == []
         side.order.check()
     _entities(world)
     if world.removed:
@@ -37,6 +40,7 @@ async def judge(world: World) -> None:
         world.wire.cut()
         await _quiet(world, crossing=True)
         await _quiet(world)
+    check_tenant(world)
     _attributes(world)
     _alarms(world)
     _requests(world)

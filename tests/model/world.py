@@ -10,7 +10,7 @@ import copy
 import functools
 import random
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -20,9 +20,10 @@ import trio
 
 from appliance.cloud.assembly import Cloud
 from appliance.edge.assembly import Edge
+from appliance.edge.identity import STATE_OWNER
 from appliance.kernel.clock import wall_clock_ms
 from appliance.model.errors import Permanent, Retryable
-from appliance.model.ids import NULL_UUID, EntityId
+from appliance.model.ids import EntityId
 from appliance.model.unit import CLOUD, Lane
 from appliance.state.store import State
 from appliance.testing.fake_transport import FakeTransport
@@ -41,7 +42,7 @@ START_MS = 1_800_000_000_000
 RPC_S = 30.0
 KEPT_S = 100_000.0
 """Longer than anything that may happen: a kept request must be answered."""
-PATIENT = msgspec.structs.replace(SETTINGS, reconnect_interval_s_max=BACK_S)
+PATIENT = msgspec.structs.replace(SETTINGS, reconnect_interval_s_max=BACK_S, adopt=True)
 
 
 class Side:
@@ -92,13 +93,16 @@ class World:
             EDGE_SIDE: Side(EDGE_SIDE, MemoryDisk()),
             CLOUD_SIDE: Side(CLOUD_SIDE, copy.deepcopy(fresh_cloud())),
         }
-        self.edge_id = NULL_UUID
         self.numbers = count(1)
         self.entities: list[EntityId] = []
         self.removed: set[EntityId] = set()
         """What was deleted or unassigned at some time, wherever."""
-        self.shown: dict[EntityId, EntityId] = {}
-        """By view: what it shows, and goes with."""
+        self.things: list[EntityId] = []
+        """What was made that is not for one edge to have (see tenant_steps.py)."""
+        self.shown: dict[EntityId, set[EntityId]] = defaultdict(set)
+        """By view: what it shows, or has shown, and goes with."""
+        self.owners: dict[EntityId, EntityId] = {}
+        """By calculated field: what it belongs to, and goes with."""
         self.posted: dict[UUID, list[int]] = defaultdict(list)
         self.bodies: dict[EntityId, set[str]] = defaultdict(set)
         """Labels of the changes that were acknowledged."""
@@ -141,11 +145,22 @@ class World:
         role: Cloud = self.sides[CLOUD_SIDE].role
         return role
 
+    @property
+    def edge_id(self) -> UUID:
+        """The one edge that the cloud has now."""
+        (id,) = (id for kind, id in self.sides[CLOUD_SIDE].disk.entities if kind == "EDGE")
+        return id
+
+    @property
+    def adopting(self) -> bool:
+        """Whether the edge's folder is still another edge's: it forgets what happens meanwhile."""
+        told = self.sides[EDGE_SIDE].disk.states.get(STATE_OWNER, {})
+        return told.get("edge_id") != str(self.edge_id).encode()
+
     async def begin(self) -> None:
         """Start both sides."""
         for side in (self.sides[CLOUD_SIDE], self.sides[EDGE_SIDE]):
             await self.nursery.start(self._lives, side)
-        (self.edge_id,) = self.cloud.state.ids("EDGE")
 
     async def _lives(
         self, side: Side, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -178,7 +193,7 @@ class World:
             if side.name == EDGE_SIDE:
                 side.order.listen_to(role.sender)
             else:
-                side.order.listen_to(role.service._sender(role.state.ids("EDGE")[0]))
+                side.order.listen_to(role.service._sender(self.edge_id))
             side.role = role
             side.lives += 1
             if side.name == EDGE_SIDE:
@@ -188,6 +203,7 @@ class World:
                 for end in (life.died, side.stop):
                     nursery.start_soon(_first, end, nursery.cancel_scope)
             side.role = None
+        life.end()
 
     async def on(self, side: Side, do: Callable[[], Awaitable[Any]]) -> bool:
         """Ask a side for something; whether it acknowledged that."""
@@ -212,9 +228,12 @@ class World:
 
     # --- what there is ------------------------------------------------------------------------
 
-    def entity(self, side: Side, number: int, *kinds: str) -> EntityId | None:
+    def entity(
+        self, side: Side, number: int, *kinds: str, among: Sequence[EntityId] | None = None
+    ) -> EntityId | None:
         """One of the entities made so far, if that side has it (and it is of these kinds)."""
-        made = [e for e in self.entities if not kinds or e.type in kinds]
+        among = self.entities if among is None else among
+        made = [e for e in among if not kinds or e.type in kinds]
         if not made or side.role is None:
             return None
         entity = made[number % len(made)]
@@ -239,13 +258,23 @@ class World:
             self.bodies[entity].add(label)
             if side.name == EDGE_SIDE:
                 self.kept.add(entity)
+                if self.adopting:
+                    self.removed.add(entity)
             if aware and known:
                 self.superseded.add(known["label"])
 
     def _edge_speaks_of(self, entity: EntityId) -> bool:
-        """Whether the edge is still to hear that what it said of an entity was taken."""
-        lane = self.sides[EDGE_SIDE].disk.lane(CLOUD, Lane.ENTITY)
-        return any(waiting.event.entity == entity for waiting in lane.waiting.values())
+        """Whether the edge is still to hear that what it said of an entity was taken, or would be
+        once more if it died now."""
+        edge = self.sides[EDGE_SIDE]
+        said = [*edge.disk.lane(CLOUD, Lane.ENTITY).waiting.values()]
+        said += edge.storage.forgettable if edge.storage else []
+        return any(stored.event.entity == entity for stored in said)
+
+    def _trouble(self, seconds: float) -> None:
+        """Something is wrong for so long."""
+        self.troubles += 1
+        self.calm_s = max(self.calm_s, trio.current_time() + seconds)
 
     # --- quiet --------------------------------------------------------------------------------
 

@@ -14,11 +14,10 @@ from appliance.access.users import CUSTOMER_USER
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope
 from appliance.payload import PayloadError, read_text
-from appliance.state.kinds import id_of
+from appliance.state.kinds import NO_CUSTOMER, id_of
 from appliance.web.commands import Change
 from appliance.web.errors import ApiError
 from appliance.web.rest.call import Call, Table
-from appliance.web.rest.shapes import NO_CUSTOMER
 
 table = Table(in_turn=True)
 

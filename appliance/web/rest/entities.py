@@ -8,13 +8,13 @@ from uuid import UUID
 
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope
-from appliance.state.kinds import id_of
+from appliance.state.kinds import NO_CUSTOMER, id_of
 from appliance.state.view import StateView
 from appliance.web.commands import Change
 from appliance.web.errors import ApiError, uuid_of
 from appliance.web.rest.call import ADMIN, USERS, Call, Handler, Table
 from appliance.web.rest.paging import page_link, page_of
-from appliance.web.rest.shapes import NO_CUSTOMER, RULE_CHAIN_TYPES, profile_for
+from appliance.web.rest.shapes import RULE_CHAIN_TYPES, profile_for
 
 table = Table(in_turn=True)
 

@@ -12,15 +12,14 @@ import string
 from typing import Any
 from uuid import UUID
 
-from appliance.model.ids import NULL_UUID, EntityId, created_time_ms, new_uuid
-from appliance.state.kinds import BY_NAME, entity_id_of, id_of
+from appliance.model.ids import EntityId, created_time_ms, new_uuid
+from appliance.state.kinds import BY_NAME, NO_CUSTOMER, entity_id_of, id_of
 from appliance.state.view import StateView
 from appliance.web.errors import ApiError, not_found, uuid_of
 from appliance.web.rest.checked import checked
 
 NAME_LENGTH_MAX = 255
 TOKEN_LENGTH = 20
-NO_CUSTOMER = EntityId("CUSTOMER", NULL_UUID).to_json()
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "DEVICE": {

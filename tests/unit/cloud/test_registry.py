@@ -96,6 +96,18 @@ def test_changes_go_to_the_edges_that_have_the_entity_but_not_back_to_the_sender
     assert set(edges.edges_with(profile)) == {first, second, third}
 
 
+def test_a_new_calculated_field_goes_to_the_edges_that_have_what_it_belongs_to(
+    state: State,
+) -> None:
+    edges, mine = Edges(state), add_edge(state, "E1")
+    other = add_edge(state, "E2")
+    device, field = add_device(state, "D1"), EntityId("CALCULATED_FIELD", new_uuid())
+    state.apply(edges.assign(Unit(), mine, device))
+    assert edges.edges_with(field, {"entityId": device.to_json()}) == [mine]
+    profile = EntityId("DEVICE_PROFILE", new_uuid()).to_json()
+    assert edges.edges_with(field, {"entityId": profile}) == [mine, other]
+
+
 def test_the_tenants_ids_are_made_from_time(tenant: Unit) -> None:
     assert all(write.id.version == 1 for write in tenant.entities)
     kinds = [write.kind for write in tenant.entities]

@@ -88,14 +88,28 @@ def test_a_local_device_of_the_same_name_gives_way_and_tells_the_cloud() -> None
     assert found is not None and found["id"]["id"] == str(cloud)
 
 
-def test_a_profile_of_the_same_name_hands_its_devices_over() -> None:
+def test_a_profile_of_the_same_name_hands_its_devices_over_and_tells_the_cloud() -> None:
     state, cloud = small_state(), new_uuid()
     old = state.ids("DEVICE_PROFILE")[0]
     device = add_device(state, "Pump", "T")
-    come_down(state, "DEVICE_PROFILE", cloud, name="default", default=True)
+    applied = come_down(state, "DEVICE_PROFILE", cloud, name="default", default=True)
     body = state.entity("DEVICE", device)
     assert body is not None and body["deviceProfileId"]["id"] == str(cloud)
     assert state.entity("DEVICE_PROFILE", old) is None
+    assert [e.entity.id for e in applied.unit.events if e.action == "UPDATED"] == [device]
+
+
+def test_a_profile_that_goes_leaves_its_devices_to_the_default_one() -> None:
+    state = small_state()
+    device, default, other = add_device(state, "Pump", "T"), new_uuid(), new_uuid()
+    come_down(state, "DEVICE_PROFILE", other, name="meter")
+    come_down(state, "DEVICE_PROFILE", default, name="default", default=True)
+    reference = EntityId("DEVICE_PROFILE", other).to_json()
+    come_down(state, "DEVICE", device, name="Pump", type="meter", deviceProfileId=reference)
+    go(state, "DEVICE_PROFILE", other)
+    body = state.entity("DEVICE", device)
+    assert body is not None
+    assert (body["deviceProfileId"]["id"], body["type"]) == (str(default), "default")
 
 
 @pytest.mark.parametrize("kind", ["CUSTOMER", "QUEUE", "ADMIN_SETTINGS"])

@@ -12,7 +12,12 @@ from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.unit import EntityWrite, Unit
 from appliance.state.store import State
-from appliance.web.commands import Change, Overtaken, refuse_what_is_late
+from appliance.web.commands import (
+    Change,
+    Overtaken,
+    refuse_what_is_late,
+    refuse_what_is_needed,
+)
 
 DEVICE = EntityId("DEVICE", new_uuid())
 
@@ -50,3 +55,35 @@ def test_a_change_of_what_has_gone_is_refused(action: str) -> None:
     refuse_what_is_late(raised(id), [change])
     with pytest.raises(Permanent, match="not here any more"):
         refuse_what_is_late(State(), [change])
+
+
+@pytest.mark.parametrize(
+    ("default", "given", "words"),
+    [
+        (True, False, "Deletion of Default Device Profile is prohibited!"),
+        (False, True, "The device profile referenced by the devices cannot be deleted!"),
+    ],
+)
+def test_a_profile_that_is_needed_is_not_deleted(default: bool, given: bool, words: str) -> None:
+    state, profile = State(), EntityId("DEVICE_PROFILE", new_uuid())
+    bodies = {
+        profile: {"id": profile.to_json(), "name": "p", "default": default},
+        DEVICE: {"id": DEVICE.to_json(), "deviceProfileId": profile.to_json() if given else None},
+    }
+    writes = [EntityWrite(e.type, e.id, msgspec.json.encode(b)) for e, b in bodies.items()]
+    state.apply(Unit(entities=writes))
+    with pytest.raises(Permanent, match=words):
+        refuse_what_is_needed(state, [Change("DEVICE_PROFILE", profile.id, None, "DELETED")])
+    other = new_uuid()
+    refuse_what_is_needed(state, [Change("DEVICE_PROFILE", other, None, "DELETED")])
+
+
+def test_a_name_that_was_taken_meanwhile_is_refused_unless_it_is_kept() -> None:
+    state, first, second = State(), new_uuid(), new_uuid()
+    bodies = {id: {"id": EntityId("DEVICE", id).to_json(), "name": "p"} for id in (first, second)}
+    state.apply(Unit(entities=[EntityWrite("DEVICE", first, msgspec.json.encode(bodies[first]))]))
+    change = Change("DEVICE", second, bodies[second], "UPDATED")
+    with pytest.raises(Permanent, match="Device with such name already exists!"):
+        refuse_what_is_late(state, [msgspec.structs.replace(change, action="ADDED")])
+    state.apply(Unit(entities=[EntityWrite("DEVICE", second, msgspec.json.encode(bodies[second]))]))
+    refuse_what_is_late(state, [change])
