@@ -10,8 +10,10 @@ import msgspec
 
 from appliance.cloud.groups import into_group, out_of_groups
 from appliance.cloud.registry import ASSIGNABLE, Edges, contains, event_for
+from appliance.kernel.clock import Clock
 from appliance.model.errors import Permanent
-from appliance.model.ids import EntityId
+from appliance.model.ids import EntityId, new_uuid
+from appliance.model.message import Message
 from appliance.model.unit import EntityWrite
 from appliance.state.kinds import NO_CUSTOMER, Kind, entity_id_of, id_of, relation_key
 from appliance.state.store import State
@@ -50,6 +52,10 @@ ORDER = {
 }
 """Rank of the fields of one UplinkMsg (§6.1)."""
 
+_MANAGED = frozenset({*ASSIGNABLE, "DEVICE_PROFILE", "ASSET_PROFILE", "USER"})
+"""Kinds that are related to the edge that made them."""
+_HEARD = _MANAGED | {"CALCULATED_FIELD", "AI_MODEL", "API_KEY"}
+"""Kinds of which rule chains hear that an edge made one."""
 _NOT_DELETED_FROM_EDGE = frozenset({"DEVICE_PROFILE", "ASSET_PROFILE", "TB_RESOURCE"})
 
 
@@ -62,13 +68,19 @@ class CloudPolicy:
     peer_names_alarms = True
 
     def __init__(
-        self, state: State, edges: Edges, edge: UUID, leaving: Callable[[EntityId], bool]
+        self,
+        state: State,
+        edges: Edges,
+        edge: UUID,
+        leaving: Callable[[EntityId], bool],
+        clock: Clock,
     ) -> None:
         """leaving: whether the edge has yet to hear that an entity is gone."""
         self._state = state
         self._edges = edges
         self._edge = edge
         self._leaving = leaving
+        self._clock = clock
 
     def admit(
         self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied
@@ -93,8 +105,11 @@ class CloudPolicy:
                 body = self._own_customer(body, known)
             case "RULE_CHAIN_METADATA" if not body.get("nodes") and known is not None:
                 return known
-        if known is None and kind.name in ASSIGNABLE:
+        if known is None:
             self._own(entity, applied)
+            if kind.name in _HEARD:
+                applied.messages.append(self._told("ENTITY_CREATED", entity, body))
+        if known is None and kind.name in ASSIGNABLE:
             if self._edges.cloud_type == "PE":
                 into_group(self._state, self._edge, entity, applied.unit)
             if self._shows_what_left(body, applied):
@@ -111,6 +126,9 @@ class CloudPolicy:
                 self._unassign(EntityId("ENTITY_VIEW", view), applied)
             self._unassign(entity, applied)
             return
+        known = self._state.entity(kind.name, id)
+        if known is not None and kind.name == "USER":
+            applied.messages.append(self._told("ENTITY_DELETED", entity, known))
         applied.unit.entities.append(EntityWrite(kind.name, id, None))
         cascade(entity, self._state, applied.unit)
         self._edges.fan_out(applied.unit, entity, "DELETED", besides=self._edge)
@@ -139,9 +157,18 @@ class CloudPolicy:
             "typeGroup": "COMMON",
             "additionalInfo": None,
         }
-        for relation in (contains(self._edge, entity), managed):
+        relations = [managed] if entity.type in _MANAGED else []
+        if entity.type in ASSIGNABLE:
+            relations.append(contains(self._edge, entity))
+        for relation in relations:
             encoded = msgspec.json.encode(relation)
             applied.unit.entities.append(EntityWrite("RELATION", relation_key(relation), encoded))
+
+    def _told(self, type: str, entity: EntityId, body: dict[str, Any]) -> Message:
+        """What rule chains hear of an edge's doing."""
+        edge = self._state.entity("EDGE", self._edge) or {}
+        metadata = {"edgeId": str(self._edge), "edgeName": edge.get("name") or ""}
+        return Message(new_uuid(), self._clock(), type, entity, body, metadata)
 
     def _root_chain(self, chain: EntityId, applied: Applied) -> None:
         """The edge runs this chain as its root; unsaid here, a sync would take the mark away."""

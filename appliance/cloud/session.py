@@ -95,7 +95,7 @@ class EdgeSession:
         self._sender = sender
         self._clock = clock
         self._emit = emit
-        self._policy = CloudPolicy(state, edges, edge, self._is_leaving)
+        self._policy = CloudPolicy(state, edges, edge, self._is_leaving, clock)
         self._scope = trio.CancelScope()
         self._planning = planning
         self._unheard: set[About] = set()

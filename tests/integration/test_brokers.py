@@ -291,17 +291,21 @@ def test_a_configuration_that_cannot_work_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("kind", "library", "extra"),
+    ("kind", "where", "library", "extra"),
     [
-        ("kafka.TbKafkaNode", "confluent_kafka", "kafka"),
-        ("rabbitmq.TbRabbitMqNode", "pika", "rabbitmq"),
+        (
+            "kafka.TbKafkaNode",
+            {"topicPattern": "t", "bootstrapServers": "localhost:1"},
+            "confluent_kafka",
+            "kafka",
+        ),
+        ("rabbitmq.TbRabbitMqNode", {"host": "localhost", "port": 1}, "pika", "rabbitmq"),
     ],
 )
 def test_without_its_library_a_node_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, kind: str, library: str, extra: str
+    monkeypatch: pytest.MonkeyPatch, kind: str, where: dict[str, Any], library: str, extra: str
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    configuration = {"topicPattern": "t", "bootstrapServers": "localhost:1"}
-    node = NodeBench(kind, configuration).node
+    node = NodeBench(kind, where).node
     assert node.refusal is not None
     assert f"pip install edge-appliance[{extra}]" in node.refusal

@@ -44,7 +44,7 @@ def policies(state: State) -> dict[str, Policy]:
     state.apply(Unit(entities=[EntityWrite("EDGE", EDGE, msgspec.json.encode(stored_edge))]))
     return {
         "edge": EdgePolicy(state, lambda: NOW),
-        "cloud": CloudPolicy(state, Edges(state), EDGE, lambda _: False),
+        "cloud": CloudPolicy(state, Edges(state), EDGE, lambda _: False, lambda: NOW),
     }
 
 
@@ -384,3 +384,23 @@ def test_every_kind_that_belongs_to_another_is_found_by_its_owner() -> None:
         assert list(state.owned(kind, owner)) == [id]
         state.apply(Unit(entities=[EntityWrite(kind, id, None)]))
         assert list(state.owned(kind, owner)) == []
+
+
+@pytest.mark.parametrize("kind", ["DEVICE", "DASHBOARD", "DEVICE_PROFILE", "CALCULATED_FIELD"])
+def test_a_clouds_rule_chains_hear_once_of_what_an_edge_makes(kind: str) -> None:
+    state, id = State(), new_uuid()
+    created = update(kind, id, UpdateKind.CREATED, name="New", title="New")
+    (said,) = take(state, "cloud", created).messages
+    assert (said.type, said.originator, said.ts) == ("ENTITY_CREATED", EntityId(kind, id), NOW)
+    assert said.data["name"] == "New"
+    assert said.metadata == {"edgeId": str(EDGE), "edgeName": "E"}
+    assert take(state, "cloud", created).messages == []
+
+
+def test_a_user_whom_an_edge_makes_is_related_to_it_and_heard_of_to_the_end() -> None:
+    state, id = State(), new_uuid()
+    take(state, "cloud", update("USER", id, UpdateKind.CREATED, email="eve@plant"))
+    (relation,) = state.relations_to(EntityId("USER", id))
+    assert (relation.source.id, relation.type) == (EDGE, "ManagedByEdge")
+    gone = take(state, "cloud", update("USER", id, UpdateKind.DELETED))
+    assert [message.type for message in gone.messages] == ["ENTITY_DELETED"]
