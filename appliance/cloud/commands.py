@@ -215,7 +215,10 @@ class CloudCommands:
     async def assign(self, edge: UUID, entity: EntityId, actor: Principal) -> None:
         """See Commands. Refused as a server does where the edge lacks what a view shows."""
         async with self._changing() as (unit, messages):
-            shown = entity_id_of((self._state.entity(entity.type, entity.id) or {}).get("entityId"))
+            known = self._state.entity(entity.type, entity.id)
+            if known is None:
+                raise Permanent(f"{entity} is not here any more")
+            shown = entity_id_of(known.get("entityId"))
             if shown is not None and not self._edges.has(edge, shown):
                 raise Permanent(
                     "Can't assign entity view to edge because related device/asset doesn't assigned"

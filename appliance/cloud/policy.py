@@ -66,6 +66,7 @@ class CloudPolicy:
     peer_wins_ties = False
     peer_keeps_order = False
     peer_names_alarms = True
+    stores_posted = True
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ SENT_BY_EDGES = frozenset(
 )
 """Kinds of which both sides may speak at once."""
 TENANT_WIDE = frozenset(
-    {"DEVICE_PROFILE", "ASSET_PROFILE", "USER", "TENANT", "TENANT_PROFILE", "WIDGETS_BUNDLE"}
+    {"DEVICE_PROFILE", "ASSET_PROFILE", "TENANT", "TENANT_PROFILE", "WIDGETS_BUNDLE"}
     | {"WIDGET_TYPE", "ADMIN_SETTINGS", "OTA_PACKAGE", "QUEUE", "TB_RESOURCE", "AI_MODEL"}
     | {"NOTIFICATION_RULE", "NOTIFICATION_TARGET", "NOTIFICATION_TEMPLATE", "API_KEY"}
     | {"OAUTH2_CLIENT", "DOMAIN"}
@@ -157,20 +157,26 @@ class Edges:
         """
         if entity.type in TENANT_WIDE:
             return self._state.ids("EDGE")
-        if entity.type == "CUSTOMER":
-            if is_public(body or self._state.entity("CUSTOMER", entity.id) or {}):
-                return self._state.ids("EDGE")
-            edges = self._state.entities("EDGE")
-            owned = [edge for edge in edges if id_of(edge.get("customerId")) == entity.id]
-            return [UUID(edge["id"]["id"]) for edge in owned]
-        if entity.type == "CALCULATED_FIELD":
-            owner = self.owner_of(body or self._state.entity(entity.type, entity.id) or {})
-            return self._state.ids("EDGE") if owner is None else self.edges_with(owner)
+        known = body or self._state.entity(entity.type, entity.id) or {}
+        match entity.type:
+            case "CUSTOMER":
+                return self._edges_of(None if is_public(known) else entity.id)
+            case "USER":
+                return self._edges_of(id_of(known.get("customerId")))
+            case "CALCULATED_FIELD":
+                owner = self.owner_of(known)
+                return self._state.ids("EDGE") if owner is None else self.edges_with(owner)
         return [
             relation.source.id
             for relation in self._state.relations_to(entity)
             if relation.group == "EDGE" and relation.source.type == "EDGE"
         ]
+
+    def _edges_of(self, customer: UUID | None) -> list[UUID]:
+        """The edges of a customer; all for what is the tenant's own."""
+        edges = self._state.entities("EDGE")
+        of = [edge for edge in edges if customer in (None, id_of(edge.get("customerId")))]
+        return [UUID(edge["id"]["id"]) for edge in of]
 
     @staticmethod
     def owner_of(field: dict[str, Any]) -> EntityId | None:

@@ -224,8 +224,6 @@ class EdgeSession:
         """Store what a server's rule chain would store, and queue the answers to requests."""
         for entity, points in applied.telemetry:
             applied.unit.series += [Series(entity, ts, values) for ts, values in points]
-        for message in applied.messages:
-            self._store_posted(message, applied.unit)
         self._last_word(applied.unit, applied.merged)
         for request in applied.requests:
             applied.unit.events.extend(self._plan.answer(self.edge, request))
@@ -308,13 +306,6 @@ class EdgeSession:
             return
         action = "RELATION_DELETED" if write.body is None else "RELATION_ADD_OR_UPDATE"
         unit.events.append(relation_event(self.edge, source, action, body))
-
-    def _store_posted(self, message: Message, unit: Unit) -> None:
-        if message.type == "POST_ATTRIBUTES_REQUEST":
-            scope = Scope(message.metadata.get("scope", Scope.CLIENT))
-            unit.attributes.append(
-                AttributeWrite(message.originator, scope, message.ts, message.data)
-            )
 
     def _report(self, taken: Sequence[Applied]) -> None:
         entries = sum(len(points) for applied in taken for _, points in applied.telemetry)

@@ -126,6 +126,7 @@ class EdgePolicy:
     peer_wins_ties = True
     peer_keeps_order = True
     peer_names_alarms = False
+    stores_posted = False
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state

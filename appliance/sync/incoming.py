@@ -102,6 +102,10 @@ class Policy(Protocol):
     """Whether it has said an alarm's id before it deletes the alarm. A server merges an alarm of
     ours into its own and tells nobody (§6.2), so its deletion is of the one that it never named."""
 
+    stores_posted: bool
+    """Whether a device's own attributes are stored as they come, as a server's default chain does,
+    or by the chains that get them."""
+
     def admit(
         self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied
     ) -> dict[str, Any] | None:
@@ -318,6 +322,8 @@ def _attributes(
         applied.messages.append(
             _message("POST_ATTRIBUTES_REQUEST", item.entity, values, metadata, ts)
         )
+        if policy.stores_posted:
+            applied.unit.attributes.append(AttributeWrite(item.entity, scope, ts, values))
         return
     applied.unit.attributes.append(AttributeWrite(item.entity, scope, ts, values))
     repeated = {key for key, old in stored.items() if (old.ts, old.value) == (ts, values.get(key))}

@@ -246,6 +246,11 @@ FOUND: dict[str, list[Step]] = {
         ("sync", CLOUD_SIDE),
         ("restart", CLOUD_SIDE, 4000.0),
     ],
+    "a customer's user goes to the customer's edges only": [
+        ("add", CLOUD_SIDE, "CUSTOMER", 0),
+        ("wait", 2.0),
+        ("add", CLOUD_SIDE, "USER", 1),
+    ],
 }
 
 

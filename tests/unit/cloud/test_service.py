@@ -17,12 +17,14 @@ from appliance.cloud.service import CONNECT_S
 from appliance.cloud.session_events import EdgeDisconnected, EdgeRefused
 from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Event
+from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope, Series
 from appliance.model.unit import EntityWrite, Lane, Unit
 from appliance.sync.messages import (
     Ack,
     Attributes,
+    AttributesDeleted,
     Batch,
     Connect,
     Connected,
@@ -329,6 +331,24 @@ async def test_client_attributes_are_stored(posted: bool) -> None:
             item = Attributes(device, "CLIENT_SCOPE", values, 5, posted=posted)
             assert (await played.say(item)).success
             assert made.cloud.state.attributes(device, Scope.CLIENT)["fw"].value == "v1"
+
+
+async def test_a_devices_own_attribute_that_is_deleted_in_the_same_message_is_gone() -> None:
+    async with house() as made:
+        device = await made.add_device("Pump")
+        async with edge(made) as played:
+            values = encode_attributes({"fw": "v1"})
+            said = Attributes(device, "CLIENT_SCOPE", values, 5, posted=True)
+            deleted = AttributesDeleted(device, "CLIENT_SCOPE", ("fw",), 6)
+            assert (await played.say(said, deleted)).success
+            assert not made.cloud.state.attributes(device, Scope.CLIENT)
+
+
+async def test_nothing_is_assigned_that_is_not_here() -> None:
+    async with house() as made:
+        with pytest.raises(Permanent, match="not here any more"):
+            await made.cloud.commands.assign(made.edge, EntityId("DEVICE", new_uuid()), ACTOR)
+        assert made.cloud.edges.assigned(made.edge, "DEVICE") == []
 
 
 async def test_a_message_is_taken_whole_or_refused_whole_and_the_session_goes_on() -> None:
