@@ -2,48 +2,37 @@
 
 glibc keeps an arena for each thread that ever allocates and raises its own thresholds with the
 largest block it has seen freed, so that after a burst a process holds far more than it uses. One
-arena is enough where the interpreter lets one thread run at a time. DuckDB brings an allocator of
-its own, which keeps for ten seconds what was freed: 8 MB more at the height of a full sync.
+arena is enough where the interpreter lets one thread run at a time.
 
 Python's collector looks at every object again and again, and of 120,000 objects of a started
 appliance not one is garbage: that took a third of the start and 40 % of the processor time at
 5,000 messages a second. So modules are loaded without it, what stands after the start is never
 looked at again, and a message's objects, which form no cycles, go by themselves.
-
-A start runs through more code than what comes after it, and the kernel counts 64 KiB around each
-page that ever ran: of DuckDB's 45 MB a quarter is not needed again.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 ARENAS = 1
 MMAP_BYTES = 64 * 1024
 """Blocks from here on are pages of their own and go back to the system when they are freed.
-A batch for DuckDB is some megabytes, small objects are far below."""
+DuckDB's are 256 KiB, a batch for it is some megabytes, small objects are far below."""
 TRIM_BYTES = 128 * 1024
 """So much may lie unused at the heap's end."""
-DUCKDB_ALLOCATOR = ("DUCKDB_JE_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
-"""A variable of the environment, read when DuckDB is loaded; what the operator says there wins."""
 YOUNG_MAX = 20_000
 """New containers before the collector looks at them: those of 1,000 messages under way, 2 MB."""
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
-_MADV_DONTNEED = 4
-_MAPS = Path("/proc/self/maps")
 
 
 def give_memory_back() -> bool:
-    """Set the allocators so, before threads are started; whether the C library's can be."""
-    os.environ.setdefault(*DUCKDB_ALLOCATOR)
+    """Set the allocator so, before threads are started; whether it is one that can be."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
@@ -69,16 +58,3 @@ def settled() -> None:
     """Everything that stays is here: look only at what comes from now on, and rarely."""
     gc.set_threshold(YOUNG_MAX, 10, 10)
     gc.freeze()
-    _forget_code()
-
-
-def _forget_code() -> None:
-    """Let go of the libraries' code; what runs again is in the page cache and comes by itself."""
-    if not _MAPS.exists():
-        return  # not Linux
-    madvise = ctypes.CDLL(None).madvise
-    for line in _MAPS.read_text().splitlines():
-        addresses, access, *_, file = line.split(maxsplit=5)
-        if access == "r-xp" and ".so" in file:  # never written, so the file has all of it
-            start, end = (int(address, 16) for address in addresses.split("-"))
-            madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)

@@ -146,7 +146,6 @@ class Applier:
         try:
             for piece in _pieces(self._units(next_seq, seq)):
                 database.apply_state(piece)
-                self._checkpoint_if_due(database)
         except _UNREADABLE as error:
             raise Retryable(f"a record cannot be read: {error}") from error
         database.state_seq = max(database.state_seq, seq)
@@ -301,16 +300,13 @@ class Applier:
             self.history.applied(staging)
             if staging.last_seq:
                 applied.append(staging)
-            self._checkpoint_if_due(database)
-        return applied
-
-    def _checkpoint_if_due(self, database: Database) -> None:
         overdue = time.monotonic() > self._checkpoint_at
         large = database.wal_bytes() > self._config.wal_bytes_max
         if (overdue or large or self._has_replayed(database)) and database.has_room():
             database.checkpoint()
             self._replayed_seq = database.applied_seq
             self._checkpoint_at = time.monotonic() + self._config.checkpoint_interval_s
+        return applied
 
     def _has_replayed(self, database: Database) -> bool:
         """Whether a good part of what had to be applied again is, or the last of it."""

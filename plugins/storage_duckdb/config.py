@@ -39,7 +39,7 @@ class DuckdbStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     apply_interval_s: _Seconds = 0.25
     memory_bytes: Annotated[int, msgspec.Meta(ge=16 << 20)] = 24 << 20
     threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
-    wal_bytes_max: _Bytes = 4 << 20
+    wal_bytes_max: _Bytes = 8 << 20
     checkpoint_interval_s: _Seconds = 300.0
     history_s: _Seconds = 30 * 86_400.0
     history_bytes_max: _Bytes = 0

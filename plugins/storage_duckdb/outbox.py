@@ -2,7 +2,7 @@
 
 `recent` holds every event of a lane that was committed after `recent_from`, so a sender that
 keeps up never touches the disk; together all lanes keep at most `ring_bytes_max`. A sender that
-is further behind reads the journal sequentially, a little ahead, in a worker thread.
+is further behind reads the journal sequentially, about 1 MiB ahead, in a worker thread.
 """
 
 from __future__ import annotations
@@ -25,9 +25,6 @@ from plugins.storage_duckdb.segments import Segment
 _EVENT_OVERHEAD_BYTES = 700
 """What an event takes in memory beside its body, roughly, measured on CPython 3.11."""
 
-_AHEAD_BYTES = 256 << 10
-"""Read of the journal at once: some 2,000 events, a megabyte in memory for every lane behind."""
-
 
 def _place(event: StoredEvent) -> Position:
     return (event.seq, event.index)
@@ -44,7 +41,7 @@ class LaneQueue:
         self.recent_bytes = 0
         self.changed = trio.Event()
         self._lock = trio.Lock()
-        self._reader = JournalReader(lanes=1 << key[1], step_bytes=_AHEAD_BYTES)
+        self._reader = JournalReader(lanes=1 << key[1])
         self._ahead: list[StoredEvent] = []
         self._ahead_from: Position = recent_from
 
@@ -61,11 +58,8 @@ class LaneQueue:
         return self._forget(max(0, len(self.recent) - keep))
 
     def trim(self) -> int:
-        """Forget events at or before the cursor; returns the memory of recent ones given back."""
-        cursor = self.ledger.figures.cursor
-        if self._ahead and self._ahead[-1].position <= cursor:
-            self._ahead = []
-        count = bisect_right(self.recent, cursor, key=_place)
+        """Forget recent events at or before the cursor; returns the memory given back."""
+        count = bisect_right(self.recent, self.ledger.figures.cursor, key=_place)
         return self._forget(count) if count * 2 >= len(self.recent) else 0
 
     def _forget(self, count: int) -> int:

@@ -1,8 +1,7 @@
 """Sequential reading of the journal from any sequence on. Blocking calls.
 
-Reads ahead in steps, of 1 MiB unless said otherwise, and passes over whole groups that hold
-nothing of interest, by their headers. Where a header does not prove itself, the rest of that
-segment is scanned instead.
+Reads ahead in steps of 1 MiB and steps over whole groups that hold nothing of interest, by their
+headers. Where a header does not prove itself, the rest of that segment is scanned instead.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ from plugins.storage_duckdb.format import (
 )
 from plugins.storage_duckdb.segments import Segment, pread
 
+_READ_BYTES = 1 << 20
+
 
 class JournalReader:
     """Reads records in order. Not thread-safe; one call at a time.
@@ -29,19 +30,17 @@ class JournalReader:
     Args:
         lanes: bits of the lanes (format.ALL_LANES, NOTES) whose groups are wanted; 0 wants all.
         without: bits (format.PLAIN) whose groups are not.
-        step_bytes: how much is read at once.
     """
 
-    def __init__(self, lanes: int = 0, *, without: int = 0, step_bytes: int = 1 << 20) -> None:
+    def __init__(self, lanes: int = 0, *, without: int = 0) -> None:
         self._lanes = lanes
         self._without = without
-        self._step_bytes = step_bytes
         self._first_seq = -1
         self._offset = 0
         self._next_seq = -1
 
     def read(self, segments: Sequence[Segment], from_seq: int) -> list[Record]:
-        """The next records with seq >= from_seq: about a step of them, or [] at the end.
+        """The next records with seq >= from_seq: about 1 MiB of them, or [] at the end.
 
         A call that goes on where the last one ended is sequential; any other one seeks.
         Segments that vanish meanwhile were given up and count as read.
@@ -79,7 +78,7 @@ class JournalReader:
         file = os.open(segment.path, os.O_RDONLY)
         try:
             while not found and self._offset < end:
-                data = pread(file, min(self._step_bytes, end - self._offset), self._offset)
+                data = pread(file, min(_READ_BYTES, end - self._offset), self._offset)
                 if not data:
                     break
                 self._take(file, data, segment, from_seq, found)

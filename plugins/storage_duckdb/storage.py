@@ -237,8 +237,7 @@ class DuckdbStorage:
 
     async def load_entities(self) -> AsyncIterator[Sequence[EntityWrite]]:
         """See Storage.load_entities."""
-        # Unsorted, DuckDB keeps the order of insertion; sorted, it would hold all bodies twice.
-        statement = "SELECT kind, id, body FROM store.entity"
+        statement = "SELECT kind, id, body FROM store.entity ORDER BY rowid"
         for chunk in await self._chunks(statement):
             yield [EntityWrite(*row) for row in _ENTITIES.decode(chunk)]
 
