@@ -29,6 +29,8 @@ from appliance.sync.outgoing import OutgoingLimits
 from appliance.sync.received import Received
 from appliance.sync.sender import Sender
 
+_OF_SOME_EDGES = frozenset({"CALCULATED_FIELD", "CUSTOMER", "USER"})
+"""Kinds that an edge has for what they belong to."""
 CONNECT_S = 30.0
 """A peer that says nothing for so long is not an edge."""
 
@@ -59,11 +61,13 @@ class ShownToEdge:
             edge = self._state.entity("EDGE", self._edge) or {}
             root = edge.get("rootRuleChainId") or {}
             return {**body, "root": root.get("id") == str(id)}
-        if body is not None and kind == "CALCULATED_FIELD":
-            of = self._edges.owner_of(body)
-            if of is not None and not self._edges.has(self._edge, of):
-                return None
-        return None if body is None else fitting(kind, body, self._version())
+        if body is None or (kind in _OF_SOME_EDGES and not self._is_for(EntityId(kind, id), body)):
+            return None
+        return fitting(kind, body, self._version())
+
+    def _is_for(self, entity: EntityId, body: dict[str, Any]) -> bool:
+        """Whether the edge is to have it: a sync may be stored behind the word that takes it."""
+        return self._edge in self._edges.edges_with(entity, body)
 
     def is_known(self, kind: str, id: UUID) -> bool:
         """See Bodies: an alarm of the edge was found to be this one. Said to be new, and over by
