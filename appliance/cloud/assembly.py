@@ -19,6 +19,7 @@ from appliance.extension.ports import Storage, Transport
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
 from appliance.rules.node import NodeFactory
+from appliance.state.owed import Owed
 from appliance.state.store import State
 from appliance.sync.outgoing import OutgoingLimits
 
@@ -70,10 +71,11 @@ def assemble_cloud(
 ) -> Cloud:
     """Build a cloud over a storage and a transport. factories: the nodes of its rule chains."""
     state = State()
+    owed = Owed(storage)
     edges = Edges(state, cloud_type)
     calls = Calls(storage, state, clock)
     limits = msgspec.structs.replace(limits, entity_window=ENTITY_WINDOW, waiting_max=WAITING_MAX)
-    rules = CloudRules(state, storage, edges, calls, factories, clock, emit)
-    service = EdgeService(transport, storage, state, edges, calls, rules, limits, clock, emit)
-    commands = CloudCommands(state, storage, edges, service, calls, rules, clock)
+    rules = CloudRules(state, storage, owed, edges, calls, factories, clock, emit)
+    service = EdgeService(transport, storage, owed, state, edges, calls, rules, limits, clock, emit)
+    commands = CloudCommands(state, storage, owed, edges, service, calls, rules, clock)
     return Cloud(state, TenantKeeper(state, storage), edges, calls, rules, service, commands)

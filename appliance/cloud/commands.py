@@ -28,13 +28,14 @@ from appliance.cloud.service import EdgeService
 from appliance.cloud.telling import Telling
 from appliance.extension.ports import Storage
 from appliance.kernel.clock import Clock
-from appliance.model.errors import Permanent, Retryable
+from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeDelete, AttributeWrite, Scope, Series, Value
 from appliance.model.unit import EntityWrite, Unit
 from appliance.state.deleted import delete_for_good
 from appliance.state.kinds import entity_id_of, id_of, relation_key
+from appliance.state.owed import Owed
 from appliance.state.store import State
 from appliance.sync.conflicts import cascade
 from appliance.web.commands import (
@@ -56,6 +57,7 @@ class CloudCommands:
         self,
         state: State,
         storage: Storage,
+        owed: Owed,
         edges: Edges,
         service: EdgeService,
         calls: Calls,
@@ -64,6 +66,7 @@ class CloudCommands:
     ) -> None:
         self._state = state
         self._storage = storage
+        self._owed = owed
         self._edges = edges
         self._service = service
         self._calls = calls
@@ -256,8 +259,7 @@ class CloudCommands:
         """
         unit, messages = Unit(), list[Message]()
         async with self._edges.changing():
-            if self._service.received.owing:
-                raise Retryable("storage is behind", hint="see the storage section of the status")
+            self._owed.refuse_while_owing()
             yield unit, messages
             with trio.CancelScope(shield=True):
                 await self._storage.commit([unit])

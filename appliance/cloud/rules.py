@@ -37,6 +37,7 @@ from appliance.rules.engine import RuleEngine
 from appliance.rules.node import NodeFactory
 from appliance.rules.ports import CalculationInput, RpcOutcome, RpcToDevice, Task
 from appliance.rules.work import Work
+from appliance.state.owed import Owed
 from appliance.state.store import State
 from appliance.sync.messages import RpcCall
 from appliance.web.commands import RpcCommand
@@ -67,6 +68,7 @@ class CloudRules:
         self,
         state: State,
         storage: Storage,
+        owed: Owed,
         edges: Edges,
         calls: Calls,
         factories: Mapping[str, NodeFactory[Any]],
@@ -75,7 +77,7 @@ class CloudRules:
     ) -> None:
         self.engine = RuleEngine(state, storage, clock, emit, self, factories, announces=False)
         self._state = state
-        self._storage = storage
+        self._owed = owed
         self._edges = edges
         self._calls = calls
         self._emit = emit
@@ -196,13 +198,8 @@ class CloudRules:
         self._state.apply(unit)
 
     async def _commit(self, unit: Unit, after: Iterable[Callable[[], None]]) -> None:
-        while unit:
-            try:
-                with trio.CancelScope(shield=True):
-                    await self._storage.commit([unit])
-                break
-            except Retryable as error:
-                await trio.sleep(error.retry_after_s)
+        if unit:
+            await self._owed.commit([unit])
         for call in after:
             call()
 

@@ -22,11 +22,11 @@ from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope
+from appliance.state.owed import Owed
 from appliance.state.store import State
 from appliance.sync.mapping import Mapper
 from appliance.sync.messages import Connect, Frame
 from appliance.sync.outgoing import OutgoingLimits
-from appliance.sync.received import Received
 from appliance.sync.sender import Sender
 
 _OF_SOME_EDGES = frozenset({"CALCULATED_FIELD", "CUSTOMER", "USER"})
@@ -91,6 +91,7 @@ class EdgeService:
         self,
         transport: Transport,
         storage: Storage,
+        owed: Owed,
         state: State,
         edges: Edges,
         calls: Calls,
@@ -101,6 +102,7 @@ class EdgeService:
     ) -> None:
         self._transport = transport
         self._storage = storage
+        self._owed = owed
         self._state = state
         self._edges = edges
         self._calls = calls
@@ -111,7 +113,6 @@ class EdgeService:
         self._plan = SyncPlan(state, edges)
         self._latest = LatestValues(storage)
         self._planning: dict[UUID, trio.Lock] = {}
-        self.received = Received(storage)
         self._senders: dict[UUID, Sender] = {}
         self.sessions: dict[UUID, EdgeSession] = {}
         self.kept: dict[UUID, Counter[str]] = {}
@@ -122,7 +123,7 @@ class EdgeService:
         """Accept edges until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._latest.run)
-            nursery.start_soon(self.received.run)
+            nursery.start_soon(self._owed.run)
             self.port = await nursery.start(self._transport.serve, self._handle)
             task_status.started()
 
@@ -170,7 +171,7 @@ class EdgeService:
         return EdgeSession(
             edge,
             self._storage,
-            self.received,
+            self._owed,
             self._state,
             self._edges,
             self._plan,

@@ -33,6 +33,7 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Series, Value
 from appliance.model.unit import EntityWrite, Lane, Unit
 from appliance.state.kinds import BY_FIELD, entity_id_of, id_of
+from appliance.state.owed import Owed
 from appliance.state.store import State
 from appliance.sync.incoming import Applied, digest, telemetry_messages
 from appliance.sync.mapping import edge_configuration
@@ -49,7 +50,6 @@ from appliance.sync.messages import (
     SyncRequest,
 )
 from appliance.sync.packing import About
-from appliance.sync.received import Received
 from appliance.sync.sender import Sender
 from appliance.sync.telling import place_of
 
@@ -68,7 +68,7 @@ class EdgeSession:
         self,
         edge: UUID,
         storage: Storage,
-        received: Received,
+        owed: Owed,
         state: State,
         edges: Edges,
         plan: SyncPlan,
@@ -85,7 +85,7 @@ class EdgeSession:
         self._kept = kept
         self.outbox = str(edge)
         self._storage = storage
-        self._received = received
+        self._owed = owed
         self._state = state
         self._edges = edges
         self._plan = plan
@@ -198,7 +198,7 @@ class EdgeSession:
                 after += await self._rules.through(self._messages(applied), applied.unit)
             taken.append(applied)
             acks.append(Ack(batch.id, True))
-        await self._received.commit([applied.unit for applied in taken])
+        await self._owed.commit([applied.unit for applied in taken])
         for call_after in after:
             call_after()
         for applied in taken:

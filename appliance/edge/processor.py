@@ -2,11 +2,9 @@
 
 State and disk: a message must see what earlier messages did, durable or not, so a unit's changes
 of entities and attributes enter the in-memory state before its commit. If storage then pushes
-back, those changes are *owed*, with the events that tell the cloud of them: they are committed
-again and again, nothing new is taken meanwhile, and the device, which was told to wait, sends its
-message once more. Telemetry changes no state and is never owed.
-
-Commits run shielded: a device that hangs up must not leave memory and disk apart.
+back, those changes are *owed* (state.owed), with the events that tell the cloud of them: nothing
+new is taken meanwhile, and the device, which was told to wait, sends its message once more.
+Telemetry changes no state and is never owed.
 """
 
 from __future__ import annotations
@@ -24,20 +22,18 @@ from appliance.edge.fullsync import Origin
 from appliance.edge.selection import Selection
 from appliance.extension.ports import Storage
 from appliance.kernel.events import Emit, Event
-from appliance.kernel.wakeup import Wakeup
 from appliance.model.errors import Retryable
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite
 from appliance.model.unit import EntityWrite, OutboxEvent, Unit
 from appliance.rules.ports import CalculationInput, Task
 from appliance.rules.work import Work
+from appliance.state.owed import Owed
 from appliance.state.store import State
 from appliance.sync.packing import About
-from appliance.sync.received import Received
 
 TASKS_MAX = 10_000
 """Tasks of the rule engine that may wait (branch copies, timers): 10 s of work at 1,000/s."""
-_OWED_RETRY_S = 1.0
 
 
 class Engine(Protocol):
@@ -94,18 +90,18 @@ class Processor:
         self.changes = 0
         """Grows with every change of an entity made here; see `untold`."""
         self._untold: Counter[About] = Counter()
-        self._owed: list[Work] = []
-        self._owing = Wakeup()
-        self._received = Received(storage)
+        self._owed = Owed(storage)
+        self._refused: list[Work] = []
+        """What of it was made here, oldest first."""
         self._submit, self._tasks = trio.open_memory_channel[Task](TASKS_MAX)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run submitted tasks and pay what is owed, until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._pay)
-            nursery.start_soon(self._received.run)
+            nursery.start_soon(self._owed.run)
             task_status.started()
             async for task in self._tasks:
+                await self._owed.settled()
                 await self._run_task(task)
 
     # --- messages -----------------------------------------------------------------------------
@@ -117,7 +113,7 @@ class Processor:
         something outside. Raises Retryable when storage pushes back: then their sender must send
         all of them again.
         """
-        self._refuse_while_owing()
+        self._owed.refuse_while_owing()
         assert self.engine is not None
         done: list[Work] = []
         rests: list[tuple[Awaitable[None], Message, Work]] = []
@@ -216,7 +212,7 @@ class Processor:
         messages: about the unit, for the chain. What calculated fields make of the unit's values
         comes after them. unless_pushed: an event to add where the chain made none itself.
         """
-        self._refuse_while_owing()
+        self._owed.refuse_while_owing()
         with self._untold_until_durable([unit]):
             await self._commit_with(unit, messages, unless_pushed)
 
@@ -246,7 +242,7 @@ class Processor:
 
         The peer gets no acknowledgement meanwhile.
         """
-        await self._received.commit(units)
+        await self._owed.commit(units)
         await self._calculate_received([each for unit in units for each in _inputs(unit)])
 
     async def _calculate_received(self, inputs: Sequence[CalculationInput]) -> None:
@@ -269,11 +265,12 @@ class Processor:
                 self.selection.thin(unit)
         if units:
             try:
-                with trio.CancelScope(shield=True), self._untold_until_durable(units):
-                    await self._storage.commit(units)
+                with self._untold_until_durable(units):
+                    await self._owed.attempt(units)
             except Retryable:
-                self._owed += works if whole else _changes_of_state(units)
-                self._owing.set()
+                if owed := works if whole else _changes_of_state(units):
+                    self._refused += owed
+                    self._owed.owe([work.unit for work in owed], partial(self._paid, owed))
                 raise
         _follow(works)
 
@@ -292,26 +289,12 @@ class Processor:
 
     def untold(self) -> set[About]:
         """Entities changed here of which no outbox can tell yet: not durable, or owed."""
-        owed = (write for work in self._owed for write in work.unit.entities)
-        return {*self._untold, *map(_about, owed)}
+        refused = (write for work in self._refused for write in work.unit.entities)
+        return {*self._untold, *map(_about, refused)}
 
-    def _refuse_while_owing(self) -> None:
-        if self._owed or self._received.owing:
-            raise Retryable("storage is behind", hint="see the storage section of the status")
-
-    async def _pay(self) -> None:
-        while True:
-            await self._owing.wait()
-            while self._owed:
-                works = list(self._owed)  # more may be added while these are committed
-                try:
-                    with trio.CancelScope(shield=True):
-                        await self._storage.commit([work.unit for work in works])
-                except Retryable:
-                    await trio.sleep(_OWED_RETRY_S)
-                else:
-                    del self._owed[: len(works)]
-                    _follow(works)
+    def _paid(self, works: Sequence[Work]) -> None:
+        del self._refused[: len(works)]
+        _follow(works)
 
 
 def _about(write: EntityWrite) -> About:

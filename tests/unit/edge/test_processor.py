@@ -16,7 +16,7 @@ from appliance.model.errors import Retryable
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Series
-from appliance.model.unit import Unit
+from appliance.model.unit import EntityWrite, Unit
 from appliance.rules.work import Work
 from appliance.state.store import State
 from appliance.testing.memory_storage import MemoryStorage
@@ -82,6 +82,10 @@ def message(number: int, type: str = "QUICK") -> Message:
 
 def messages(*numbers: int) -> Sequence[Message]:
     return [message(number) for number in numbers]
+
+
+def device(body: bytes) -> Unit:
+    return Unit(entities=[EntityWrite(DEVICE.type, DEVICE.id, body)])
 
 
 async def test_what_messages_cause_is_durable_and_followed_when_process_returns() -> None:
@@ -154,6 +158,33 @@ async def test_a_task_that_was_refused_is_owed_whole_and_followed_when_paid() ->
         await trio.sleep(2)
         assert made.saved == [7]
         assert made.engine.after == [7]
+
+
+async def test_tasks_wait_while_something_is_owed_so_that_debts_do_not_grow() -> None:
+    async with bench() as made:
+        made.storage.full = True
+        ran: list[int] = []
+        made.processor.submit(lambda work: made.processor.through_chain(message(1), work))
+        made.processor.submit(lambda _work: ran.append(2))
+        await trio.sleep(60)
+        assert ran == []
+        made.storage.full = False
+        await trio.sleep(2)
+        assert ran == [2]
+
+
+async def test_what_a_peer_says_does_not_overtake_on_the_disk_what_is_owed() -> None:
+    async with bench() as made:
+        made.storage.full = True
+        with pytest.raises(Retryable):
+            await made.processor.commit(device(b'{"label":"ours"}'))
+        made.storage.full = False
+        said = device(b'{"label":"theirs"}')
+        made.state.apply(said)
+        await made.processor.commit_received([said])
+        await trio.sleep(2)
+        labels = [write.body for unit in made.storage.disk.units for write in unit.entities]
+        assert labels == [b'{"label":"ours"}', b'{"label":"theirs"}']
 
 
 async def test_what_comes_to_be_owed_while_debts_are_paid_is_paid_too() -> None:

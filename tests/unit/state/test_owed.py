@@ -1,4 +1,4 @@
-"""What a peer said reaches the disk, whatever becomes of the link by which it came."""
+"""What the state has reaches the disk, whatever becomes of who brought it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import pytest
 import trio
 import trio.testing
 
+from appliance.model.errors import Retryable
 from appliance.model.ids import new_uuid
 from appliance.model.unit import EntityWrite, Unit
-from appliance.sync.received import Received
+from appliance.state.owed import Owed
 from appliance.testing.memory_storage import MemoryStorage
 
 DEVICE = new_uuid()
@@ -21,15 +22,16 @@ def unit(body: bytes) -> Unit:
 @pytest.mark.mock_clock
 async def test_what_a_full_disk_refused_is_committed_later_in_order_though_nobody_waits() -> None:
     storage = MemoryStorage()
-    received = Received(storage)
+    owed = Owed(storage)
     async with trio.open_nursery() as nursery:
-        await nursery.start(received.run)
+        await nursery.start(owed.run)
         storage.full = True
         with trio.move_on_after(1):
-            await received.commit([unit(b'{"n":1}')])
-        assert received.owing
+            await owed.commit([unit(b'{"n":1}')])
+        with pytest.raises(Retryable):
+            owed.refuse_while_owing()
         storage.full = False
-        await received.commit([unit(b'{"n":2}')])
-        assert not received.owing
+        await owed.commit([unit(b'{"n":2}')])
+        owed.refuse_while_owing()
         nursery.cancel_scope.cancel()
     assert [write.entities[0].body for write in storage.disk.units] == [b'{"n":1}', b'{"n":2}']
