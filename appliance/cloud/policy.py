@@ -17,6 +17,7 @@ from appliance.model.message import Message
 from appliance.model.unit import EntityWrite
 from appliance.state.kinds import NO_CUSTOMER, Kind, entity_id_of, id_of, relation_key
 from appliance.state.store import State
+from appliance.state.view import default_profile
 from appliance.sync.conflicts import UNIQUE_NAMES, cascade, namesake, other_name
 from appliance.sync.incoming import Applied
 
@@ -208,7 +209,7 @@ class CloudPolicy:
             profile = id_of(body.get(field))
             new = any(write.id == profile for write in applied.unit.entities)
             if not new and (profile is None or self._state.entity(kind, profile) is None):
-                default = next((p for p in self._state.entities(kind) if p.get("default")), None)
+                default = default_profile(self._state, kind)
                 links |= {field: default["id"], "type": default["name"]} if default else {}
         if links:
             applied.unit.events.append(event_for(self._edge, entity, "UPDATED"))

@@ -19,7 +19,7 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.state.kinds import NO_CUSTOMER, id_of, relation_key
-from appliance.state.view import StateView
+from appliance.state.view import StateView, default_profile
 
 TOKEN_LENGTH = 20
 NAME_CHARS_MAX = 255
@@ -86,7 +86,7 @@ def profile_by_name(state: StateView, name: str | None, unit: Unit) -> dict[str,
         known = state.by_name("DEVICE_PROFILE", name)
         if known is not None:
             return known
-    default = next((p for p in state.entities("DEVICE_PROFILE") if p.get("default")), None)
+    default = default_profile(state, "DEVICE_PROFILE")
     if default is None:
         raise Permanent(
             "there is no device profile yet", hint="connect to the cloud once, it brings them"

@@ -14,6 +14,7 @@ from appliance.model.message import Message
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.state.kinds import Kind, id_of
 from appliance.state.store import State
+from appliance.state.view import default_profile
 from appliance.sync.conflicts import cascade, merged_alarm, namesake, other_name
 from appliance.sync.incoming import Applied, source_metadata
 from appliance.sync.messages import Request
@@ -165,12 +166,12 @@ class EdgePolicy:
 
     def remove(self, kind: Kind, id: UUID, body: dict[str, Any] | None, applied: Applied) -> None:
         """See Policy. What was given a profile that goes at the same moment has the default one."""
-        if kind.name in _MOVED_BY_NAME and (default := self._default(kind)) is not None:
+        if (
+            kind.name in _MOVED_BY_NAME
+            and (default := default_profile(self._state, kind.name)) is not None
+        ):
             self._move(kind, id, default, applied.unit)
         self._delete(kind, id, applied.unit)
-
-    def _default(self, kind: Kind) -> dict[str, Any] | None:
-        return next((p for p in self._state.entities(kind.name) if p.get("default")), None)
 
     def _created(self, kind: Kind, id: UUID, body: dict[str, Any]) -> Message:
         entity = EntityId(kind.name, id)

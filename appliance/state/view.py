@@ -69,3 +69,8 @@ class StateView(Protocol):
     def profile_of(self, entity: EntityId) -> dict[str, Any] | None:
         """The device or asset profile JSON of a DEVICE or ASSET."""
         ...
+
+
+def default_profile(view: StateView, kind: str) -> dict[str, Any] | None:
+    """The tenant's DEVICE_PROFILE or ASSET_PROFILE for what names none; None before a sync."""
+    return next((profile for profile in view.entities(kind) if profile.get("default")), None)

@@ -11,6 +11,7 @@ from typing import Any
 from starlette.responses import Response
 
 from appliance.model.ids import EntityId
+from appliance.state.view import default_profile
 from appliance.web.errors import ApiError, uuid_of
 from appliance.web.rest.call import ADMIN, ALL, ANYONE, USERS, Call, Handler, Table
 from appliance.web.rest.entities import dashboard_info, of_customer, profile_info
@@ -125,7 +126,7 @@ def _profile_info(kind: str) -> Handler:
 
 def _default_info(kind: str) -> Handler:
     async def show(call: Call) -> Any:
-        found = next((p for p in call.view.entities(kind) if p.get("default")), None)
+        found = default_profile(call.view, kind)
         if found is None:
             raise ApiError(404, "Requested item wasn't found!")
         return profile_info(kind, found)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from appliance.model.ids import EntityId, created_time_ms, new_uuid
 from appliance.state.kinds import BY_NAME, NO_CUSTOMER, entity_id_of, id_of
-from appliance.state.view import StateView
+from appliance.state.view import StateView, default_profile
 from appliance.web.errors import ApiError, not_found, uuid_of
 from appliance.web.rest.checked import checked
 
@@ -263,7 +263,7 @@ def profile_for(view: StateView, kind: str, body: dict[str, Any]) -> tuple[dict[
     found = view.by_name(profile_kind, name)
     if found is not None:
         return found, False
-    default = next((p for p in view.entities(profile_kind) if p.get("default")), None)
+    default = default_profile(view, profile_kind)
     if default is None:
         raise ApiError(400, "There is no default profile yet: nothing was synchronised")
     id = new_uuid()

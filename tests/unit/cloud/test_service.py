@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from appliance.cloud.assembly import Cloud
+from appliance.cloud.registry import event_for
 from appliance.cloud.role import link_statuses
 from appliance.cloud.service import CONNECT_S
 from appliance.cloud.session_events import EdgeDisconnected, EdgeRefused
@@ -463,6 +464,25 @@ async def test_a_message_that_is_refused_below_is_put_aside_and_the_rest_arrives
 
 
 # --- what is shown and what is asked ------------------------------------------------------------
+
+
+async def test_what_was_taken_from_an_edge_before_it_was_sent_is_not_shown_to_it() -> None:
+    async with house() as made, edge(made) as played:
+        late = Unit()
+        of_others: dict[str, dict[str, Any]] = {
+            "CUSTOMER": {"title": "Waterworks"},
+            "USER": {"email": "a@b", "customerId": EntityId("CUSTOMER", new_uuid()).to_json()},
+            "CALCULATED_FIELD": {"name": "f", "entityId": EntityId("DEVICE", new_uuid()).to_json()},
+        }
+        for kind, body in of_others.items():
+            own = EntityId(kind, new_uuid())
+            body["id"] = own.to_json()
+            late.entities.append(EntityWrite(kind, own.id, msgspec.json.encode(body)))
+            late.events.append(event_for(made.edge, own, "ADDED"))
+        await commit(made.cloud, made.store, late)
+        device = await made.add_device("Valve")
+        await until(lambda: device.id in played.ids())
+        assert not {write.id for write in late.entities} & set(played.ids())
 
 
 async def test_what_is_kept_unused_is_counted_for_each_edge() -> None:
