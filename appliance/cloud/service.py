@@ -78,6 +78,10 @@ class ShownToEdge:
         """See Bodies: an edge hears of every alarm by our name."""
         return ()
 
+    def deleted_ms(self, entity: EntityId, scope: Scope, key: str) -> int | None:
+        """See Bodies: an edge may have got the entity anew meanwhile."""
+        return self._state.deleted_ms(entity, scope, key)
+
     def _version(self) -> tuple[int, ...]:
         """The edge's, as it said itself when it connected last."""
         told = self._state.attributes(EntityId("EDGE", self._edge), Scope.SERVER)

@@ -23,6 +23,8 @@ from appliance.extension.ports import Storage, Transport
 from appliance.fields.engine import Fields
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
+from appliance.model.ids import EntityId
+from appliance.model.telemetry import Scope
 from appliance.model.unit import CLOUD
 from appliance.rules.engine import RuleEngine
 from appliance.rules.node import NodeFactory
@@ -66,6 +68,10 @@ class ShownToCloud:
     def other_names(self, kind: str, id: UUID) -> Iterable[UUID]:
         """See Bodies: a server may have an alarm of ours as its own and as ours."""
         return other_names(self._state, id) if kind == "ALARM" else ()
+
+    def deleted_ms(self, entity: EntityId, scope: Scope, key: str) -> int | None:
+        """See Bodies: the cloud hears of all, in the order of commits."""
+        return None
 
 
 class Edge(msgspec.Struct, frozen=True):

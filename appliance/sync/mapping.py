@@ -80,6 +80,10 @@ class Bodies(Protocol):
         """Under which ids this peer has to hear of the entity as well (§6.2)."""
         ...
 
+    def deleted_ms(self, entity: EntityId, scope: Scope, key: str) -> int | None:
+        """When that attribute was deleted, if this peer is not to hear of older values any more."""
+        ...
+
 
 class Mapper:
     """Maps events to items; one per peer."""
@@ -98,7 +102,8 @@ class Mapper:
             case "TIMESERIES_UPDATED":
                 return (Telemetry(inner.entity, (inner.body,)),)
             case "ATTRIBUTES_UPDATED" | "POST_ATTRIBUTES":
-                return _attributes(inner.entity, inner.action, msgspec.json.decode(inner.body))
+                body = msgspec.json.decode(inner.body)
+                return self._attributes(inner.entity, inner.action, body)
             case "ATTRIBUTES_DELETED":
                 body = msgspec.json.decode(inner.body)
                 keys = tuple(body["keys"])
@@ -141,6 +146,23 @@ class Mapper:
         for companion in COMPANIONS.get(kind, ()):
             if companion in _ALWAYS_TOGETHER:
                 yield from self._companion(companion, entity.id, update)
+
+    def _attributes(self, entity: EntityId, action: str, body: dict[str, Any]) -> Iterator[Item]:
+        scope, ts = Scope(body.get("scope") or Scope.SERVER), body.get("ts")
+        values = {
+            key: value
+            for key, value in body["kv"].items()
+            if value is not None and not self._is_gone(entity, scope, key, ts)
+        }
+        if values:  # an empty body would never be answered (§11.4)
+            posted = action == "POST_ATTRIBUTES" or bool(body.get("isPostAttributes"))
+            yield Attributes(entity, scope, encode_attributes(values), ts, posted)
+
+    def _is_gone(self, entity: EntityId, scope: Scope, key: str, ts: int | None) -> bool:
+        """Whether an attribute was deleted since. The peer knows of no deletion that came while it
+        did not have the entity; what it is told once more, after a link that broke, comes later."""
+        deleted_ms = self._bodies.deleted_ms(entity, scope, key)
+        return ts is not None and deleted_ms is not None and ts <= deleted_ms
 
     def _is_there(self, relation: bytes) -> bool:
         """Whether a relation that was made has not gone since."""
@@ -198,19 +220,6 @@ def entity_update(
         msgspec.json.encode(shown).decode(),
         msgspec.json.encode(widgets).decode() if widgets is not None else None,
     )
-
-
-def _attributes(entity: EntityId, action: str, body: dict[str, Any]) -> Iterator[Item]:
-    values = {key: value for key, value in body["kv"].items() if value is not None}
-    if values:  # an empty body would never be answered (§11.4)
-        posted = action == "POST_ATTRIBUTES" or bool(body.get("isPostAttributes"))
-        yield Attributes(
-            entity,
-            body.get("scope") or Scope.SERVER,
-            encode_attributes(values),
-            body.get("ts"),
-            posted,
-        )
 
 
 def _requests(entity: EntityId, action: str) -> Iterator[Item]:

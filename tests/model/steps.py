@@ -47,6 +47,8 @@ class Steps(TenantSteps):
             return
         if kind == "ENTITY_VIEW" and self.entity(side, title, "DEVICE") is None:
             return
+        if kind == "DEVICE" and side.state.by_name("DEVICE_PROFILE", "default") is None:
+            return  # an adopted edge that was not synchronised yet
         id = new_uuid()
         entity, more = EntityId(kind, id), []
         if kind == "DEVICE":

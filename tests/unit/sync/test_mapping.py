@@ -41,6 +41,7 @@ class Shown:
             ("DEVICE_CREDENTIALS", DEVICE.id): {"credentialsId": "T"},
             ("DEVICE_PROFILE", PROFILE): {"name": "default"},
         }
+        self.deletions = {(Scope.SHARED, "late"): 7, (Scope.SHARED, "back"): 6}
 
     def shown(self, kind: str, id: UUID) -> dict[str, Any] | None:
         return self.bodies.get((kind, id))
@@ -50,6 +51,9 @@ class Shown:
 
     def other_names(self, kind: str, id: UUID) -> Iterable[UUID]:
         return ()
+
+    def deleted_ms(self, entity: EntityId, scope: Scope, key: str) -> int | None:
+        return self.deletions.get((scope, key))
 
 
 def items(action: str, body: Any = b"", kind: str = "DEVICE") -> list[Item]:
@@ -84,6 +88,15 @@ def test_attributes(action: str, extra: dict[str, Any], posted: bool) -> None:
 
 def test_attributes_without_a_value_are_not_sent_since_nobody_would_answer() -> None:
     assert items("ATTRIBUTES_UPDATED", {"kv": {"none": None}}) == []
+
+
+def test_an_attribute_that_was_deleted_since_is_not_sent() -> None:
+    body = {"kv": {"late": 1, "back": 2}, "scope": "SHARED_SCOPE", "ts": 7}
+    (item,) = items("ATTRIBUTES_UPDATED", body)
+    assert isinstance(item, Attributes)
+    assert decode_attributes(item.values) == {"back": 2}
+    body = {"kv": {"late": 1}, "scope": "SERVER_SCOPE", "ts": 7}
+    assert len(items("ATTRIBUTES_UPDATED", body)) == 1
 
 
 def test_deleted_attributes() -> None:
