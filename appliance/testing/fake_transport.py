@@ -129,7 +129,10 @@ class FakeTransport:
             raise Retryable("nobody listens")
         up, down = _Pipe(), _Pipe()
         link = FakeLink("fake cloud", up, down)
-        await self._accept.send((up, down))
+        try:
+            await self._accept.send((up, down))
+        except trio.BrokenResourceError:
+            raise Retryable("who listened has stopped") from None
         self.links.append(link)
         try:
             yield link
@@ -147,7 +150,7 @@ class FakeTransport:
         """Accept links; one server at a time."""
         self._accept, accepted = trio.open_memory_channel[tuple[_Pipe, _Pipe]](0)
         try:
-            async with trio.open_nursery() as nursery:
+            async with accepted, trio.open_nursery() as nursery:
                 task_status.started(1)
                 async for up, down in accepted:
                     nursery.start_soon(_handle, handle, up, down)

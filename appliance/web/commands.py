@@ -44,11 +44,10 @@ class Change(msgspec.Struct, frozen=True):
     action: str
 
 
-_CHANGED = frozenset({"UPDATED", "CREDENTIALS_UPDATED", "ALARM_ACK", "ALARM_CLEAR"})
-_MAY_GO = frozenset(
-    {"DEVICE", "DEVICE_CREDENTIALS", "ASSET", "ENTITY_VIEW", "DASHBOARD", "RULE_CHAIN", "ALARM"}
-)
-"""What either side can take away while somebody here has it before them."""
+_MAKES = frozenset({"ADDED", "ADDED_COMMENT", "RELATION_ADD_OR_UPDATE"})
+"""Actions that find nothing there; all others are of what somebody has before them."""
+_PARTS = frozenset({"ADMIN_SETTINGS", "RULE_CHAIN_METADATA", "USER_CREDENTIALS"})
+"""Kinds whose first word is a change, since what they are part of is there already."""
 
 
 class Overtaken(Retryable):
@@ -65,7 +64,8 @@ def refuse_what_is_late(state: State, changes: Sequence[Change]) -> None:
     """
     for change in changes:
         known = state.entity(change.kind, change.id) is not None
-        if change.kind in _MAY_GO and change.action in _CHANGED and not known:
+        makes = change.action in _MAKES or change.kind in _PARTS
+        if change.body is not None and not makes and not known:
             raise Permanent(f"{change.kind} {change.id} is not here any more")
         if change.kind in UNIQUE_NAMES and change.body is not None:
             _refuse_taken_name(state, change.kind, change.id, change.body)

@@ -57,6 +57,16 @@ def test_a_change_of_what_has_gone_is_refused(action: str) -> None:
         refuse_what_is_late(State(), [change])
 
 
+@pytest.mark.parametrize("kind", ["EDGE", "USER", "CUSTOMER", "DEVICE_PROFILE"])
+def test_what_was_deleted_does_not_come_back_with_a_change_that_somebody_made_of_it(
+    kind: str,
+) -> None:
+    change = Change(kind, new_uuid(), {"name": "n"}, "ASSIGNED_TO_CUSTOMER")
+    with pytest.raises(Permanent, match="not here any more"):
+        refuse_what_is_late(State(), [change])
+    refuse_what_is_late(State(), [msgspec.structs.replace(change, action="ADDED")])
+
+
 @pytest.mark.parametrize(
     ("default", "given", "words"),
     [
