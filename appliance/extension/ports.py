@@ -445,6 +445,12 @@ class HttpMount(Protocol):
         """
         ...
 
+    def reserve(self, prefix: str) -> None:
+        """Answer 503 under `prefix` until a handler is mounted: the port is open before the
+        listener is ready, and what a device is told of an unknown path it does not send again.
+        """
+        ...
+
 
 class RequestHandler(Protocol):
     """An ASGI application mounted on the one HTTP port."""

@@ -68,6 +68,10 @@ class Door:
 
         return unmount
 
+    def reserve(self, prefix: str) -> None:
+        """See HttpMount."""
+        self._routes.setdefault(prefix, None)
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and serve until cancelled, then let requests in flight finish.
 

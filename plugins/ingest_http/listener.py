@@ -49,6 +49,8 @@ class HttpIngest:
         self._documents = Documents(context.clock)
         self._in_flight = 0
         self._quiet = trio.Event()
+        if context.http is not None:
+            context.http.reserve(PREFIX)
         self._stopping = False
         self._actions: dict[str, dict[str, Action]] = {
             "telemetry": {"POST": self._post_telemetry},

@@ -30,6 +30,10 @@ class FakeMount:
 
     def __init__(self) -> None:
         self.handlers: dict[str, HttpHandler] = {}
+        self.reserved: list[str] = []
+
+    def reserve(self, prefix: str) -> None:
+        self.reserved.append(prefix)
 
     def mount(self, prefix: str, handler: HttpHandler) -> Callable[[], None]:
         self.handlers[prefix] = handler
@@ -57,6 +61,11 @@ class Rig:
     ) -> HttpResponse:
         request = HttpRequest(method, path, query, list(headers), body, "10.0.0.7", wait_closed)
         return await self.listener.handle(request)
+
+
+async def test_devices_are_not_told_of_an_unknown_path_before_the_listener_runs() -> None:
+    rig = Rig()
+    assert (rig.mount.reserved, rig.mount.handlers) == (["/api/v1/"], {})
 
 
 async def test_the_answer_waits_until_the_telemetry_is_durable() -> None:

@@ -109,6 +109,18 @@ async def test_a_mounted_prefix_is_answered_without_the_application() -> None:
         assert b"\r\ndate: " in answer
 
 
+async def test_a_reserved_prefix_is_not_ready_until_it_is_mounted() -> None:
+    async with running() as web:
+        web.door.reserve("/api/v1/")
+        early = await web.ask(get("/api/v1/x") + get("/api/x", CLOSE))
+        assert early.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1\r\n" in early
+        assert early.endswith(b"GET /api/x  0")
+        web.door.mount("/api/v1/", echo)
+        web.door.reserve("/api/v1/")
+        assert (await web.ask(get("/api/v1/x", CLOSE))).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_everything_else_goes_to_the_application() -> None:
     async with running() as web:
         answer = await web.ask(get("/a%20b?x=1", CLOSE))
