@@ -51,8 +51,8 @@ async def load_signing_key(storage: Storage) -> bytes:
 class Access:
     """Passwords in, tokens out; tokens in, principals out.
 
-    A Component: its run loads our own signing key from storage. Until then nobody can log in
-    (Retryable), unless the cloud's key is there or own_key was given.
+    A Component: its run, which comes after the state's, loads our own signing key from storage.
+    Until then nobody can log in (Retryable), unless own_key was given.
     """
 
     def __init__(
@@ -70,14 +70,15 @@ class Access:
         await trio.sleep_forever()
 
     async def login(self, email: str, password: str) -> dict[str, str]:
-        """`{"token", "refreshToken"}`. Raises LoginFailed."""
+        """`{"token", "refreshToken"}`. Raises LoginFailed, and Retryable before `run`."""
+        settings = self.settings()
         user = self.user(email)
         credentials = self._credentials(user)
         if not await passwords.matches(password, credentials.get("password")) or user is None:
             raise LoginFailed("Invalid username or password")
         if not credentials.get("enabled"):
             raise LoginFailed("User account is not active")
-        return token_pair(user, self.settings(), self._clock())
+        return token_pair(user, settings, self._clock())
 
     def user(self, email: str) -> dict[str, Any] | None:
         """The user who logs in with that address."""
@@ -113,11 +114,10 @@ class Access:
 
     def settings(self) -> TokenSettings:
         """Key and lifetimes: the cloud's, else our own. Raises Retryable before `run`."""
+        if self._own is None:
+            raise Retryable("users and keys are not loaded yet")
         found = self._view.by_name("ADMIN_SETTINGS", "jwt")
-        settings = _settings_of(found.get("jsonValue") if found else None) or self._own
-        if settings is None:
-            raise Retryable("the signing key is not loaded yet")
-        return settings
+        return _settings_of(found.get("jsonValue") if found else None) or self._own
 
     def _active_user(self, claims: dict[str, Any]) -> dict[str, Any]:
         try:

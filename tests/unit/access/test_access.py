@@ -200,6 +200,12 @@ async def test_our_own_key_is_made_once_and_kept() -> None:
     assert await load_signing_key(storage) == key
 
 
+async def test_nobody_is_told_that_a_password_is_wrong_before_the_users_are_loaded() -> None:
+    access = Access(State(), MemoryStorage(), lambda: NOW)
+    with pytest.raises(Retryable):
+        await access.login(EMAIL, "tenant")
+
+
 async def test_nobody_logs_in_before_the_key_is_loaded() -> None:
     access = Access(state(), MemoryStorage(), lambda: NOW)
     with pytest.raises(Retryable):
