@@ -17,6 +17,7 @@ from appliance.extension.registry import Registry
 from appliance.kernel.core import Kernel, make_kernel
 from appliance.kernel.data_dir import held
 from appliance.kernel.events import Event
+from appliance.kernel.files import open_as_many_files_as_allowed
 from appliance.kernel.lifecycle import ApplianceReady
 from appliance.kernel.memory import give_memory_back, settled
 
@@ -52,6 +53,7 @@ class PluginLeftOut(Event, frozen=True):
 def serve(name: str, role: Role, arguments: argparse.Namespace, house: House) -> int:
     """Run a role until a signal; the exit code."""
     give_memory_back()
+    open_as_many_files_as_allowed()
     settings, registry = house.load(arguments)
     with held(settings.data_dir):
         log = settings.log

@@ -1,7 +1,8 @@
 """Events become log lines here, for people (console) or for machines (JSON), and never raise.
 
-Limits: one kind of event writes at most LINES_PER_S_MAX lines a second; what is beyond is counted
-and told in one line when the second is over, so a flood of refused devices cannot fill a disk.
+Limits: one kind of event writes at most LINES_MAX lines a minute, and so many a second at level
+debug, where somebody is looking; what is beyond is counted and told in one line when that time is
+over. A flood of refused devices, which a full disk may cause, writes 30 MB a day.
 Lines go to one stream, one `write` each, from any thread.
 """
 
@@ -18,7 +19,7 @@ import msgspec
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit, Event
 
-LINES_PER_S_MAX = 100
+LINES_MAX = 100
 LEVELS = ("debug", "info", "warning", "error")
 
 Format = Callable[[Event, int], str]
@@ -36,13 +37,14 @@ class LibraryLogged(Event, frozen=True):
 
 
 class LinesSuppressed(Event, frozen=True):
-    """More lines of one kind than a second may have."""
+    """More lines of one kind than a minute, or at level debug a second, may have."""
 
     level: ClassVar[str] = "warning"
-    text: ClassVar[str] = "{count} more {event} within a second"
+    text: ClassVar[str] = "{count} more {event} within {seconds} s"
     counters: ClassVar[dict[str, str]] = {"log_lines_suppressed": "count"}
     event: str
     count: int
+    seconds: int
 
 
 def console_line(event: Event, now_ms: int) -> str:
@@ -91,7 +93,8 @@ class LogWriter:
         self._lowest = LEVELS.index(level)
         self._clock = clock
         self._lock = threading.Lock()
-        self._second = 0
+        self._window_s = 1 if level == "debug" else 60
+        self._window = 0
         self._lines: dict[type[Event], int] = {}
 
     def write(self, event: Event) -> None:
@@ -100,21 +103,24 @@ class LogWriter:
             return
         with self._lock:
             now_ms = self._clock()
-            self._write_all([*self._end_of_second(now_ms), *self._within_limit(event)], now_ms)
+            self._write_all([*self._end_of_window(now_ms), *self._within_limit(event)], now_ms)
 
     def _within_limit(self, event: Event) -> Iterator[Event]:
         kind = type(event)
         self._lines[kind] = self._lines.get(kind, 0) + 1
-        if self._lines[kind] <= LINES_PER_S_MAX:
+        if self._lines[kind] <= LINES_MAX:
             yield event
 
-    def _end_of_second(self, now_ms: int) -> Iterator[Event]:
-        if now_ms // 1000 == self._second:
+    def _end_of_window(self, now_ms: int) -> Iterator[Event]:
+        seconds = self._window_s
+        window = now_ms // (seconds * 1000)
+        if window == self._window:
             return
         for kind, count in self._lines.items():
-            if count > LINES_PER_S_MAX:
-                yield LinesSuppressed(event=kind.__name__, count=count - LINES_PER_S_MAX)
-        self._second = now_ms // 1000
+            if count > LINES_MAX:
+                more = count - LINES_MAX
+                yield LinesSuppressed(event=kind.__name__, count=more, seconds=seconds)
+        self._window = window
         self._lines.clear()
 
     def _write_all(self, events: list[Event], now_ms: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from appliance.kernel.events import Event
 from appliance.kernel.logs import (
-    LINES_PER_S_MAX,
+    LINES_MAX,
     LibraryLogged,
     LogWriter,
     capture_library_logs,
@@ -98,18 +98,19 @@ def test_what_is_below_the_level_is_not_written(log):
     assert len(stream.getvalue().splitlines()) == 1
 
 
-def test_a_flood_is_cut_and_the_rest_is_counted(log):
-    """The count comes with the next second's first line."""
+@pytest.mark.parametrize(("level", "seconds"), [("info", 60), ("debug", 1)])
+def test_a_flood_is_cut_and_the_rest_is_counted(log, level, seconds):
+    """The count comes with the first line of the next minute, or second where somebody looks."""
     make, stream, clock = log
-    write = make()
-    for number in range(LINES_PER_S_MAX + 5):
+    write = make(level=level)
+    for number in range(LINES_MAX + 5):
         write(Untold(size=number))
-    clock.now_ms += 1000
+    clock.now_ms += seconds * 1000
     write(PackRefused(id=1, reason=""))
 
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert len(lines) == LINES_PER_S_MAX + 2
-    assert lines[-2]["message"] == "5 more Untold within a second"
+    assert len(lines) == LINES_MAX + 2
+    assert lines[-2]["message"] == f"5 more Untold within {seconds} s"
 
 
 def test_a_broken_event_is_a_line_about_itself(log):
