@@ -19,7 +19,7 @@ from appliance.kernel.data_dir import held
 from appliance.kernel.events import Event
 from appliance.kernel.files import open_as_many_files_as_allowed
 from appliance.kernel.lifecycle import ApplianceReady
-from appliance.kernel.memory import give_memory_back, settled
+from appliance.kernel.memory import give_memory_back, settled, unsettled
 
 Role = Callable[[Settings, Registry, Kernel], Awaitable[None]]
 
@@ -62,7 +62,10 @@ def serve(name: str, role: Role, arguments: argparse.Namespace, house: House) ->
         kernel.emit(ApplianceStarted(version=__version__, role=name, data_dir=data_dir))
         tell_remarks(settings, registry, kernel)
         kernel.listen(settle_when_ready)
-        trio.run(role, settings, registry, kernel)
+        try:
+            trio.run(role, settings, registry, kernel)
+        finally:
+            unsettled()
     return exits.DONE
 
 

@@ -58,3 +58,9 @@ def settled() -> None:
     """Everything that stays is here: look only at what comes from now on, and rarely."""
     gc.set_threshold(YOUNG_MAX, 10, 10)
     gc.freeze()
+
+
+def unsettled() -> None:
+    """All is over: what stayed may go. Else DuckDB's library, which counts its objects at the exit,
+    fills the operator's screen with what it takes for leaks."""
+    gc.unfreeze()

@@ -92,6 +92,8 @@ def test_it_serves_and_leaves_in_order_on_sigterm(appliance):
 
     assert process.wait(45) == 0
     assert appliance.wait_event("ApplianceStopping")["reason"] == "SIGTERM"
+    lines = appliance.log.read_text("utf-8").splitlines()
+    assert [line for line in lines if not line.startswith("{")] == []
     assert appliance.run("fsck").returncode == 0
     asked = appliance.run("sql", "SELECT count(*) AS n FROM ts_kv", "--format", "csv")
     assert asked.stdout == "n\n0\n", asked.stderr
