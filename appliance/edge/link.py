@@ -77,6 +77,7 @@ VERSION_S = 10.0
 from the link before has been overtaken."""
 REQUESTS_MAX = 1000
 """Follow-up requests that may wait; beyond, those of an earlier reconnect are still unanswered."""
+_POLITE = " in good order (it stops, or another appliance has come with the same routing key)"
 
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,10 +155,11 @@ class CloudLink:
         backoff = Backoff(settings.reconnect_interval_s, settings.reconnect_interval_s_max)
         while True:
             error = await self._live()
+            polite = isinstance(error, LinkClosed) and error.status == "OK"
             if self.status.state == "connected":
-                polite = isinstance(error, LinkClosed) and error.status == "OK"
                 backoff.accepted(trio.current_time() - self._connected_s, polite=polite)
-            await self._lost(str(error), backoff.wait_s(random.random()))
+            reason = f"{error}{_POLITE if polite else ''}"
+            await self._lost(reason, backoff.wait_s(random.random()))
 
     async def _live(self) -> BaseException:
         """One link from its beginning to its end; what ended it."""

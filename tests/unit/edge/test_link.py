@@ -13,6 +13,7 @@ import trio
 
 from appliance.edge.assembly import Edge
 from appliance.edge.link import CONNECTED_EVERY_S, DownlinkRefused, VersionLowered
+from appliance.edge.link_events import CloudDisconnected
 from appliance.edge.processor import MessagesProcessed
 from appliance.extension.ports import Link, LinkClosed
 from appliance.kernel.events import Event
@@ -505,3 +506,6 @@ async def test_a_polite_end_and_an_end_with_an_error_both_lead_back() -> None:
             made.wire.links[0].incoming.close("bye", "OK" if links == 2 else "UNAVAILABLE")
             await until(lambda links=links: made.server.links == links)
             await made.connected()
+        polite, other = (end.reason for end in made.of(CloudDisconnected))
+        assert "the same routing key" in polite
+        assert "the same routing key" not in other
