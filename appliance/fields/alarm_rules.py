@@ -21,6 +21,7 @@ from appliance.fields.cell import FieldError
 from appliance.fields.config import AlarmRule, Condition, Filter, HoursValue, Predicate, RuleValue
 from appliance.fields.numbers import double_of
 from appliance.fields.scripting import FieldScript
+from appliance.model.telemetry import Value
 from appliance.rules.conditions import (
     DAY_MS,
     UNIT_MS,
@@ -33,6 +34,12 @@ from appliance.rules.values import decode_json, java_text
 
 EVER_MS = 1_000 * 365 * DAY_MS
 """The longest time that is waited for."""
+_WHOLE_MAX = 1e18
+_UNIT_NS = {name: ms * 1_000_000 for name, ms in UNIT_MS.items()} | {
+    "NANOSECONDS": 1,
+    "MICROSECONDS": 1_000,
+    "MILLISECONDS": 1_000_000,
+}
 
 
 class Verdict(Enum):
@@ -86,14 +93,19 @@ class Evidence(msgspec.Struct, frozen=True):
     def number(self, value: RuleValue) -> float:
         """The same as a number. Raises FieldError where it is none."""
         number = double_of(self.resolve(value))
-        if number is None or not math.isfinite(number):
+        if number is None:
             name = value.dynamic_value_argument
             raise FieldError(f"No proper value found for argument {name}")
         return number
 
+    def whole(self, value: RuleValue) -> int:
+        """The same cut to a whole number, as Java cuts it. Raises FieldError."""
+        number = self.number(value)
+        return 0 if math.isnan(number) else int(max(-_WHOLE_MAX, min(number, _WHOLE_MAX)))
+
     def milliseconds(self, value: RuleValue, unit: str) -> int:
         """The same as a time of whole units; 0 and less never pass. Raises FieldError."""
-        return min(int(self.number(value)) * UNIT_MS[unit], EVER_MS)
+        return min(self.whole(value) * _UNIT_NS[unit] // 1_000_000, EVER_MS)
 
 
 class Rule:
@@ -128,7 +140,7 @@ class Rule:
             return Verdict.FALSE
         if condition.type == "REPEATING":
             progress.count += evidence.is_event
-            return _reached(0 < int(evidence.number(condition.count)) <= progress.count)
+            return _reached(0 < evidence.whole(condition.count) <= progress.count)
         if condition.type == "DURATION":
             progress.since_ms = progress.since_ms or evidence.arguments.latest_ts(evidence.now_ms)
             return self._lasted(evidence, progress)
@@ -240,9 +252,14 @@ def _holds(predicate: Predicate, each: Filter, evidence: Evidence) -> bool:
     if right is None:
         raise FieldError(f"No proper value found for argument {each.argument}")
     if predicate.type == "BOOLEAN":
-        return compare_booleans(predicate.operation, single.value, right)
+        return compare_booleans(predicate.operation, _truth(single.value), _truth(right))
     left = java_text(single.value)
     return compare_texts(predicate.operation, left, java_text(right), predicate.ignore_case)
+
+
+def _truth(value: Value) -> bool:
+    """A value as a boolean: a number unless it is 0; text where it says so; never JSON."""
+    return value != 0 if isinstance(value, int | float) else str(value).lower() == "true"
 
 
 def _silence_ms(predicate: Predicate, evidence: Evidence) -> int:

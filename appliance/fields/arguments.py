@@ -8,6 +8,7 @@ rolling window is bound by the clock, not by the events: a point older than the 
 from __future__ import annotations
 
 import math
+import re
 from bisect import insort
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +20,9 @@ from appliance.fields.config import Argument
 from appliance.fields.limits import DEFAULTS, FieldLimits
 from appliance.fields.numbers import double_of
 from appliance.model.telemetry import Value
-from appliance.rules.values import as_number, encode_json
+from appliance.rules.values import encode_json
 
+_PLAIN_NUMBER = re.compile(r"-?(\d+(\.\d+)?|\.\d+)")
 NUMBER_BYTES, POINT_BYTES = 8, 18
 """What a number and a point of a window count against the limits, as the reference counts them."""
 
@@ -120,10 +122,10 @@ class Arguments:
         ]
 
     def latest_ts(self, now_ms: int) -> int:
-        """The newest time of any value that was sent; now where all are defaults."""
+        """The newest time of any value that was sent; that of the defaults where all are such."""
         times = [single.ts for single in self.singles.values() if not single.is_default]
         times += [window.points[-1][0] for window in self.windows.values() if window.points]
-        return max(times, default=now_ms)
+        return max(times or (single.ts for single in self.singles.values()), default=now_ms)
 
     @property
     def size_bytes(self) -> int:
@@ -149,19 +151,18 @@ class Arguments:
 
 
 def default_of(argument: Argument) -> Value | None:
-    """An argument's default: a number, a boolean or text; empty text is none."""
-    value: Any = argument.default_value
-    if value is None or value == "":
+    """An argument's default: a number, a boolean or text; blank text is none.
+
+    Plain digits are a number here; what else a calculation can read as one stays text.
+    """
+    text = argument.default_value
+    if text is None or not text.strip():
         return None
-    if isinstance(value, bool):
-        return value
-    number = as_number(value)
-    if number is not None:
-        return float(number)
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    default: Value = value
-    return default
+    if _PLAIN_NUMBER.fullmatch(text):
+        return float(text)
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return text
 
 
 def bytes_of(value: Value) -> int:

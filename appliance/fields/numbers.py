@@ -11,6 +11,8 @@ from typing import Any
 from appliance.fields.cell import FieldError
 from appliance.model.telemetry import Value
 from appliance.rules.conditions import comparable
+from appliance.rules.tbel import TbelError
+from appliance.rules.tbel.kinds import parse_double
 
 _EXACT = Context(prec=700)
 """Digits enough for the largest double with as many decimals as the smallest has."""
@@ -21,7 +23,15 @@ so a stored 20000000 is an integer and a stored 42.0 is not."""
 
 
 def double_of(value: Any) -> float | None:
-    """A value as the reference calculates with it: 1 or 0 for a boolean, None for no number."""
+    """A value as the reference calculates with it: 1 or 0 for a boolean, None for no number.
+
+    Texts are read as Java reads them, NaN and Infinity too.
+    """
+    if isinstance(value, str):
+        try:
+            return parse_double(value)
+        except TbelError:
+            return None
     number = comparable(value)
     return None if number is None else float(number)
 

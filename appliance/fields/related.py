@@ -149,13 +149,14 @@ class RelatedCell:
     def _chosen(self, name: str, metric: Metric, now_ms: int) -> list[Value]:
         """The metric's input of each related entity that passes its filter."""
         accepts, function = self._scripts[name]
+        latest = self._latest_ts() or now_ms
         chosen = []
         for member in self._members.values():
             arguments = member.arguments
-            if accepts is not None and accepts.run(arguments, now_ms) is not True:
+            if accepts is not None and accepts.run(arguments, now_ms, latest) is not True:
                 continue
             if function is not None:
-                value = function.run(arguments, now_ms)
+                value = function.run(arguments, now_ms, latest)
             else:
                 single = arguments.singles.get(metric.input.key or "")
                 value = None if single is None else single.value
