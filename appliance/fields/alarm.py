@@ -80,6 +80,8 @@ class AlarmCell(ArgumentsCell):
 
     def calculate(self, moment: Moment) -> Iterable[Effect]:
         """See ArgumentsCell."""
+        if self.arguments.windows:
+            raise FieldError("Only single value arguments supported")
         evidence = self._evidence(moment.now_ms, moment.reason)
         active = moment.view.active_alarm(self.entity, self.field.name)
         for severity in SEVERITIES:

@@ -98,13 +98,23 @@ class Arguments:
         self.singles[name] = Single(ts, value)
         return True
 
-    def forget(self, name: str, now_ms: int) -> None:
-        """The value was deleted: back to the default, or to nothing."""
+    def forget(self, name: str, now_ms: int) -> bool:
+        """The value was deleted: back to the default, or to nothing; whether that changes anything.
+
+        An attribute without a default keeps its value, as on the reference. The default of one
+        counts as sent.
+        """
         if name in self.windows:
             self.windows[name].points = []
-        else:
-            self.singles.pop(name, None)
-            self._put_default(name, now_ms)
+            return True
+        if self.specs[name].ref_entity_key.type == "ATTRIBUTE":
+            value = default_of(self.specs[name])
+            if value is not None:
+                self.singles[name] = Single(now_ms, value)
+            return value is not None
+        self.singles.pop(name, None)
+        self._put_default(name, now_ms)
+        return True
 
     def _put_default(self, name: str, ts: int) -> None:
         value = default_of(self.specs[name])

@@ -43,6 +43,7 @@ class PropagationCell(ArgumentsCell):
         targets = set(self._targets(view))
         if self._is_restored:  # whoever is related when the process begins has what is known
             self._served, self._is_restored = targets, False
+        self._served &= targets  # who comes back gets what is known
         return super().sources(view) | targets
 
     def _targets(self, view: StateView) -> list[EntityId]:
