@@ -52,6 +52,7 @@ class AlarmCell(ArgumentsCell):
         self._rules = rules
         self._state = Memory()
         super().__init__(field, config.arguments, entity, since_ms, kept)
+        self.arguments.defaults_yield = True
 
     @property
     def alarm_id(self) -> UUID | None:

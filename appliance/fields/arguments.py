@@ -1,8 +1,9 @@
 """What a cell knows of its arguments: single values and rolling windows (spec §7).
 
 A single value is replaced by one of the same or a later time, never by an older one. A default
-stands in with the time at which the cell began, so it too is replaced only by newer values. A
-rolling window is bound by the clock, not by the events: a point older than the window is not there.
+stands in with the time at which the cell began, so it too is replaced only by newer values, except
+in alarm rules. A rolling window is bound by the clock, not by the events: a point older than the
+window is not there.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Window:
 
 
 class Arguments:
-    """The values of one cell by argument name."""
+    """The values of one cell by argument name. defaults_yield: also to values older than they."""
 
     def __init__(
         self, specs: Mapping[str, Argument], since_ms: int, limits: FieldLimits = DEFAULTS
@@ -73,6 +74,7 @@ class Arguments:
         self.specs = specs
         self.since_ms = since_ms
         self.singles: dict[str, Single] = {}
+        self.defaults_yield = False
         self._limits = limits
         self.windows = {
             name: Window(spec, limits) for name, spec in specs.items() if spec.is_rolling
@@ -90,7 +92,7 @@ class Arguments:
             window.take(ts, value)
             return True
         old = self.singles.get(name)
-        if old is not None and ts < old.ts:
+        if old is not None and ts < old.ts and not (old.is_default and self.defaults_yield):
             return False
         most = self._limits.value_bytes_max
         if 0 < most < bytes_of(value):

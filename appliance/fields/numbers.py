@@ -42,7 +42,7 @@ def total(numbers: Iterable[float]) -> float:
 
 
 def rounded(value: float, decimals: int | None) -> int | float:
-    """A result with so many decimals, half away from zero; without decimals an integer.
+    """A result with so many decimals, half away from zero; without any a 64-bit integer.
 
     Raises FieldError for NaN and Infinity, which cannot be rounded.
     """
@@ -55,7 +55,7 @@ def rounded(value: float, decimals: int | None) -> int | float:
         exact = Decimal(repr(value)).quantize(step, ROUND_HALF_UP, _EXACT)
     except InvalidOperation:
         raise FieldError(f"{value} cannot have {decimals} decimals") from None
-    return int(exact) if decimals == 0 else float(exact)
+    return int(exact) if decimals == 0 and abs(exact) <= LONG_MAX else float(exact)
 
 
 def storable(value: Any) -> Value:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.field_probe import came, latest, window
+from tests.conformance.field_probe import T0, came, latest, window
 
 
 def rule(*predicates: dict[str, Any], kind: str = "NUMERIC", **condition: Any) -> dict[str, Any]:
@@ -137,6 +137,15 @@ async def test_the_first_hours_of_a_weekday_count() -> None:
     assert not await raised(rule(POSITIVE, schedule={"staticValue": schedule}), {"a": 1})
     schedule["items"] = items[::-1]
     assert await raised(rule(POSITIVE, schedule={"staticValue": schedule}), {"a": 1})
+
+
+@pytest.mark.parametrize(("threshold", "fires"), [("10", False), ("3", True)])
+async def test_a_default_of_a_rule_yields_to_an_older_value(threshold: str, fires: bool) -> None:
+    alarm_rule = rule(that("NUMERIC", "GREATER", OF_B))
+    alarm = await raised(alarm_rule, {"a": 5}, b=latest("b", defaultValue=threshold))
+    assert bool(alarm) is fires
+    old = {"ts": T0, "values": {"b": 5}}
+    assert not await raised(alarm_rule, old, {"a": 5}, b=latest("b", defaultValue=threshold))
 
 
 async def test_an_alarm_rule_takes_no_window() -> None:

@@ -102,12 +102,49 @@ async def test_a_default_is_a_number_a_boolean_or_text(given: Any, value: Any) -
     assert newest(await came("SCRIPT", script, {"a": 3}), "o") == value
 
 
+@pytest.mark.parametrize(
+    ("value", "decimals", "result"),
+    [
+        (6e9, 0, 6_000_000_000),
+        (1e19, 0, 1e19),  # not an integer of 64 bits
+        (-2.5, 0, -3),
+        (1234.5, -2, 1200.0),
+        (1234.5, -5, 0.0),
+        (0.1, 20, 0.1),
+    ],
+)
+async def test_a_result_is_rounded(value: float, decimals: int, result: Any) -> None:
+    output = {**SERIES, "name": "o", "decimalsByDefault": decimals}
+    configuration = {"arguments": {"a": latest("a")}, "expression": "a*1", "output": output}
+    found = newest(await came("SIMPLE", configuration, {"a": value}), "o")
+    assert (type(found), found) == (type(result), result)
+
+
 async def test_defaults_keep_their_time_when_the_field_changes() -> None:
     arguments = {"a": latest("a", defaultValue="4")}
     configuration = {"arguments": arguments, "expression": "a*2", "useLatestTs": True}
     change = {"to": "$cf", "kind": "update configuration", "body": {"expression": "a*3"}}
     case = await came("SIMPLE", configuration, change)
     assert [value for _, value in points(case, "o")] == [12.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "results"),
+    [
+        ({"name": "g"}, 1),  # a name calculates nothing
+        ({"additionalInfo": {"description": "x"}}, 1),
+        ({"configuration": {"clearRule": None, "useLatestTs": False}}, 1),
+        ({"configuration": {"expression": "a*3"}}, 2),
+    ],
+)
+async def test_what_lets_a_field_calculate_again(changes: dict[str, Any], results: int) -> None:
+    configuration = {"arguments": {"a": latest("a")}, "expression": "a*2"}
+    case = await came("SIMPLE", configuration, {"a": 3})
+    field = case.fields[0]
+    more = {**field["configuration"], **changes.get("configuration", {})}
+    id = case.known["$cf"].id
+    await case.bench.write("CALCULATED_FIELD", id, {**field, **changes, "configuration": more})
+    assert len(points(case, "o")) == results
 
 
 # SCRIPT ------------------------------------------------------------------------------------------
