@@ -206,6 +206,10 @@ def _check_propagation(config: PropagationConfig) -> None:
             "'Current entity' source entity type!",
         )
         _refuse(
+            not argument.ref_entity_key.key,
+            f"Argument: '{name}' doesn't have reference entity key configured!",
+        )
+        _refuse(
             argument.is_rolling,
             f"Argument type: 'Time series rolling' detected for argument: '{name}'. "
             "Only 'Attribute' or 'Latest telemetry' arguments are allowed for "
@@ -222,14 +226,14 @@ def _check_aggregation(config: RelatedConfig | IntervalConfig, type: str) -> Non
         _refuse("TS_ROLLING" in kinds, rolling)
     else:
         other = f"Calculated field with type: '{type}' support only TS_LATEST arguments."
-        _refuse(kinds != {"TS_LATEST"}, other)
-        functions = [metric.input.type for metric in config.metrics.values()]
-        _refuse("function" in functions, "Metric key can only refer to argument.")
+        named = all(argument.ref_entity_key.key for argument in config.arguments.values())
+        _refuse(kinds != {"TS_LATEST"} or not named, other)
+        keys = [metric.key for metric in config.metrics.values()]
+        _refuse(None in keys, "Metric key can only refer to argument.")
         _check_interval(config.interval)
     for metric in config.metrics.values():
-        key = metric.input.key
-        unknown = metric.input.type == "key" and key not in config.arguments
-        _refuse(unknown, f"Metric references unknown argument: '{key}'.")
+        unknown = metric.key is not None and metric.key not in config.arguments
+        _refuse(unknown, f"Metric references unknown argument: '{metric.key or None}'.")
 
 
 def _check_interval(interval: Interval) -> None:
@@ -340,9 +344,11 @@ def _check_limits(config: AnyConfig, limits: FieldLimits) -> None:
             "Deduplication interval is less than configured minimum allowed interval "
             f"in tenant profile: {limits.deduplication_s_min}",
         )
-    elif isinstance(config, IntervalConfig) and config.interval.type == "CUSTOM":
+    elif isinstance(config, IntervalConfig):
+        start, end = bounds(config.interval, 0)
+        length_ms = config.interval.duration_sec * 1000 or end - start
         _refuse(
-            config.interval.duration_sec < limits.interval_s_min,
+            length_ms < limits.interval_s_min * 1000,
             "Aggregation interval duration is less than configured minimum allowed "
             f"aggregation interval in tenant profile: {limits.interval_s_min} sec.",
         )

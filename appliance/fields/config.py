@@ -25,10 +25,10 @@ ScopeName = Literal["CLIENT_SCOPE", "SERVER_SCOPE", "SHARED_SCOPE"]
 
 
 class EntityKey(NodeConfig, frozen=True, kw_only=True):
-    """Where an argument's value lies. scope: of an ATTRIBUTE."""
+    """Where an argument's value lies; nowhere, where it names no key. scope: of an ATTRIBUTE."""
 
-    key: str
-    type: Literal["ATTRIBUTE", "TS_LATEST", "TS_ROLLING"]
+    key: str = ""
+    type: Literal["ATTRIBUTE", "TS_LATEST", "TS_ROLLING"] = "TS_LATEST"
     scope: ScopeName | None = None
 
 
@@ -69,7 +69,7 @@ class Reference(NodeConfig, frozen=True, kw_only=True):
 class Argument(Reference, frozen=True, kw_only=True):
     """One input. limit, time_window (ms): of a rolling argument."""
 
-    ref_entity_key: EntityKey
+    ref_entity_key: EntityKey = EntityKey()
     default_value: str | None = None
     limit: int | None = None
     time_window: int | None = None
@@ -177,9 +177,21 @@ class Metric(NodeConfig, frozen=True, kw_only=True):
     """One aggregate. filter: TBEL over the arguments."""
 
     function: Literal["MIN", "MAX", "SUM", "AVG", "COUNT", "COUNT_UNIQUE"] | None = None
-    input: MetricInput
+    input: MetricInput | None = None
     filter: str | None = None
     default_value: float | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The argument that is aggregated; None where it is not one."""
+        given = self.input
+        return (given.key or "") if given is not None and given.type == "key" else None
+
+    @property
+    def script(self) -> str | None:
+        """The function whose results are aggregated, where that is so."""
+        given = self.input
+        return (given.function or "") if given is not None and given.type == "function" else None
 
 
 class RelatedConfig(NodeConfig, frozen=True, kw_only=True):

@@ -18,8 +18,6 @@ def aggregate(metric: Metric, values: Sequence[Value], decimals: int | None) -> 
     Raises FieldError for a value that is no number, except in counts.
     """
     match metric.function:
-        case None:
-            return None
         case "COUNT":
             return len(values)
         case "COUNT_UNIQUE":

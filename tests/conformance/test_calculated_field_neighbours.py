@@ -308,6 +308,26 @@ async def test_an_aggregate_of_two(
     assert await aggregate(function, first, second, **more) == result
 
 
+@pytest.mark.parametrize("broken", [{"function": "SUM"}, {"input": {"type": "key", "key": "t"}}])
+async def test_a_metric_without_a_part_spoils_the_others(broken: dict[str, Any]) -> None:
+    count = {"function": "COUNT", "input": {"type": "key", "key": "t"}}
+    configuration = {
+        **GOOD["RELATED_ENTITIES_AGGREGATION"],
+        "relation": {"direction": "FROM", "relationType": "Contains"},
+        "arguments": {"t": latest("t")},
+        "metrics": {"m": broken, "c": count},
+    }
+    type = "RELATED_ENTITIES_AGGREGATION"
+    case = await came(type, configuration, setup=CHILDREN, owner="$asset")
+    assert newest(case, "c", "$asset") is None
+
+
+async def test_an_argument_that_names_no_key_never_comes() -> None:
+    arguments = {"a": latest("a"), "b": {}}
+    case = await came("SIMPLE", {"arguments": arguments, "expression": "a"}, {"a": 1})
+    assert newest(case, "o") is None
+
+
 async def test_an_entity_that_comes_back_gets_what_came_meanwhile() -> None:
     link = {"to": "$device", "type": "Contains"}
     setup = (

@@ -72,7 +72,15 @@ def null(name: str) -> str:
         ("SIMPLE", "output/scope", "FOO", "bad configuration"),
         ("SIMPLE", "arguments/a/refEntityKey/scope", "FOO", "bad configuration"),
         ("SIMPLE", "arguments/a/defaultValue", {}, "bad configuration"),
-        ("SIMPLE", "arguments/a/refEntityKey", ABSENT, null("refEntityKey")),
+        ("SIMPLE", "arguments/a/refEntityKey", ABSENT, None),  # saved, though it never runs
+        ("SCRIPT", "arguments/a/refEntityKey/key", ABSENT, None),
+        (
+            *("PROPAGATION", "arguments/a/refEntityKey", ABSENT),
+            "Argument: 'a' doesn't have reference entity key configured!",
+        ),
+        ("RELATED_ENTITIES_AGGREGATION", "metrics/m/input", ABSENT, None),
+        ("RELATED_ENTITIES_AGGREGATION", "metrics/m/function", ABSENT, None),
+        ("ENTITY_AGGREGATION", "metrics/m/input", ABSENT, "Metric key can only refer to argument."),
         ("SIMPLE", "type", ABSENT, "JSON parse error"),
         ("SIMPLE", "type", "SCRIPT", None),
         (
