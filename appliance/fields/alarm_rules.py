@@ -4,7 +4,8 @@ Pure. A rule with a duration counts from the time of the first event that made i
 clock: an old event may fire at once, one in the future waits. A rule that repeats counts events.
 NO_DATA looks at how old an argument is. A rule outside its schedule is false; whether it is in it
 is asked of the time of the event. Where only time passed, a rule may fire if its duration is over,
-its schedule has begun, or it looks for silence; it never starts over by that.
+its schedule has begun, or it looks for silence; it never starts over by that, and a duration is
+over once, so that the rules after it are judged.
 """
 
 from __future__ import annotations
@@ -53,16 +54,19 @@ class Verdict(Enum):
 class Progress(msgspec.Struct):
     """How far a rule has come. since_ms: event time of the first true event, 0 = none.
 
-    active: whether it was in its schedule when it was judged last.
+    active: whether it was in its schedule when it was judged last. lasted: whether its duration
+    was over then.
     """
 
     count: int = 0
     since_ms: int = 0
     active: bool | None = None
+    lasted: bool = False
 
     def reset(self) -> None:
         """Start over."""
         self.count = self.since_ms = 0
+        self.lasted = False
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -128,7 +132,9 @@ class Rule:
         if not evidence.by_clock:
             return self._judged(evidence, progress) if progress.active else Verdict.FALSE
         if self.config.condition.type == "DURATION":
-            return self._lasted(evidence, progress) if progress.active else Verdict.FALSE
+            if not progress.active:
+                return Verdict.FALSE
+            return Verdict.NOT_YET if progress.lasted else self._lasted(evidence, progress)
         has_begun = hours.type != "ANY_TIME" and not was_active
         if progress.active and (has_begun or self._looks_for_silence):
             return _reached(self._judged(evidence, progress) is Verdict.TRUE)
@@ -148,7 +154,8 @@ class Rule:
 
     def _lasted(self, evidence: Evidence, progress: Progress) -> Verdict:
         elapsed_ms = evidence.now_ms - progress.since_ms
-        return _reached(progress.since_ms > 0 and 0 < self._required_ms(evidence) <= elapsed_ms)
+        progress.lasted = progress.since_ms > 0 and 0 < self._required_ms(evidence) <= elapsed_ms
+        return _reached(progress.lasted)
 
     def _required_ms(self, evidence: Evidence) -> int:
         """How long the condition of a DURATION rule must be true."""

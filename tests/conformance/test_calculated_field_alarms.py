@@ -139,6 +139,21 @@ async def test_the_first_hours_of_a_weekday_count() -> None:
     assert await raised(rule(POSITIVE, schedule={"staticValue": schedule}), {"a": 1})
 
 
+SILENCE = {"type": "NO_DATA", "unit": "SECONDS", "duration": {"staticValue": 60}}
+
+
+@pytest.mark.parametrize(("wait_s", "states"), [(30, ["ACTIVE_UNACK"]), (200, ["CLEARED_UNACK"])])
+async def test_silence_clears_what_lasted(wait_s: int, states: list[str]) -> None:
+    lasting = rule(POSITIVE, type="DURATION", unit="SECONDS", value={"staticValue": 5})
+    configuration = {
+        "arguments": {"a": latest("a")},
+        "createRules": {"MAJOR": lasting},
+        "clearRule": rule(SILENCE),
+    }
+    case = await came("ALARM", configuration, {"a": 1}, {"wait_s": 8}, {"wait_s": wait_s})
+    assert [alarm["status"] for alarm in case.bench.state.entities("ALARM")] == states
+
+
 @pytest.mark.parametrize(("threshold", "fires"), [("10", False), ("3", True)])
 async def test_a_default_of_a_rule_yields_to_an_older_value(threshold: str, fires: bool) -> None:
     alarm_rule = rule(that("NUMERIC", "GREATER", OF_B))
