@@ -128,6 +128,12 @@ async def test_defaults_keep_their_time_when_the_field_changes() -> None:
     assert [value for _, value in points(case, "o")] == [12.0]
 
 
+async def test_arithmetic_takes_no_window() -> None:
+    arguments = {"a": latest("a"), "w": window("a")}
+    case = await came("SIMPLE", {"arguments": arguments, "expression": "a"}, {"a": 1})
+    assert newest(case, "o") is None
+
+
 @pytest.mark.parametrize(
     ("changes", "results"),
     [
@@ -328,12 +334,35 @@ async def test_an_argument_that_names_no_key_never_comes() -> None:
     assert newest(case, "o") is None
 
 
+HANDED_ON = {
+    **GOOD["PROPAGATION"],
+    "arguments": {"a": latest("a"), "b": latest("b", defaultValue="7")},
+    "output": SERIES,
+}
+PARENT: tuple[dict[str, Any], ...] = (
+    {"entity": "$asset", "entityType": "ASSET"},
+    {"relation": {"from": "$asset", "to": "$device", "type": "Contains"}},
+)
+
+
+async def test_what_is_handed_on_is_as_new_as_the_newest_argument() -> None:
+    sends = (
+        {"to": "$device", "kind": "timeseries", "body": {"ts": T0, "values": {"a": 1}}},
+        {"to": "$device", "kind": "timeseries", "body": {"ts": T0 + 1000, "values": {"b": 2}}},
+    )
+    case = await came("PROPAGATION", HANDED_ON, setup=PARENT + sends)
+    assert points(case, "a", "$asset") == [(T0 + 1000, 1)]
+    assert points(case, "b", "$asset") == [(T0 + 1000, 2)]
+
+
+async def test_a_default_is_handed_on_and_makes_nothing_newer() -> None:
+    case = await came("PROPAGATION", HANDED_ON, {"ts": T0, "values": {"a": 1}}, setup=PARENT)
+    assert points(case, "a", "$asset") == [(T0, 1)]
+    assert [value for _, value in points(case, "b", "$asset")] == [7.0]
+
+
 async def test_an_entity_that_comes_back_gets_what_came_meanwhile() -> None:
     link = {"to": "$device", "type": "Contains"}
-    setup = (
-        {"entity": "$asset", "entityType": "ASSET"},
-        {"relation": {"from": "$asset", **link}},
-    )
     case = await came(
         "PROPAGATION",
         {**GOOD["PROPAGATION"], "output": SERIES},
@@ -341,7 +370,7 @@ async def test_an_entity_that_comes_back_gets_what_came_meanwhile() -> None:
         {"to": "$asset", "kind": "delete relation", "body": link},
         {"ts": T0 + 1000, "values": {"a": 2}},
         {"to": "$asset", "kind": "relation", "body": link},
-        setup=setup,
+        setup=PARENT,
     )
     assert points(case, "a", "$asset") == [(T0, 1), (T0 + 1000, 2)]
 
