@@ -1,37 +1,20 @@
 """What a script of a calculated field sees beside plain values: objects with a few getters (§7).
 
-A record may be kept in a map or list of the script. As JSON it is its fields; an argument says its
-type, too.
+They may be kept in a map or list of the script. As JSON they are their fields.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.signatures import java
-from appliance.rules.tbel.values import FrozenMap, JavaArray, Long, TbMap
+from appliance.rules.tbel.values import FrozenMap, JavaArray, Long, Record, TbMap
 
-COLUMNS_MAX = 5
-"""A row of merged windows has v1 to v5; `values` has them all."""
-
-
-class Record:
-    """An object of the server's own; each field has a getter."""
-
-    __slots__ = ("fields",)
-    java_name: ClassVar[str]
-    storable: ClassVar[bool] = True
-    type: ClassVar[str | None] = None
-
-    def __init__(self, **fields: Any) -> None:
-        self.fields = fields
-
-    def as_json(self) -> Any:
-        """What is stored of it, as the reference writes it."""
-        named = {} if self.type is None else {"type": self.type}
-        return TbMap(named | self.fields)
+SINGLE = "SINGLE_VALUE"
+_COLUMNS = ("v1", "v2", "v3", "v4", "v5")
+"""What a row of merged windows has by name; `values` has them all."""
 
 
 class SingleArgument(Record):
@@ -39,7 +22,10 @@ class SingleArgument(Record):
 
     __slots__ = ()
     java_name = "TbelCfSingleValueArg"
-    type = "SINGLE_VALUE"
+
+    def as_json(self) -> Any:
+        """See Record; an argument says its type."""
+        return TbMap({"type": SINGLE, **self.fields})
 
 
 class Point(Record):
@@ -50,10 +36,14 @@ class Point(Record):
 
 
 class Row(Record):
-    """Of merged windows: ts, values."""
+    """Of merged windows: ts, values, v1 and so on."""
 
     __slots__ = ()
     java_name = "TbelCfTsMultiDoubleVal"
+
+    def as_json(self) -> Any:
+        """See Record; the values once."""
+        return TbMap({name: self.fields[name] for name in ("ts", "values")})
 
 
 class TimeWindow(Record):
@@ -77,7 +67,8 @@ def point_of(ts: int, value: float) -> Point:
 
 def row_of(ts: int, values: Sequence[float]) -> Row:
     """A row of merged windows."""
-    return Row(ts=Long(ts), values=JavaArray("double", list(values)))
+    columns = zip(_COLUMNS, values, strict=False)
+    return Row(ts=Long(ts), values=JavaArray("double", list(values)), **dict(columns))
 
 
 def window_of(start_ms: int, end_ms: int) -> TimeWindow:
@@ -110,8 +101,8 @@ for _kind, _names in (
 
 
 @java(SingleArgument.java_name, "String getType()")
-def _type(record: SingleArgument) -> str | None:
-    return record.type
+def _type(argument: SingleArgument) -> str:
+    return SINGLE
 
 
 @java(TimeWindow.java_name, "boolean matches(long)")
@@ -130,5 +121,5 @@ def _column(number: int) -> Callable[[Row], float]:
     return get
 
 
-for _number in range(1, COLUMNS_MAX + 1):
-    java(Row.java_name, f"double getV{_number}()")(_column(_number))
+for _number, _name in enumerate(_COLUMNS, 1):
+    java(Row.java_name, f"double get{_name.upper()}()")(_column(_number))
