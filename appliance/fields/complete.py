@@ -1,6 +1,6 @@
 """What a server's own classes demand of a configuration before anybody looks at what it means.
 
-`missing_in` walks the JSON as it came, for the structs of `config` have defaults where a server has
+`problem_of` walks the JSON as it came, for the structs of `config` have defaults where a server has
 none: a field that comes from the cloud has passed this test there, maybe under older rules.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from appliance.fields.numbers import double_of
 
 _COMPARISONS = ("EQUAL", "NOT_EQUAL")
 _OPERATIONS: Mapping[str, tuple[str, ...]] = {
@@ -75,7 +77,9 @@ def _of_alarm(raw: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_condition(condition: Mapping[str, Any]) -> Iterator[str]:
     yield from _absent(condition, "type", "expression")
-    yield from _absent(condition, *_OF_CONDITION.get(condition.get("type") or "", ()))
+    wanted = _OF_CONDITION.get(condition.get("type") or "", ())
+    yield from _absent(condition, *wanted)
+    yield from _not_of("NUMERIC", *(condition[name] for name in wanted if name != "unit"))
     expression = condition.get("expression")
     yield from _absent(expression, "type")
     if isinstance(expression, Mapping) and expression.get("type") == "SIMPLE":
@@ -89,6 +93,7 @@ def _of_filter(each: Mapping[str, Any]) -> Iterator[str]:
         type = predicate.get("type")
         if type == "NO_DATA":
             yield from _absent(predicate, "unit", "duration")
+            yield from _not_of("NUMERIC", predicate["duration"])
         elif type in _OPERATIONS:
             yield from _absent(predicate, "operation", "value")
             yield from _unknown(predicate["operation"], _OPERATIONS[type])
@@ -100,13 +105,13 @@ def _unknown(operation: Any, known: tuple[str, ...]) -> Iterator[str]:
         yield f"JSON parse error: operation has no value {operation}"
 
 
-def _not_of(type: str, value: Any) -> Iterator[str]:
-    """A value given that its predicate cannot compare with."""
-    given = value.get("staticValue") if isinstance(value, Mapping) else None
-    if type == "NUMERIC" and isinstance(given, str) and given.strip():
-        try:
-            float(given)
-        except ValueError:
+def _not_of(type: str, *values: Any) -> Iterator[str]:
+    """Texts given where a number or a boolean is wanted."""
+    for value in values:
+        given = value.get("staticValue") if isinstance(value, Mapping) else None
+        if not isinstance(given, str) or not given.strip():
+            continue
+        if type == "NUMERIC" and double_of(given) is None:
             yield f"JSON parse error: {given!r} is no number"
-    elif type == "BOOLEAN" and isinstance(given, str) and given.lower() not in ("true", "false"):
-        yield f"JSON parse error: {given!r} is no boolean"
+        elif type == "BOOLEAN" and given.lower() not in ("true", "false"):
+            yield f"JSON parse error: {given!r} is no boolean"

@@ -144,6 +144,14 @@ def null(name: str) -> str:
         ("ALARM", f"{FILTER_AT}/predicates", [{"type": "NO_DATA"}], null("unit")),
         ("ALARM", CONDITION_AT, {**CONDITION, "type": "DURATION"}, null("unit")),
         ("ALARM", CONDITION_AT, {**CONDITION, "type": "REPEATING"}, null("count")),
+        (
+            *(
+                "ALARM",
+                CONDITION_AT,
+                {**CONDITION, "type": "REPEATING", "count": {"staticValue": "x"}},
+            ),
+            "JSON parse error",
+        ),
         ("ALARM", f"{CONDITION_AT}/schedule", {}, EITHER),
         ("ALARM", "createRules/MAJOR/dashboardId", {"id": MISSING}, None),
     ],
