@@ -375,7 +375,7 @@ def read_field(body: dict[str, Any], limits: FieldLimits) -> Field:
     if not isinstance(raw, dict):
         raise ConfigError("Validation error: configuration must not be null")
     type = raw.get("type") or body.get("type")
-    if type not in CONFIGS:
+    if not isinstance(type, str) or type not in CONFIGS:
         raise ConfigError(f"unknown type of calculated field: {type!r}")
     try:
         config = read_configuration(raw, CONFIGS[type])

@@ -80,7 +80,7 @@ def known_zone(name: str) -> tzinfo | None:
         return _offset_zone(*(int(part or 0) for part in offset.group(2, 3, 4)), sign=offset[1])
     try:
         return UTC if name == "Z" else ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # `Europe` is a folder
         return None
 
 

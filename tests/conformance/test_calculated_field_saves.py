@@ -83,6 +83,7 @@ def null(name: str) -> str:
         ("ENTITY_AGGREGATION", "metrics/m/input", ABSENT, "Metric key can only refer to argument."),
         ("SIMPLE", "type", ABSENT, "JSON parse error"),
         ("SIMPLE", "type", "SCRIPT", None),
+        ("SIMPLE", "type", ["SCRIPT"], "unknown type"),
         (
             *("SIMPLE", "arguments/a/refEntityId", {"entityType": "DEVICE", "id": MISSING}),
             f"Device with id [{MISSING}] is not found",
@@ -130,6 +131,7 @@ def null(name: str) -> str:
         ("ENTITY_AGGREGATION", "interval/tz", "-03:30", None),
         ("ENTITY_AGGREGATION", "interval/tz", "+19:00", f"{BAD_ZONE}Invalid ID for ZoneOffset"),
         ("ENTITY_AGGREGATION", "interval/tz", "a b", f"{BAD_ZONE}Invalid ID for region-based"),
+        ("ENTITY_AGGREGATION", "interval/tz", "Europe", f"{BAD_ZONE}Unknown time-zone ID: Europe"),
         ("ENTITY_AGGREGATION", "interval/tz", "Mars/X", f"{BAD_ZONE}Unknown time-zone ID: Mars/X"),
         ("ALARM", "arguments/ctx", latest("c"), None),
         ("ALARM", f"{CONDITION_AT}/expression", ABSENT, null("expression")),
