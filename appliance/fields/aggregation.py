@@ -32,6 +32,7 @@ from appliance.state.view import StateView
 SETTLE_MS = 10_000
 """How long after its end an interval is calculated; the reference takes up to a minute."""
 LATE_MS = 60_000
+FIRST_MS = 60_000
 BACKLOG_MAX = 100
 UNIQUE_POINTS_MAX = 50_000
 
@@ -41,13 +42,13 @@ Points = Mapping[str, Iterable[tuple[int, Value]]]
 class Memory(msgspec.Struct):
     """next_ms: where the first interval without a result begins. late: starts of intervals to
     ask for again. late_ms: when such were asked for last. shown_ms: the last intermediate result.
-    is_new: whether points came since. interval: what all this belongs to."""
+    new_in: the start of the interval that got points since. interval: what all this belongs to."""
 
     next_ms: int = 0
     late: list[int] = []
     late_ms: int = 0
     shown_ms: int = 0
-    is_new: bool = False
+    new_in: int = 0
     interval: Interval | None = None
 
 
@@ -90,7 +91,7 @@ class IntervalCell:
         interval = self._config.interval
         if self._state.interval != interval:
             first = bounds(interval, moment.now_ms)[0]
-            self._state = Memory(first, shown_ms=moment.now_ms, is_new=True, interval=interval)
+            self._state = Memory(first, new_in=first, interval=interval)
 
     def feed(self, change: Change, moment: Moment) -> frozenset[str]:
         """See Cell: points that count; the intervals of late ones are asked for again."""
@@ -100,7 +101,9 @@ class IntervalCell:
                 self._take(ts, values, moment.now_ms)
         late = {start for start in self._touched if start < self._state.next_ms}
         self._state.late = sorted(late.union(self._state.late))
-        self._state.is_new |= len(late) < len(self._touched)
+        current = self._current(moment.now_ms)
+        if current in self._touched:
+            self._state.new_in = current
         return frozenset(name for touched in self._touched.values() for name in touched)
 
     def _take(self, ts: int, values: Mapping[str, Value], now_ms: int) -> None:
@@ -138,19 +141,30 @@ class IntervalCell:
         while end + SETTLE_MS <= now_ms and len(due) < BACKLOG_MAX:
             due.append((start, True))
             start, end = bounds(self._config.interval, end)
-        intermediate_ms = self._intermediate_ms()
-        if intermediate_ms is not None and max(start, intermediate_ms) <= now_ms:
-            due.append((start, False))
+        intermediate_ms = self._intermediate_ms(now_ms)
+        if intermediate_ms is not None and intermediate_ms <= now_ms:
+            due.append((self._current(now_ms), False))
         return due
 
-    def _intermediate_ms(self) -> int | None:
-        """When the next intermediate result is due, if there is something to tell."""
-        if not (self._config.produce_intermediate_result and self._state.is_new):
+    def _current(self, now_ms: int) -> int:
+        """Where the interval of now begins."""
+        return bounds(self._config.interval, now_ms)[0]
+
+    def _intermediate_ms(self, now_ms: int) -> int | None:
+        """When the next intermediate result of the interval of now is due, if one is.
+
+        The first comes with the first point, or says in `FIRST_MS` that there is none.
+        """
+        if not self._config.produce_intermediate_result:
             return None
-        return self._state.shown_ms + self._field.limits.intermediate_s * 1000
+        start = self._current(now_ms)
+        is_new = self._state.new_in == start
+        if self._state.shown_ms < start:
+            return start if is_new else start + FIRST_MS
+        return self._state.shown_ms + self._field.limits.intermediate_s * 1000 if is_new else None
 
     def _query(self, metric: Metric, start: int, end: int) -> SeriesQuery:
-        key = self._config.arguments[metric.input.key or ""].ref_entity_key.key
+        key = self._config.arguments[metric.key or ""].ref_entity_key.key
         if metric.function in (None, "COUNT_UNIQUE"):
             limit = UNIQUE_POINTS_MAX if metric.function else 0
             return SeriesQuery(self._entity, (key,), start, end, limit)
@@ -166,8 +180,8 @@ class IntervalCell:
         self._move_on(moment.now_ms)
         results = []
         self._touched = {}
-        for start, is_over in asked:
-            values = self._values({name: next(answers) for name in self._config.metrics}, is_over)
+        for start, _ in asked:
+            values = self._values({name: next(answers) for name in self._config.metrics})
             if values:
                 results.append({"ts": start, "values": values})
                 self._touched[start] = {}
@@ -177,7 +191,7 @@ class IntervalCell:
         state = self._state
         for start, is_over in self._asked:
             if not is_over:
-                state.shown_ms, state.is_new = now_ms, False
+                state.shown_ms, state.new_in = now_ms, 0
             elif start >= state.next_ms:
                 state.next_ms = bounds(self._config.interval, start)[1]
         late = set(state.late).difference(start for start, _ in self._asked)
@@ -185,12 +199,12 @@ class IntervalCell:
             state.late, state.late_ms = sorted(late), now_ms
         self._asked = []
 
-    def _values(self, answers: Mapping[str, Points], is_over: bool) -> dict[str, Value]:
+    def _values(self, answers: Mapping[str, Points]) -> dict[str, Value]:
         values: dict[str, Value] = {}
         for name, metric in self._config.metrics.items():
             found = [value for points in answers[name].values() for _, value in points]
             result = _result(metric, found)
-            if result is None and is_over:
+            if result is None:
                 result = metric.default_value
             if result is not None:
                 values[name] = rounded(result, self._config.output.decimals_by_default)
@@ -209,7 +223,7 @@ class IntervalCell:
         due = bounds(self._config.interval, self._state.next_ms)[1] + SETTLE_MS
         if self._state.late:
             due = min(due, max(now_ms, self._state.late_ms + LATE_MS))
-        intermediate_ms = self._intermediate_ms()
+        intermediate_ms = self._intermediate_ms(now_ms)
         return due if intermediate_ms is None else min(due, intermediate_ms)
 
     def saved(self) -> bytes:

@@ -52,6 +52,7 @@ class AlarmCell(ArgumentsCell):
         self._rules = rules
         self._state = Memory()
         super().__init__(field, config.arguments, entity, since_ms, kept)
+        self.arguments.defaults_yield = True
 
     @property
     def alarm_id(self) -> UUID | None:
@@ -80,6 +81,8 @@ class AlarmCell(ArgumentsCell):
 
     def calculate(self, moment: Moment) -> Iterable[Effect]:
         """See ArgumentsCell."""
+        if self.arguments.windows:
+            raise FieldError("Only single value arguments supported")
         evidence = self._evidence(moment.now_ms, moment.reason)
         active = moment.view.active_alarm(self.entity, self.field.name)
         for severity in SEVERITIES:

@@ -4,7 +4,8 @@ Pure. A rule with a duration counts from the time of the first event that made i
 clock: an old event may fire at once, one in the future waits. A rule that repeats counts events.
 NO_DATA looks at how old an argument is. A rule outside its schedule is false; whether it is in it
 is asked of the time of the event. Where only time passed, a rule may fire if its duration is over,
-its schedule has begun, or it looks for silence; it never starts over by that.
+its schedule has begun, or it looks for silence; it never starts over by that, and a duration is
+over once, so that the rules after it are judged.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from appliance.fields.cell import FieldError
 from appliance.fields.config import AlarmRule, Condition, Filter, HoursValue, Predicate, RuleValue
 from appliance.fields.numbers import double_of
 from appliance.fields.scripting import FieldScript
+from appliance.model.telemetry import Value
 from appliance.rules.conditions import (
     DAY_MS,
     UNIT_MS,
@@ -33,6 +35,12 @@ from appliance.rules.values import decode_json, java_text
 
 EVER_MS = 1_000 * 365 * DAY_MS
 """The longest time that is waited for."""
+_WHOLE_MAX = 1e18
+_UNIT_NS = {name: ms * 1_000_000 for name, ms in UNIT_MS.items()} | {
+    "NANOSECONDS": 1,
+    "MICROSECONDS": 1_000,
+    "MILLISECONDS": 1_000_000,
+}
 
 
 class Verdict(Enum):
@@ -46,16 +54,19 @@ class Verdict(Enum):
 class Progress(msgspec.Struct):
     """How far a rule has come. since_ms: event time of the first true event, 0 = none.
 
-    active: whether it was in its schedule when it was judged last.
+    active: whether it was in its schedule when it was judged last. lasted: whether its duration
+    was over then.
     """
 
     count: int = 0
     since_ms: int = 0
     active: bool | None = None
+    lasted: bool = False
 
     def reset(self) -> None:
         """Start over."""
         self.count = self.since_ms = 0
+        self.lasted = False
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -86,14 +97,19 @@ class Evidence(msgspec.Struct, frozen=True):
     def number(self, value: RuleValue) -> float:
         """The same as a number. Raises FieldError where it is none."""
         number = double_of(self.resolve(value))
-        if number is None or not math.isfinite(number):
+        if number is None:
             name = value.dynamic_value_argument
             raise FieldError(f"No proper value found for argument {name}")
         return number
 
+    def whole(self, value: RuleValue) -> int:
+        """The same cut to a whole number, as Java cuts it. Raises FieldError."""
+        number = self.number(value)
+        return 0 if math.isnan(number) else int(max(-_WHOLE_MAX, min(number, _WHOLE_MAX)))
+
     def milliseconds(self, value: RuleValue, unit: str) -> int:
         """The same as a time of whole units; 0 and less never pass. Raises FieldError."""
-        return min(int(self.number(value)) * UNIT_MS[unit], EVER_MS)
+        return min(self.whole(value) * _UNIT_NS[unit] // 1_000_000, EVER_MS)
 
 
 class Rule:
@@ -116,7 +132,9 @@ class Rule:
         if not evidence.by_clock:
             return self._judged(evidence, progress) if progress.active else Verdict.FALSE
         if self.config.condition.type == "DURATION":
-            return self._lasted(evidence, progress) if progress.active else Verdict.FALSE
+            if not progress.active:
+                return Verdict.FALSE
+            return Verdict.NOT_YET if progress.lasted else self._lasted(evidence, progress)
         has_begun = hours.type != "ANY_TIME" and not was_active
         if progress.active and (has_begun or self._looks_for_silence):
             return _reached(self._judged(evidence, progress) is Verdict.TRUE)
@@ -128,7 +146,7 @@ class Rule:
             return Verdict.FALSE
         if condition.type == "REPEATING":
             progress.count += evidence.is_event
-            return _reached(0 < int(evidence.number(condition.count)) <= progress.count)
+            return _reached(0 < evidence.whole(condition.count) <= progress.count)
         if condition.type == "DURATION":
             progress.since_ms = progress.since_ms or evidence.arguments.latest_ts(evidence.now_ms)
             return self._lasted(evidence, progress)
@@ -136,7 +154,8 @@ class Rule:
 
     def _lasted(self, evidence: Evidence, progress: Progress) -> Verdict:
         elapsed_ms = evidence.now_ms - progress.since_ms
-        return _reached(progress.since_ms > 0 and 0 < self._required_ms(evidence) <= elapsed_ms)
+        progress.lasted = progress.since_ms > 0 and 0 < self._required_ms(evidence) <= elapsed_ms
+        return _reached(progress.lasted)
 
     def _required_ms(self, evidence: Evidence) -> int:
         """How long the condition of a DURATION rule must be true."""
@@ -240,9 +259,14 @@ def _holds(predicate: Predicate, each: Filter, evidence: Evidence) -> bool:
     if right is None:
         raise FieldError(f"No proper value found for argument {each.argument}")
     if predicate.type == "BOOLEAN":
-        return compare_booleans(predicate.operation, single.value, right)
+        return compare_booleans(predicate.operation, _truth(single.value), _truth(right))
     left = java_text(single.value)
     return compare_texts(predicate.operation, left, java_text(right), predicate.ignore_case)
+
+
+def _truth(value: Value) -> bool:
+    """A value as a boolean: a number unless it is 0; text where it says so; never JSON."""
+    return value != 0 if isinstance(value, int | float) else str(value).lower() == "true"
 
 
 def _silence_ms(predicate: Predicate, evidence: Evidence) -> int:

@@ -1,13 +1,15 @@
 """What a cell knows of its arguments: single values and rolling windows (spec §7).
 
 A single value is replaced by one of the same or a later time, never by an older one. A default
-stands in with the time at which the cell began, so it too is replaced only by newer values. A
-rolling window is bound by the clock, not by the events: a point older than the window is not there.
+stands in with the time at which the cell began, so it too is replaced only by newer values, except
+in alarm rules. A rolling window is bound by the clock, not by the events: a point older than the
+window is not there.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from bisect import insort
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +21,9 @@ from appliance.fields.config import Argument
 from appliance.fields.limits import DEFAULTS, FieldLimits
 from appliance.fields.numbers import double_of
 from appliance.model.telemetry import Value
-from appliance.rules.values import as_number, encode_json
+from appliance.rules.values import encode_json
 
+_PLAIN_NUMBER = re.compile(r"-?(\d+(\.\d+)?|\.\d+)")
 NUMBER_BYTES, POINT_BYTES = 8, 18
 """What a number and a point of a window count against the limits, as the reference counts them."""
 
@@ -63,7 +66,7 @@ class Window:
 
 
 class Arguments:
-    """The values of one cell by argument name."""
+    """The values of one cell by argument name. defaults_yield: also to values older than they."""
 
     def __init__(
         self, specs: Mapping[str, Argument], since_ms: int, limits: FieldLimits = DEFAULTS
@@ -71,6 +74,7 @@ class Arguments:
         self.specs = specs
         self.since_ms = since_ms
         self.singles: dict[str, Single] = {}
+        self.defaults_yield = False
         self._limits = limits
         self.windows = {
             name: Window(spec, limits) for name, spec in specs.items() if spec.is_rolling
@@ -88,7 +92,7 @@ class Arguments:
             window.take(ts, value)
             return True
         old = self.singles.get(name)
-        if old is not None and ts < old.ts:
+        if old is not None and ts < old.ts and not (old.is_default and self.defaults_yield):
             return False
         most = self._limits.value_bytes_max
         if 0 < most < bytes_of(value):
@@ -96,13 +100,23 @@ class Arguments:
         self.singles[name] = Single(ts, value)
         return True
 
-    def forget(self, name: str, now_ms: int) -> None:
-        """The value was deleted: back to the default, or to nothing."""
+    def forget(self, name: str, now_ms: int) -> bool:
+        """The value was deleted: back to the default, or to nothing; whether that changes anything.
+
+        An attribute without a default keeps its value, as on the reference. The default of one
+        counts as sent.
+        """
         if name in self.windows:
             self.windows[name].points = []
-        else:
-            self.singles.pop(name, None)
-            self._put_default(name, now_ms)
+            return True
+        if self.specs[name].ref_entity_key.type == "ATTRIBUTE":
+            value = default_of(self.specs[name])
+            if value is not None:
+                self.singles[name] = Single(now_ms, value)
+            return value is not None
+        self.singles.pop(name, None)
+        self._put_default(name, now_ms)
+        return True
 
     def _put_default(self, name: str, ts: int) -> None:
         value = default_of(self.specs[name])
@@ -120,10 +134,10 @@ class Arguments:
         ]
 
     def latest_ts(self, now_ms: int) -> int:
-        """The newest time of any value that was sent; now where all are defaults."""
+        """The newest time of any value that was sent; that of the defaults where all are such."""
         times = [single.ts for single in self.singles.values() if not single.is_default]
         times += [window.points[-1][0] for window in self.windows.values() if window.points]
-        return max(times, default=now_ms)
+        return max(times or (single.ts for single in self.singles.values()), default=now_ms)
 
     @property
     def size_bytes(self) -> int:
@@ -149,19 +163,18 @@ class Arguments:
 
 
 def default_of(argument: Argument) -> Value | None:
-    """An argument's default: a number, a boolean or text; empty text is none."""
-    value: Any = argument.default_value
-    if value is None or value == "":
+    """An argument's default: a number, a boolean or text; blank text is none.
+
+    Plain digits are a number here; what else a calculation can read as one stays text.
+    """
+    text = argument.default_value
+    if text is None or not text.strip():
         return None
-    if isinstance(value, bool):
-        return value
-    number = as_number(value)
-    if number is not None:
-        return float(number)
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    default: Value = value
-    return default
+    if _PLAIN_NUMBER.fullmatch(text):
+        return float(text)
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return text
 
 
 def bytes_of(value: Value) -> int:

@@ -179,8 +179,7 @@ class ArgumentsCell:
             if key in values:
                 took |= self.arguments.take(name, ts, values[key])
         if key in change.deleted:
-            self.arguments.forget(name, moment.now_ms)
-            took = True
+            took |= self.arguments.forget(name, moment.now_ms)
         return took
 
     def run(self, moment: Moment) -> Iterable[Effect]:

@@ -7,11 +7,12 @@ from the cloud have passed its own limits, which may be others.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from appliance.fields.complete import problem_of
 from appliance.fields.config import (
     CONFIGS,
     AlarmConfig,
@@ -19,6 +20,7 @@ from appliance.fields.config import (
     AnyConfig,
     Field,
     GeofencingConfig,
+    HoursValue,
     Interval,
     IntervalConfig,
     Level,
@@ -33,13 +35,18 @@ from appliance.fields.config import (
 )
 from appliance.fields.intervals import bounds
 from appliance.fields.limits import FieldLimits, limits_of
+from appliance.fields.sources import REFERRED
 from appliance.model.errors import ConfigError
 from appliance.model.ids import EntityId
+from appliance.rules.conditions import known_zone
+from appliance.state.kinds import id_of
 from appliance.state.view import StateView
 
 OWNERS = ("DEVICE", "ASSET", "DEVICE_PROFILE", "ASSET_PROFILE", "CUSTOMER")
 PATH = "RELATION_PATH_QUERY"
-_RESERVED = {"PROPAGATION": ("ctx", "propagationCtx")}
+NAME_LENGTH_MAX = 255
+_ZONE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9~/._+-]+")
+_RESERVED = {"ALARM": (), "PROPAGATION": ("ctx", "propagationCtx")}
 _RESERVED_ZONES = ("latitude", "longitude")
 
 
@@ -50,13 +57,20 @@ def check_field(body: dict[str, Any], view: StateView) -> Field:
     """
     if not isinstance(body.get("name"), str):
         raise ConfigError("Validation error: name must not be null")
+    if len(body["name"]) > NAME_LENGTH_MAX:
+        limit = f"must be equal or less than {NAME_LENGTH_MAX}"
+        raise ConfigError(f"Validation error: name length {limit}")
     if not body.get("type"):
         raise ConfigError("Validation error: type must not be null")
     if body["type"] not in CONFIGS:
         raise ConfigError(f"unknown type of calculated field: {body['type']!r}")
     field = read_field(body, limits_of(view))
+    _refuse("type" not in field.raw, "JSON parse error: the configuration has no type")
+    problem = problem_of(field.type, field.raw)
+    _refuse(problem, str(problem))
     check_shape(field)
-    _check_owner(field.owner, view)
+    _check_owner(field, body["type"], view)
+    _check_referenced(field.config, view)
     _check_neighbours(field, body["type"], view)
     _check_limits(field.config, field.limits)
     return field
@@ -137,16 +151,23 @@ def _check_rule(rule: AlarmRule) -> None:
         "Validation error: Expressions requiring scheduled reevaluation "
         "can only be used with simple alarm conditions",
     )
-    values = [one.duration if one.type == "NO_DATA" else one.value for one in predicates]
+    values = [
+        one.duration if one.type == "NO_DATA" else one.value
+        for each in expression.filters
+        for one in each.predicates
+        if one.type != "COMPLEX"
+    ]
     if condition.type == "DURATION":
         values.append(condition.value)
     elif condition.type == "REPEATING":
         values.append(condition.count)
     for value in values:
         _check_value(value)
+    if condition.schedule is not None:
+        _check_value(condition.schedule)
 
 
-def _check_value(value: RuleValue) -> None:
+def _check_value(value: RuleValue | HoursValue) -> None:
     _refuse(
         (value.static_value is None) == (value.dynamic_value_argument is None),
         "Validation error: Either staticValue or dynamicValueArgument must be set",
@@ -185,6 +206,10 @@ def _check_propagation(config: PropagationConfig) -> None:
             "'Current entity' source entity type!",
         )
         _refuse(
+            not argument.ref_entity_key.key,
+            f"Argument: '{name}' doesn't have reference entity key configured!",
+        )
+        _refuse(
             argument.is_rolling,
             f"Argument type: 'Time series rolling' detected for argument: '{name}'. "
             "Only 'Attribute' or 'Latest telemetry' arguments are allowed for "
@@ -201,24 +226,20 @@ def _check_aggregation(config: RelatedConfig | IntervalConfig, type: str) -> Non
         _refuse("TS_ROLLING" in kinds, rolling)
     else:
         other = f"Calculated field with type: '{type}' support only TS_LATEST arguments."
-        _refuse(kinds != {"TS_LATEST"}, other)
-        functions = [metric.input.type for metric in config.metrics.values()]
-        _refuse("function" in functions, "Metric key can only refer to argument.")
+        named = all(argument.ref_entity_key.key for argument in config.arguments.values())
+        _refuse(kinds != {"TS_LATEST"} or not named, other)
+        keys = [metric.key for metric in config.metrics.values()]
+        _refuse(None in keys, "Metric key can only refer to argument.")
         _check_interval(config.interval)
     for metric in config.metrics.values():
-        key = metric.input.key
-        unknown = metric.input.type == "key" and key not in config.arguments
-        _refuse(unknown, f"Metric references unknown argument: '{key}'.")
+        unknown = metric.key is not None and metric.key not in config.arguments
+        _refuse(unknown, f"Metric references unknown argument: '{metric.key or None}'.")
 
 
 def _check_interval(interval: Interval) -> None:
     _refuse_blank("tz", interval.tz)
-    try:
-        ZoneInfo(interval.tz)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ConfigError(
-            f"Invalid timezone in interval: Unknown time-zone ID: {interval.tz}"
-        ) from None
+    if known_zone(interval.tz) is None:
+        raise ConfigError(f"Invalid timezone in interval: {_no_zone(interval.tz)}")
     _refuse(interval.offset_sec < 0, "Offset cannot be negative.")
     _refuse(
         interval.type == "CUSTOM" and interval.duration_sec <= 0,
@@ -231,15 +252,57 @@ def _check_interval(interval: Interval) -> None:
     )
 
 
+def _no_zone(name: str) -> str:
+    """Why Java knows no such zone."""
+    if name[0] in "+-":
+        return f"Invalid ID for ZoneOffset, invalid format: {name}"
+    if _ZONE_NAME.fullmatch(name) is None:
+        return f"Invalid ID for region-based ZoneId, invalid format: {name}"
+    return f"Unknown time-zone ID: {name}"
+
+
 # what a server does not save ---------------------------------------------------------------------
 
 
-def _check_owner(owner: EntityId, view: StateView) -> None:
-    if owner.type not in OWNERS:
-        raise ConfigError("You don't have permission to perform this operation!")
-    if view.entity(owner.type, owner.id) is None:
-        kind = owner.type.replace("_", " ").capitalize()
-        raise ConfigError(f"{kind} with id [{owner.id}] is not found")
+def _check_owner(field: Field, type: str, view: StateView) -> None:
+    owner = field.owner
+    _refuse(owner.type not in OWNERS, "You don't have permission to perform this operation!")
+    _check_exists(owner, view)
+    _refuse(
+        owner.type == "CUSTOMER" and type != "ALARM",
+        f"Entity type 'CUSTOMER' does not support '{type}' calculated fields",
+    )
+    stored = view.entity("CALCULATED_FIELD", field.id)
+    _refuse(
+        stored is not None and id_of(stored.get("entityId")) != owner.id,
+        "Changing the calculated field target entity after initialization is prohibited.",
+    )
+
+
+def _check_exists(entity: EntityId, view: StateView) -> None:
+    kind = entity.type.replace("_", " ").capitalize()
+    missing = view.entity(entity.type, entity.id) is None
+    _refuse(missing, f"{kind} with id [{entity.id}] is not found")
+
+
+def _check_referenced(config: AnyConfig, view: StateView) -> None:
+    """The entities that are named as sources."""
+    for reference in _references(config).values():
+        named = reference.fixed
+        if named is None or named.type == "TENANT":
+            continue
+        _refuse(
+            named.type not in REFERRED,
+            f"Calculated fields do not support '{named.type}' for referenced entities.",
+        )
+        _check_exists(named, view)
+
+
+def _references(config: AnyConfig) -> Mapping[str, Reference]:
+    """Arguments, or the groups of zones."""
+    if isinstance(config, GeofencingConfig):
+        return config.zone_groups
+    return config.arguments
 
 
 def _check_neighbours(field: Field, type: str, view: StateView) -> None:
@@ -264,12 +327,11 @@ def _check_neighbours(field: Field, type: str, view: StateView) -> None:
 
 
 def _check_limits(config: AnyConfig, limits: FieldLimits) -> None:
-    references: Mapping[str, Reference] = getattr(config, "arguments", {})
-    if isinstance(config, GeofencingConfig):
-        references = config.zone_groups
-        if config.scheduled_update_enabled:
-            _check_refresh(config.scheduled_update_interval, limits.refresh_s_min)
-    for name, reference in references.items():
+    if isinstance(config, RelatedConfig) or (
+        isinstance(config, GeofencingConfig) and config.scheduled_update_enabled
+    ):
+        _check_refresh(config.scheduled_update_interval, limits.refresh_s_min)
+    for name, reference in _references(config).items():
         dynamic = reference.ref_dynamic_source_configuration
         _refuse(
             dynamic is not None and 0 < limits.levels_max < len(dynamic.levels),
@@ -282,10 +344,11 @@ def _check_limits(config: AnyConfig, limits: FieldLimits) -> None:
             "Deduplication interval is less than configured minimum allowed interval "
             f"in tenant profile: {limits.deduplication_s_min}",
         )
-        _check_refresh(config.scheduled_update_interval, limits.refresh_s_min)
-    elif isinstance(config, IntervalConfig) and config.interval.type == "CUSTOM":
+    elif isinstance(config, IntervalConfig):
+        start, end = bounds(config.interval, 0)
+        length_ms = config.interval.duration_sec * 1000 or end - start
         _refuse(
-            config.interval.duration_sec < limits.interval_s_min,
+            length_ms < limits.interval_s_min * 1000,
             "Aggregation interval duration is less than configured minimum allowed "
             f"aggregation interval in tenant profile: {limits.interval_s_min} sec.",
         )

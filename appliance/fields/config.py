@@ -1,7 +1,7 @@
 """The configuration of calculated fields as the cloud writes it (spec/rule-engine.md §7, §6.2).
 
-Structs only; what a server refuses is refused in `check`. Keys that a newer server may send are
-ignored. Every default is the server's.
+Structs only; what a server refuses is refused in `check` and `complete`. Keys that a newer server
+may send are ignored. Every default is the server's.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from appliance.fields.limits import FieldLimits
 from appliance.model.errors import ConfigError
 from appliance.model.ids import EntityId
 from appliance.rules.conditions import Hours
+from appliance.rules.configuration import read_configuration
 from appliance.rules.node import NodeConfig
 from appliance.rules.values import encode_json
 
+ScopeName = Literal["CLIENT_SCOPE", "SERVER_SCOPE", "SHARED_SCOPE"]
+
 
 class EntityKey(NodeConfig, frozen=True, kw_only=True):
-    """Where an argument's value lies. scope: of an ATTRIBUTE."""
+    """Where an argument's value lies; nowhere, where it names no key. scope: of an ATTRIBUTE."""
 
-    key: str
-    type: Literal["ATTRIBUTE", "TS_LATEST", "TS_ROLLING"]
-    scope: str | None = None
+    key: str = ""
+    type: Literal["ATTRIBUTE", "TS_LATEST", "TS_ROLLING"] = "TS_LATEST"
+    scope: ScopeName | None = None
 
 
 class Level(NodeConfig, frozen=True, kw_only=True):
@@ -64,10 +67,10 @@ class Reference(NodeConfig, frozen=True, kw_only=True):
 
 
 class Argument(Reference, frozen=True, kw_only=True):
-    """One input. default_value: text as a rule. limit, time_window (ms): of a rolling argument."""
+    """One input. limit, time_window (ms): of a rolling argument."""
 
-    ref_entity_key: EntityKey
-    default_value: Any = None
+    ref_entity_key: EntityKey = EntityKey()
+    default_value: str | None = None
     limit: int | None = None
     time_window: int | None = None
 
@@ -99,7 +102,7 @@ class Output(NodeConfig, frozen=True, kw_only=True):
 
     type: Literal["TIME_SERIES", "ATTRIBUTES"]
     name: str | None = None
-    scope: str | None = None
+    scope: ScopeName | None = None
     decimals_by_default: int | None = None
     strategy: Strategy = Strategy()
 
@@ -174,9 +177,21 @@ class Metric(NodeConfig, frozen=True, kw_only=True):
     """One aggregate. filter: TBEL over the arguments."""
 
     function: Literal["MIN", "MAX", "SUM", "AVG", "COUNT", "COUNT_UNIQUE"] | None = None
-    input: MetricInput
+    input: MetricInput | None = None
     filter: str | None = None
     default_value: float | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The argument that is aggregated; None where it is not one."""
+        given = self.input
+        return (given.key or "") if given is not None and given.type == "key" else None
+
+    @property
+    def script(self) -> str | None:
+        """The function whose results are aggregated, where that is so."""
+        given = self.input
+        return (given.function or "") if given is not None and given.type == "function" else None
 
 
 class RelatedConfig(NodeConfig, frozen=True, kw_only=True):
@@ -185,8 +200,8 @@ class RelatedConfig(NodeConfig, frozen=True, kw_only=True):
     arguments: dict[str, Argument] = {}
     relation: Level
     metrics: dict[str, Metric] = {}
-    deduplication_interval_in_sec: int = 10
-    scheduled_update_interval: int = 60
+    deduplication_interval_in_sec: int = 0
+    scheduled_update_interval: int = 0
     use_latest_ts: bool = False
     output: Output
 
@@ -217,6 +232,9 @@ class IntervalConfig(NodeConfig, frozen=True, kw_only=True):
     output: Output
 
 
+Unit = Literal["NANOSECONDS", "MICROSECONDS", "MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS"]
+
+
 class RuleValue(NodeConfig, frozen=True, kw_only=True):
     """A value given, or that of an argument."""
 
@@ -232,7 +250,7 @@ class Predicate(NodeConfig, frozen=True, kw_only=True):
     value: RuleValue = RuleValue()
     ignore_case: bool = False
     predicates: list[Predicate] = []
-    unit: Literal["SECONDS", "MINUTES", "HOURS", "DAYS"] = "SECONDS"
+    unit: Unit = "SECONDS"
     duration: RuleValue = RuleValue()
 
 
@@ -240,7 +258,7 @@ class Filter(NodeConfig, frozen=True, kw_only=True):
     """One argument and what must be true of it."""
 
     argument: str
-    value_type: str = "NUMERIC"
+    value_type: Literal["STRING", "NUMERIC", "BOOLEAN", "DATE_TIME"] = "NUMERIC"
     operation: Literal["AND", "OR"] = "AND"
     predicates: list[Predicate] = []
 
@@ -267,9 +285,15 @@ class AlarmCondition(NodeConfig, frozen=True, kw_only=True):
     type: Literal["SIMPLE", "DURATION", "REPEATING"] = "SIMPLE"
     expression: Condition = Condition()
     schedule: HoursValue | None = None
-    unit: Literal["SECONDS", "MINUTES", "HOURS", "DAYS"] = "SECONDS"
+    unit: Unit = "SECONDS"
     value: RuleValue = RuleValue()
     count: RuleValue = RuleValue()
+
+
+class DashboardReference(NodeConfig, frozen=True, kw_only=True):
+    """A dashboard by its id."""
+
+    id: UUID
 
 
 class AlarmRule(NodeConfig, frozen=True, kw_only=True):
@@ -277,7 +301,7 @@ class AlarmRule(NodeConfig, frozen=True, kw_only=True):
 
     condition: AlarmCondition
     alarm_details: str | None = None
-    dashboard_id: EntityReference | None = None
+    dashboard_id: DashboardReference | None = None
 
 
 Severity = Literal["CRITICAL", "MAJOR", "MINOR", "WARNING", "INDETERMINATE"]
@@ -351,15 +375,15 @@ def read_field(body: dict[str, Any], limits: FieldLimits) -> Field:
     if not isinstance(raw, dict):
         raise ConfigError("Validation error: configuration must not be null")
     type = raw.get("type") or body.get("type")
-    if type not in CONFIGS:
+    if not isinstance(type, str) or type not in CONFIGS:
         raise ConfigError(f"unknown type of calculated field: {type!r}")
     try:
-        config = msgspec.convert(without_nulls(raw), CONFIGS[type], strict=False)
-    except msgspec.ValidationError as error:
-        missing = _MISSING.match(str(error))
+        config = read_configuration(raw, CONFIGS[type])
+    except ConfigError as error:
+        missing = _MISSING.search(str(error))
         if missing is not None:
             raise ConfigError(f"Validation error: {missing[1]} must not be null") from None
-        raise ConfigError(f"bad configuration: {error}") from None
+        raise
     id, name = UUID(body["id"]["id"]), body.get("name") or ""
     return Field(id, name, type, owner, config, raw, crc32(encode_json(raw)), limits)
 

@@ -2,7 +2,7 @@
 
 A group counts as one zone: inside where any of its zones is. A zone seen for the first time, or
 with a new perimeter, gives a status and no event. The result's time is the newest of both
-coordinates and all perimeters.
+coordinates and all perimeters. A circle's radius is in metres, whatever unit it names.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def _coordinates(config: GeofencingConfig) -> Mapping[str, Argument]:
 
 def _shape(perimeter: Value) -> Circle | Polygon:
     text = perimeter if isinstance(perimeter, str) else json_text(perimeter)
-    return polygon_of(text) if text.lstrip().startswith("[") else circle_of(text)
+    return polygon_of(text) if text.lstrip().startswith("[") else circle_of(text, "METER")
 
 
 def _report(name: str, group: ZoneGroup, was: bool, is_in: bool) -> dict[str, Value]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from appliance.fields.cell import FieldError
 from appliance.fields.config import Metric
-from appliance.fields.numbers import rounded, total
+from appliance.fields.numbers import double_of, rounded, total
 from appliance.model.telemetry import Value
-from appliance.rules.values import as_number, java_text, json_text
+from appliance.rules.values import java_text
 
 
 def aggregate(metric: Metric, values: Sequence[Value], decimals: int | None) -> Value | None:
@@ -17,8 +18,6 @@ def aggregate(metric: Metric, values: Sequence[Value], decimals: int | None) -> 
     Raises FieldError for a value that is no number, except in counts.
     """
     match metric.function:
-        case None:
-            return None
         case "COUNT":
             return len(values)
         case "COUNT_UNIQUE":
@@ -26,11 +25,14 @@ def aggregate(metric: Metric, values: Sequence[Value], decimals: int | None) -> 
     numbers = [_number(value) for value in values]
     if not numbers:
         return None
+    if not all(map(math.isfinite, numbers)) and metric.function not in ("MIN", "MAX"):
+        raise FieldError("Infinite or NaN")
+    ordered = [number for number in numbers if not math.isnan(number)] or numbers
     match metric.function:
         case "MIN":
-            result = min(numbers)
+            result = min(ordered)
         case "MAX":
-            result = max(numbers)
+            result = max(ordered)
         case "SUM":
             result = total(numbers)
         case _:
@@ -46,11 +48,11 @@ def unique(values: Sequence[Value]) -> int:
 def _identity(value: Value) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(float(value))
-    return json_text(value)
+    return java_text(value)
 
 
 def _number(value: Value) -> float:
-    number = as_number(value)
+    number = None if isinstance(value, bool) else double_of(value)
     if number is None:
         raise FieldError(f"Cannot parse value {java_text(value)}")
-    return float(number)
+    return number

@@ -11,6 +11,8 @@ from typing import Any
 from appliance.fields.cell import FieldError
 from appliance.model.telemetry import Value
 from appliance.rules.conditions import comparable
+from appliance.rules.tbel import TbelError
+from appliance.rules.tbel.kinds import parse_double
 
 _EXACT = Context(prec=700)
 """Digits enough for the largest double with as many decimals as the smallest has."""
@@ -21,21 +23,26 @@ so a stored 20000000 is an integer and a stored 42.0 is not."""
 
 
 def double_of(value: Any) -> float | None:
-    """A value as the reference calculates with it: 1 or 0 for a boolean, None for no number."""
+    """A value as the reference calculates with it: 1 or 0 for a boolean, None for no number.
+
+    Texts are read as Java reads them, NaN and Infinity too.
+    """
+    if isinstance(value, str):
+        try:
+            return parse_double(value)
+        except TbelError:
+            return None
     number = comparable(value)
     return None if number is None else float(number)
 
 
 def total(numbers: Iterable[float]) -> float:
-    """A sum without the noise of binary fractions: 0.1 and 0.2 are 0.3."""
-    numbers = list(numbers)
-    if not all(map(math.isfinite, numbers)):
-        return sum(numbers)
+    """A sum of finite numbers without the noise of binary fractions: 0.1 and 0.2 are 0.3."""
     return float(reduce(_EXACT.add, (Decimal(repr(number)) for number in numbers), Decimal(0)))
 
 
 def rounded(value: float, decimals: int | None) -> int | float:
-    """A result with so many decimals, half away from zero; without decimals an integer.
+    """A result with so many decimals, half away from zero; without any a 64-bit integer.
 
     Raises FieldError for NaN and Infinity, which cannot be rounded.
     """
@@ -48,7 +55,7 @@ def rounded(value: float, decimals: int | None) -> int | float:
         exact = Decimal(repr(value)).quantize(step, ROUND_HALF_UP, _EXACT)
     except InvalidOperation:
         raise FieldError(f"{value} cannot have {decimals} decimals") from None
-    return int(exact) if decimals == 0 else float(exact)
+    return int(exact) if decimals == 0 and abs(exact) <= LONG_MAX else float(exact)
 
 
 def storable(value: Any) -> Value:

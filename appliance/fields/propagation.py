@@ -1,7 +1,8 @@
 """PROPAGATION: values for related entities (spec §7).
 
-Without a script each argument that is new goes out under its name with its own time; with one, the
-script's result goes out. An entity that becomes related gets what is known at once.
+Without a script each argument that is new goes out under its name, with the newest time that any
+argument has; with one, the script's result goes out. An entity that becomes related gets what is
+known at once.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class PropagationCell(ArgumentsCell):
         targets = set(self._targets(view))
         if self._is_restored:  # whoever is related when the process begins has what is known
             self._served, self._is_restored = targets, False
+        self._served &= targets  # who comes back gets what is known
         return super().sources(view) | targets
 
     def _targets(self, view: StateView) -> list[EntityId]:
@@ -68,19 +70,20 @@ class PropagationCell(ArgumentsCell):
         if moment.reason is Reason.CHANGED:
             wanted = [target for target in targets if target not in self._served]
         self._served = set(targets)
-        results = self._results(moment)
-        return [Result(target, data) for target in wanted for data in results]
+        data = self._result(moment)
+        return [Result(target, data) for target in wanted]
 
-    def _results(self, moment: Moment) -> list[object]:
+    def _result(self, moment: Moment) -> object:
         if self._script is not None:
-            return [self._script.run(self.arguments, moment.now_ms)]
-        by_ts: dict[int, dict[str, Value]] = {}
-        for name, single in self.arguments.singles.items():
-            if moment.reason is not Reason.VALUES or name in moment.changed:
-                by_ts.setdefault(single.ts, {})[name] = single.value
+            return self._script.run(self.arguments, moment.now_ms)
+        values: dict[str, Value] = {
+            name: single.value
+            for name, single in self.arguments.singles.items()
+            if moment.reason is not Reason.VALUES or name in moment.changed
+        }
         if self._config.output.type == "ATTRIBUTES":
-            return list(by_ts.values())
-        return [{"ts": ts, "values": values} for ts, values in sorted(by_ts.items())]
+            return values
+        return {"ts": self.arguments.latest_ts(moment.now_ms), "values": values}
 
     def shown(self, moment: Moment) -> Any:
         """See Cell; the related entities are shown as an argument."""

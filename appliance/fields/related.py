@@ -136,6 +136,8 @@ class RelatedCell:
             )
         values: dict[str, Value] = {}
         for name, metric in config.metrics.items():
+            if metric.function is None or metric.input is None:
+                raise FieldError(f"the metric '{name}' has no function or no input")
             chosen = self._chosen(name, metric, moment.now_ms)
             result = aggregate(metric, chosen, config.output.decimals_by_default)
             if result is not None:
@@ -149,15 +151,16 @@ class RelatedCell:
     def _chosen(self, name: str, metric: Metric, now_ms: int) -> list[Value]:
         """The metric's input of each related entity that passes its filter."""
         accepts, function = self._scripts[name]
+        latest = self._latest_ts() or now_ms
         chosen = []
         for member in self._members.values():
             arguments = member.arguments
-            if accepts is not None and accepts.run(arguments, now_ms) is not True:
+            if accepts is not None and accepts.run(arguments, now_ms, latest) is not True:
                 continue
             if function is not None:
-                value = function.run(arguments, now_ms)
+                value = function.run(arguments, now_ms, latest)
             else:
-                single = arguments.singles.get(metric.input.key or "")
+                single = arguments.singles.get(metric.key or "")
                 value = None if single is None else single.value
             if value is not None:
                 chosen.append(value)
@@ -205,9 +208,7 @@ def related_cells(field: Field) -> Cells:
     scripts = {
         name: (
             FieldScript(metric.filter, names) if metric.filter else None,
-            FieldScript(metric.input.function or "", names)
-            if metric.input.type == "function"
-            else None,
+            None if metric.script is None else FieldScript(metric.script, names),
         )
         for name, metric in config.metrics.items()
     }

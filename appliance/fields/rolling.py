@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
+from appliance.fields.records import Row, TimeWindow, point_of, row_of, window_of
 from appliance.rules.tbel.errors import TbelError
 from appliance.rules.tbel.signatures import java
-from appliance.rules.tbel.values import Long, PlainList, TbMap
+from appliance.rules.tbel.values import PlainList
+from appliance.rules.values import decode_json
 
 ROLLING, ROWS = "TbelCfTsRollingArg", "TbelCfTsRollingData"
 
@@ -31,11 +35,11 @@ class RollingArgument:
 
     def elements(self) -> list[Any]:
         """What a script goes through."""
-        return [TbMap({"ts": Long(ts), "value": value}) for ts, value in self.points]
+        return [point_of(ts, value) for ts, value in self.points]
 
     def as_json(self) -> Any:
         """What is stored of it, as the reference writes it."""
-        return {"type": "TS_ROLLING", "timeWindow": _time_window(self), "values": self.elements()}
+        return {"type": _type(self), "timeWindow": _time_window(self), "values": self.elements()}
 
 
 class Rows:
@@ -44,7 +48,7 @@ class Rows:
     java_name = ROWS
     storable = True
 
-    def __init__(self, start_ms: int, end_ms: int, rows: list[Any]) -> None:
+    def __init__(self, start_ms: int, end_ms: int, rows: list[Row]) -> None:
         self.start_ms = start_ms
         self.end_ms = end_ms
         self.rows = rows
@@ -60,11 +64,16 @@ class Rows:
 
 @java(ROLLING, "Object getTimeWindow()")
 @java(ROWS, "Object getTimeWindow()")
-def _time_window(data: RollingArgument | Rows) -> TbMap:
-    return TbMap({"startTs": Long(data.start_ms), "endTs": Long(data.end_ms)})
+def _time_window(data: RollingArgument | Rows) -> TimeWindow:
+    return window_of(data.start_ms, data.end_ms)
 
 
-@java(ROLLING, "Object getValues()")
+@java(ROLLING, "String getType()")
+def _type(data: RollingArgument) -> str:
+    return "TS_ROLLING"
+
+
+@java(ROLLING, "Object getValues()", "Object getValue()")
 @java(ROWS, "Object getValues()")
 def _values(data: RollingArgument | Rows) -> PlainList:
     return PlainList(data.elements())
@@ -76,30 +85,50 @@ def _size(data: RollingArgument | Rows) -> int:
     return len(data.elements())
 
 
+def _no_number() -> TbelError:
+    return TbelError("Rolling argument values are empty.")
+
+
 def _statistic(name: str, compute: Callable[[list[float]], float]) -> None:
     """Register a statistic: with NaN it is NaN unless it shall skip that."""
 
     def method(data: RollingArgument, ignore_nan: bool = True) -> float:
+        if not data.points:
+            raise _no_number()
         values = [value for _, value in data.points]
         if math.isnan(sum(values)):  # one is no number, or infinities of both signs
             numbers = [value for value in values if not math.isnan(value)]
             if len(numbers) < len(values) and not ignore_nan:
                 return math.nan
             values = numbers
-        if not values and compute is not sum:
-            raise TbelError("Rolling argument values are empty.")
         return float(compute(values))
 
     java(ROLLING, f"double {name}()", f"double {name}(boolean)")(method)
 
 
+def _total(values: Iterable[float]) -> float:
+    """One after the other, as Java adds; `sum` of newer Pythons is more exact."""
+    return reduce(add, values, 0.0)
+
+
+def _extreme(choose: Callable[[list[float]], float]) -> Callable[[list[float]], float]:
+    def compute(values: list[float]) -> float:
+        if not values:
+            raise _no_number()
+        return choose(values)
+
+    return compute
+
+
 def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+    return _total(values) / len(values) if values else math.nan
 
 
 def _deviation(values: list[float]) -> float:
+    if not values:
+        return math.nan
     mean = _mean(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+    return math.sqrt(_total((value - mean) * (value - mean) for value in values) / len(values))
 
 
 def _median(values: list[float]) -> float:
@@ -110,13 +139,13 @@ def _median(values: list[float]) -> float:
 
 
 for _name, _compute in (
-    ("max", max),
-    ("min", min),
-    ("sum", sum),
+    ("max", _extreme(max)),
+    ("min", _extreme(min)),
+    ("sum", _total),
     ("mean", _mean),
     ("avg", _mean),
     ("std", _deviation),
-    ("median", _median),
+    ("median", _extreme(_median)),
 ):  # fmt: skip - a table
     _statistic(_name, _compute)
 
@@ -140,7 +169,7 @@ def _nearest(points: Iterable[tuple[int, float]], ignore_nan: bool) -> float:
     for _, value in points:
         if not (ignore_nan and math.isnan(value)):
             return value
-    raise TbelError("Rolling argument values are empty.")
+    raise _no_number()
 
 
 @java(ROLLING, "Object merge(Object)", "Object merge(Object,Map)")
@@ -163,7 +192,7 @@ def _merge_all(data: RollingArgument, others: Any, settings: Any = None) -> Rows
         now = [known.get(ts, last) for known, last in zip(points, now, strict=True)]
         is_in = given is None or start <= ts < end
         if is_in and not (ignore_nan and any(map(math.isnan, now))):
-            rows.append(_row(ts, now))
+            rows.append(row_of(ts, now))
     return Rows(start, end, rows)
 
 
@@ -173,11 +202,11 @@ def _bounds_of(given: Any, windows: Sequence[RollingArgument]) -> tuple[int, int
         starts, ends = zip(*((each.start_ms, each.end_ms) for each in windows), strict=True)
         return min(starts), max(ends)
     try:
+        given = given.fields if isinstance(given, TimeWindow) else _parsed(given)
         return int(given["startTs"]), int(given["endTs"])
     except (KeyError, TypeError, ValueError):
         raise TbelError("timeWindow must have startTs and endTs") from None
 
 
-def _row(ts: int, values: Sequence[float]) -> TbMap:
-    named = {f"v{number}": value for number, value in enumerate(values, 1)}
-    return TbMap({"ts": Long(ts), "values": PlainList(values), **named})
+def _parsed(given: Any) -> Any:
+    return decode_json(given) if isinstance(given, str) else given

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from appliance.fields.arguments_cell import belongs_to, kept_without
 from appliance.fields.cell import Reason
 from appliance.fields.check import check_shape
@@ -182,8 +180,7 @@ class Roster:
         """What a cell takes over, and why it begins; nothing from a field of another type."""
         if old is not None and old.field.type == field.type:
             kept = kept_without(old.cell.saved(), old.field, field)
-            limited = msgspec.structs.replace(old.field, limits=field.limits) == field
-            return kept, Reason.RESTORED if limited else Reason.CHANGED
+            return kept, Reason.RESTORED if _is_same(old.field, field) else Reason.CHANGED
         found = self._kept.pop(f"{field.id}/{entity.type}/{entity.id}", None)
         if found is None or not belongs_to(field, found):
             return None, Reason.BEGIN
@@ -213,3 +210,12 @@ class Roster:
             notice(body)
         if body is None or body.get("cleared"):
             del self._alarms[id]
+
+
+def _is_same(old: Field, new: Field) -> bool:
+    """Whether a field's new form calculates as the old one, so that it need not calculate again.
+
+    The name matters to an alarm only: it is the alarm's type.
+    """
+    name = old.name if new.type == "ALARM" else new.name
+    return (old.config, old.owner, name) == (new.config, new.owner, new.name)

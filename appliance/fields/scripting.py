@@ -1,7 +1,7 @@
 """TBEL in calculated fields: the arguments of a script, and what becomes of its result (§7).
 
 A script sees `ctx` (latestTs, args) and each argument by its name: a single value as it is, a
-rolling argument as a `RollingArgument`.
+rolling argument as a `RollingArgument`. Of a value that has not come it sees null, of time -1.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any
 from appliance.fields.arguments import Arguments
 from appliance.fields.cell import FieldError
 from appliance.fields.config import without_nulls
+from appliance.fields.records import SingleArgument, context_of
 from appliance.fields.rolling import RollingArgument
 from appliance.rules.tbel import Script, TbelError, TbelSyntaxError, compile_script, plain
 from appliance.rules.tbel.kinds import from_json
-from appliance.rules.tbel.values import Long, TbMap
+from appliance.rules.tbel.values import Long
 
 
 class FieldScript:
@@ -29,12 +30,15 @@ class FieldScript:
         except TbelSyntaxError as error:
             self._script = f"the script does not compile: {error}"
 
-    def run(self, arguments: Arguments, now_ms: int) -> Any:
-        """The result as plain JSON, without null members. Raises FieldError."""
+    def run(self, arguments: Arguments, now_ms: int, latest_ts: int | None = None) -> Any:
+        """The result as plain JSON, without null members. Raises FieldError.
+
+        latest_ts: the newest time, where it is not that of the arguments.
+        """
         values = script_values(arguments, now_ms)
-        args = {name: _described(arguments, name, values[name]) for name in values}
-        latest = Long(arguments.latest_ts(now_ms))
-        return self.call(TbMap({"latestTs": latest, "args": TbMap(args)}), values)
+        args = {name: _described(arguments, name, values.get(name)) for name in self._names}
+        latest = arguments.latest_ts(now_ms) if latest_ts is None else latest_ts
+        return self.call(context_of(latest, args), values)
 
     def call(self, ctx: Any, values: dict[str, Any]) -> Any:
         """The same with TBEL values given; absent ones are null."""
@@ -61,4 +65,5 @@ def script_values(arguments: Arguments, now_ms: int) -> dict[str, Any]:
 def _described(arguments: Arguments, name: str, value: Any) -> Any:
     if isinstance(value, RollingArgument):
         return value
-    return TbMap({"ts": Long(arguments.singles[name].ts), "value": value})
+    single = arguments.singles.get(name)
+    return SingleArgument(ts=Long(-1 if single is None else single.ts), value=value)

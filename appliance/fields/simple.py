@@ -35,6 +35,10 @@ class SimpleCell(ArgumentsCell):
 
     def calculate(self, moment: Moment) -> Iterable[Effect]:
         """See ArgumentsCell."""
+        if self.arguments.windows:
+            raise FieldError(
+                "Rolling argument entry is not supported for simple calculated fields."
+            )
         output = self._config.output
         number = rounded(self._number(), output.decimals_by_default)
         if not output.name:

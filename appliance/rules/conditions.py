@@ -5,7 +5,9 @@ Comparisons of a value with a fixed one, and the hours in which a rule is active
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,6 +16,8 @@ from appliance.rules.values import as_number
 
 UNIT_MS = {"SECONDS": 1_000, "MINUTES": 60_000, "HOURS": 3_600_000, "DAYS": 86_400_000}
 DAY_MS = 86_400_000
+_OFFSET = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d\d?)(?::?(\d\d)(?::?(\d\d))?)?", re.ASCII)
+_FARTHEST = timedelta(hours=18)
 LAST_MS = 253_402_000_000_000
 """Devices may send any time; the calendar ends with the year 9999."""
 
@@ -48,12 +52,8 @@ class Hours(NodeConfig, frozen=True, kw_only=True):
         today = moment.isoweekday()
         if self.type == "SPECIFIC_TIME":
             return today in self.days_of_week and within(of_day, self.starts_on, self.ends_on)
-        return any(
-            item.enabled
-            and item.day_of_week == today
-            and within(of_day, item.starts_on, item.ends_on)
-            for item in self.items
-        )
+        item = next((item for item in self.items if item.day_of_week == today), ScheduleItem())
+        return item.enabled and within(of_day, item.starts_on, item.ends_on)
 
 
 def within(of_day: int, start: int, end: int) -> bool:
@@ -69,10 +69,26 @@ def within(of_day: int, start: int, end: int) -> bool:
 
 def zone_of(name: str) -> tzinfo:
     """The named zone; UTC where this machine does not know it, so that rules keep working."""
+    return known_zone(name) or UTC
+
+
+@lru_cache(maxsize=256)
+def known_zone(name: str) -> tzinfo | None:
+    """The zone that Java means by a name: of a region, or so far from UTC (`+02:00`, `GMT-3`)."""
+    offset = _OFFSET.fullmatch(name)
+    if offset is not None:
+        return _offset_zone(*(int(part or 0) for part in offset.group(2, 3, 4)), sign=offset[1])
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return UTC
+        return UTC if name == "Z" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # `Europe` is a folder
+        return None
+
+
+def _offset_zone(hours: int, minutes: int, seconds: int, *, sign: str) -> tzinfo | None:
+    east = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    if minutes > 59 or seconds > 59 or east > _FARTHEST:
+        return None
+    return timezone(east if sign == "+" else -east)
 
 
 def compare_numbers(operation: str, left: float | None, right: float | None) -> bool:

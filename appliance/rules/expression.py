@@ -1,10 +1,11 @@
 """Arithmetic expressions as the reference's library reads them (spec/rule-engine.md §7, §9.5).
 
 Operators + - * / % ^ (right to left, before a leading minus), parentheses ( [ {, implied
-multiplication (`2x`, `2(x+1)`; calculated fields take only the first form), constants pi, e, φ,
-and the functions of `FUNCTIONS`. An expression is parsed once into nested calls; evaluation takes
-the values of its variables. Numbers behave as in Java: the root of a negative number is NaN, the
-logarithm of 0 -Infinity; only division by zero is an error.
+multiplication (`2x`, `xy`, `x(y+1)`, `2(x+1)`; calculated fields do not take the last form),
+constants pi, e, φ, and the functions of `FUNCTIONS`. A word that is no name begins with its longest
+part that is one: with x and y, `xy2` is `x*y*2`. An expression is parsed once into nested calls;
+evaluation takes the values of its variables. Numbers behave as in Java: the root of a negative
+number is NaN, the logarithm of 0 -Infinity; only division by zero is an error.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Expression:
     """A parsed expression over named variables. Raises BadExpression.
 
     implied_products: whether a parenthesis or a name may follow any operand, as in `2(x+1)`;
-    otherwise only a name may follow a number.
+    otherwise a parenthesis may follow a name, and a word may be a product.
     """
 
     def __init__(
@@ -76,10 +77,11 @@ class Expression:
     ) -> None:
         if len(text) > LENGTH_MAX:
             raise BadExpression(f"the expression is longer than {LENGTH_MAX} characters")
-        self._tokens = _tokens(text)
+        self._variables = frozenset(variables)
+        self._names = self._variables | CONSTANTS.keys()
+        self._tokens, self._words = _tokens(text, self._names | FUNCTIONS.keys())
         self._at = 0
         self._depth = 0
-        self._variables = frozenset(variables)
         self._implied_products = implied_products
         for name in self._variables & FUNCTIONS.keys():
             raise BadExpression(f"a variable cannot have the name of a function: {name!r}")
@@ -124,7 +126,12 @@ class Expression:
 
     def _check_implied(self, token: str) -> None:
         before = self._tokens[self._at - 1]
-        if token == "(" or not before[0].isdigit() or token[0].isdigit():
+        if token == "(":
+            is_product = before in self._names
+        else:
+            after_number = before[0].isdigit() and not token[0].isdigit()
+            is_product = after_number or self._at in self._words
+        if not is_product:
             raise BadExpression("the expression has invalid syntax: an operator is missing")
 
     def _operand(self) -> Evaluate:
@@ -168,18 +175,32 @@ class Expression:
 _PARENTHESES = str.maketrans("[]{}", "()()")
 
 
-def _tokens(text: str) -> list[str]:
-    tokens, at = [], 0
+def _tokens(text: str, names: Collection[str]) -> tuple[list[str], set[int]]:
+    """The tokens, and which of them go on with the word of the one before."""
+    tokens: list[str] = []
+    words: set[int] = set()
+    at = 0
     text = text.translate(_PARENTHESES)
     while at < len(text.rstrip()):
         match = _TOKEN.match(text, at)
         if match is None:
             raise BadExpression(f"unexpected {text[at]!r}")
-        tokens.append(match[1] or match[2] or match[3])
+        token = match[1] or match[2] or match[3]
         at = match.end()
+        if match[2] and (name := _longest(token, names)):
+            at -= len(token) - len(name)
+            if name != token:
+                words.add(len(tokens) + 1)
+            token = name
+        tokens.append(token)
     if not tokens:
         raise BadExpression("the expression is empty")
-    return tokens
+    return tokens, words
+
+
+def _longest(word: str, names: Collection[str]) -> str:
+    """The longest name that a word begins with; empty where there is none."""
+    return next((word[:end] for end in range(len(word), 0, -1) if word[:end] in names), "")
 
 
 def _binary(operator: str, a: Evaluate, b: Evaluate) -> Evaluate:

@@ -37,12 +37,15 @@ def polygon_of(text: str) -> Polygon:
         raise NodeError(str(error)) from None
 
 
-def circle_of(text: str) -> Circle:
-    """Parse `{latitude, longitude, radius, radiusUnit}`; metres where no unit is given."""
+def circle_of(text: str, unit: str | None = None) -> Circle:
+    """Parse `{latitude, longitude, radius, radiusUnit}`; metres where no unit is given.
+
+    unit: that of the radius, whatever the text says.
+    """
     try:
         definition = decode_json(text)
         centre = (float(definition["latitude"]), float(definition["longitude"]))
         radius = float(definition["radius"])
     except (ValueError, TypeError, KeyError):
         raise NodeError("the perimeter is not a circle") from None
-    return Circle(centre, radius, definition.get("radiusUnit") or "METER")
+    return Circle(centre, radius, unit or definition.get("radiusUnit") or "METER")

@@ -22,6 +22,7 @@ from appliance.rules.tbel.values import (
     FrozenList,
     FrozenMap,
     JavaArray,
+    Record,
     TbMap,
     TbSet,
 )
@@ -35,6 +36,8 @@ def get_property(value: Any, name: str, scope: Scope) -> Any:
     """
     if value is None:
         raise TbelError(f"null pointer: {name}")
+    if isinstance(value, Record) and name in value.fields:
+        return value.fields[name]
     owner = type_of(value)
     if isinstance(value, ClassRef):
         return _static_property(value, name)

@@ -121,6 +121,7 @@ def _overridden(method: Method, found: list[Method]) -> bool:
 
 
 @lru_cache(maxsize=2048)
+@lru_cache(maxsize=2048)
 def getter_of(owner: str, name: str) -> Method | None:
     """The method that `value.name` calls: name(), getName() or isName() without arguments."""
     capital = name[:1].upper() + name[1:]

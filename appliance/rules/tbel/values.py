@@ -13,6 +13,7 @@ LinkedHashSet        TbSet
 arrays               JavaArray
 Map.Entry            Entry
 a class by its name  ClassRef
+a host's objects     subclasses of Record
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
@@ -188,6 +189,21 @@ class Entry:
     def __init__(self, key: Any, value: Any) -> None:
         self.key = key
         self.value = value
+
+
+class Record:
+    """An object of a host's own: its fields are its properties, its getters are registered."""
+
+    __slots__ = ("fields",)
+    java_name: ClassVar[str]
+    storable: ClassVar[bool] = True
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields = fields
+
+    def as_json(self) -> Any:
+        """What is stored of it."""
+        return TbMap(self.fields)
 
 
 class ClassRef:

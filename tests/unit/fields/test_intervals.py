@@ -68,8 +68,9 @@ async def test_every_function_over_an_hour(values: list[Any], results: dict[str,
 async def test_the_intermediate_result_is_told_when_something_is_new() -> None:
     site = await started(aggregation(HOURLY, "SUM", produceIntermediateResult=True))
     start = site.bench.now_ms
+    await site.bench.later(1)  # asked at once, and there was nothing
     await site.send({"t": 1})
-    await site.bench.later(299_999)
+    await site.bench.later(299_998)
     assert points(site, "SUM") == []
     await site.bench.later(1)
     assert points(site, "SUM") == [(start, 1.0)]
@@ -84,6 +85,38 @@ async def test_the_intermediate_result_is_told_when_something_is_new() -> None:
     await site.send({"t": 4})
     await site.bench.later(HOUR_MS)
     assert points(site, "SUM") == [(start, 7.0)]
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "after_s", "result"),
+    [
+        (59, 0, 2.0),  # with the first point
+        (61, 0, -1.0),  # after it was said that there is none
+        (61, 298, -1.0),
+        (61, 300, 2.0),
+    ],
+)
+async def test_the_first_intermediate_result_of_an_interval(
+    wait_s: int, after_s: int, result: float
+) -> None:
+    configuration = aggregation(HOURLY, "SUM", produceIntermediateResult=True)
+    configuration["metrics"]["SUM"]["defaultValue"] = -1
+    site = await started(configuration)
+    hour = site.bench.now_ms + HOUR_MS
+    await site.bench.later(HOUR_MS + wait_s * 1000)
+    await site.send({"t": 2})
+    await site.bench.later(after_s * 1000)
+    assert dict(points(site, "SUM"))[hour] == result
+
+
+async def test_an_intermediate_result_of_what_is_there_comes_at_once() -> None:
+    site = Site()
+    await site.start()
+    await site.send({"t": 5})
+    configuration = aggregation(HOURLY, "SUM", produceIntermediateResult=True)
+    await site.field("a", "ENTITY_AGGREGATION", configuration)
+    await site.bench.later(1)
+    assert [value for _, value in points(site, "SUM")] == [5.0]
 
 
 @pytest.mark.parametrize(

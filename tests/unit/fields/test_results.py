@@ -357,5 +357,5 @@ async def test_a_window_that_is_stored_is_json() -> None:
     bounds = {"startTs": now - 60_000, "endTs": now}
     points = [{"ts": now, "value": 7.0}]
     assert site.values("o") == [{"type": "TS_ROLLING", "timeWindow": bounds, "values": points}]
-    rows = [{"ts": now, "values": [7.0, 7.0], "v1": 7.0, "v2": 7.0}]
+    rows = [{"ts": now, "values": [7.0, 7.0]}]
     assert site.values("m") == [{"timeWindow": bounds, "values": rows}]

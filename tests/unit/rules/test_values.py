@@ -138,10 +138,18 @@ def test_other_numbers_are_as_java_computes_them(text: str, value: str) -> None:
     assert repr(Expression(text, []).evaluate({})) == value
 
 
-@pytest.mark.parametrize("text", ["2(x+1)", "(x)(x)", "x x", "2 3"])
-def test_calculated_fields_take_only_a_number_before_a_name_as_a_product(text: str) -> None:
+@pytest.mark.parametrize("text", ["2(x+1)", "(x)(x)", "(x)x", "x x", "2 3", "abs(x)x"])
+def test_calculated_fields_take_no_product_over_a_gap_or_of_parentheses(text: str) -> None:
     with pytest.raises(BadExpression):
         Expression(text, ["x"], implied_products=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("2x", 6.0), ("xy2", 30.0), ("x(y+1)", 18.0), ("12/xy", 20.0)]
+)
+def test_a_word_is_the_product_of_the_names_in_it(text: str, value: float) -> None:
+    expression = Expression(text, ["x", "y"], implied_products=False)
+    assert expression.evaluate({"x": 3, "y": 5}) == value
 
 
 def test_a_variable_cannot_have_the_name_of_a_function() -> None:
