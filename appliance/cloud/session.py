@@ -28,7 +28,7 @@ from appliance.extension.ports import Link, LinkClosed, Storage
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
 from appliance.model.errors import Permanent, Retryable, first_plain
-from appliance.model.ids import EntityId
+from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Series, Value
 from appliance.model.unit import EntityWrite, Lane, Unit
@@ -135,7 +135,9 @@ class EdgeSession:
         finally:
             with trio.CancelScope(shield=True):
                 if not self.replaced:
-                    await self._note({"active": False, "lastDisconnectTime": self._clock()})
+                    gone: dict[str, Value] = {"active": False, "lastDisconnectTime": self._clock()}
+                    await self._note(gone)
+                    self._tell_rules("DISCONNECT_EVENT", gone)
             self._emit(EdgeDisconnected(name=self.name, reason=reason))
         if not self.replaced:
             raise LinkClosed(reason, "UNAVAILABLE")  # an edge stays away after OK (§3.7)
@@ -143,9 +145,19 @@ class EdgeSession:
     async def _accept(self, link: Link, hello: Connect) -> None:
         await link.send([Connected(0, "", self.configuration(), link.inbound_bytes_max)])
         version = EDGE_VERSIONS.get(hello.version, UNRECOGNIZED)
-        now_ms = self._clock()
-        await self._note({"active": True, "lastConnectTime": now_ms, "edgeVersion": version})
+        here: dict[str, Value] = {"active": True, "lastConnectTime": self._clock()}
+        await self._note(here | {"edgeVersion": version})
+        self._tell_rules("CONNECT_EVENT", here)
         self._emit(EdgeConnected(name=self.name, peer=link.peer))
+
+    def _tell_rules(self, event: str, presence: dict[str, Value]) -> None:
+        """The tenant's rules hear of an edge that comes or goes (§3.4)."""
+        edge = EntityId("EDGE", self.edge)
+        body = self._state.entity("EDGE", self.edge) or {}
+        metadata = {"scope": Scope.SERVER.value}
+        metadata |= {"edgeName": body.get("name") or "", "edgeType": body.get("type") or ""}
+        message = Message(new_uuid(), self._clock(), event, edge, dict(presence), metadata)
+        self._rules.follow([message], [])
 
     def configuration(self) -> EdgeConfiguration:
         """What the edge is told about itself (§2.3)."""

@@ -32,6 +32,7 @@ from appliance.sync.conflicts import (
     is_deletion_mark,
     known_as,
     merged_alarm,
+    of_its_customer,
     one_alarm,
 )
 from appliance.sync.messages import (
@@ -218,7 +219,7 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
         id = known_as(state, id) if over else alarm_here(state, id, body)
         if theirs != id:
             applied.merged.append(EntityId("ALARM", id))
-        body = merged_alarm(state.entity("ALARM", id), body)
+        body = of_its_customer(state, merged_alarm(state.entity("ALARM", id), body))
     body = policy.admit(kind, id, body, applied)
     if body is None:
         return

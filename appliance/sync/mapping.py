@@ -207,12 +207,17 @@ def edge_configuration(edge: UUID, body: dict[str, Any]) -> EdgeConfiguration:
 def entity_update(
     kind: str, id: UUID, update: UpdateKind | None, body: dict[str, Any]
 ) -> EntityUpdate:
-    """An upsert of one entity; `version` goes as null so that the peer overwrites (§2.9)."""
+    """An upsert of one entity; `version` goes as null so that the peer overwrites (§2.9).
+
+    So does an alarm's customer: the peer knows whose its originator is, and a server refuses an
+    alarm of another's, as one that was raised before its device was given away (§6.2).
+    """
     row = BY_NAME[kind]
     widgets = body.get("widgets") if kind == "WIDGETS_BUNDLE" else None
     shown = {key: value for key, value in body.items() if key != "widgets"} if widgets else body
-    if shown.get("version") is not None:
-        shown = {**shown, "version": None}
+    for field in ("version", "customerId") if kind == "ALARM" else ("version",):
+        if shown.get(field) is not None:
+            shown = {**shown, field: None}
     return EntityUpdate(
         row.field,
         update if row.has_msg_type else None,

@@ -13,7 +13,7 @@ from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope
 from appliance.model.unit import Lane, OutboxEvent, StoredEvent
 from appliance.state.kinds import BY_NAME, relation_key
-from appliance.sync.mapping import Mapper, rpc_from_json, rpc_to_json
+from appliance.sync.mapping import Mapper, entity_update, rpc_from_json, rpc_to_json
 from appliance.sync.messages import (
     Attributes,
     AttributesDeleted,
@@ -153,6 +153,14 @@ def test_the_version_goes_as_null_so_that_the_peer_overwrites() -> None:
     (device, _credentials) = items("UPDATED")
     assert isinstance(device, EntityUpdate)
     assert msgspec.json.decode(device.body)["version"] is None
+
+
+def test_an_alarm_goes_without_a_customer_since_a_server_refuses_one_that_it_sees_otherwise() -> (
+    None
+):
+    customer = EntityId("CUSTOMER", new_uuid()).to_json()
+    update = entity_update("ALARM", new_uuid(), UpdateKind.CREATED, {"customerId": customer})
+    assert msgspec.json.decode(update.body) == {"customerId": None}
 
 
 def test_an_entity_that_is_gone_meanwhile_yields_nothing() -> None:
