@@ -313,8 +313,9 @@ def _known(entity: EntityId, applied: Applied, state: State) -> bool:
 def _attributes(
     item: Attributes, applied: Applied, state: State, policy: Policy, now_ms: int
 ) -> None:
-    scope, ts = _scope(item.scope), item.ts or now_ms
+    scope = _scope(item.scope)
     stored = _stored(item.entity, scope, applied, state)
+    ts = item.ts or item.own_ts or _latest(item, scope, stored, state, now_ms)
     values = _newer(item, scope, ts, stored, state, ties=policy.peer_wins_ties)
     if not values:
         return
@@ -350,6 +351,20 @@ def _stored(
         else:
             stored = {key: value for key, value in stored.items() if key not in change.keys}
     return stored
+
+
+def _latest(
+    item: Attributes,
+    scope: Scope,
+    stored: Mapping[str, AttributeValue],
+    state: State,
+    now_ms: int,
+) -> int:
+    """A time for what comes without one: what is said last counts (§8.2)."""
+    keys = decode_attributes(item.values)
+    last = [stored[key].ts for key in keys if key in stored]
+    last += [state.deleted_ms(item.entity, scope, key) or 0 for key in keys]
+    return max([now_ms, *(ts + 1 for ts in last)])
 
 
 def _newer(

@@ -148,6 +148,13 @@ class Mapper:
                 yield from self._companion(companion, entity.id, update)
 
     def _attributes(self, entity: EntityId, action: str, body: dict[str, Any]) -> Iterator[Item]:
+        """What only the device itself says, its client attributes, goes without attributeTs.
+
+        A server's chain stores them with the time of their arrival (trace 03b) and takes nothing
+        that is not newer; so of a backlog it would keep the first value and refuse the last, and of
+        an edge whose clock is behind everything. What comes without a time is newer than all that
+        is there. A cloud of ours reads their true time from a field that a server passes over.
+        """
         scope, ts = Scope(body.get("scope") or Scope.SERVER), body.get("ts")
         values = {
             key: value
@@ -156,7 +163,11 @@ class Mapper:
         }
         if values:  # an empty body would never be answered (§11.4)
             posted = action == "POST_ATTRIBUTES" or bool(body.get("isPostAttributes"))
-            yield Attributes(entity, scope, encode_attributes(values), ts, posted)
+            encoded = encode_attributes(values)
+            if posted and scope is Scope.CLIENT:
+                yield Attributes(entity, scope, encoded, None, posted, own_ts=ts)
+            else:
+                yield Attributes(entity, scope, encoded, ts, posted)
 
     def _is_gone(self, entity: EntityId, scope: Scope, key: str, ts: int | None) -> bool:
         """Whether an attribute was deleted since. The peer knows of no deletion that came while it

@@ -139,6 +139,13 @@ def test_what_comes_twice_in_a_batch_is_told_once_and_the_newest_stays(state: St
     assert state.attributes(DEVICE, Scope.SHARED)["k"].value == "new"
 
 
+def test_of_attributes_without_a_time_the_last_one_stays(state: State) -> None:
+    write = AttributeWrite(DEVICE, Scope.SHARED, NOW + 5_000, {"k": 0})
+    state.apply(Unit(attributes=[write]))
+    state.apply(take(state, *(attributes({"k": n}, None) for n in (1, 2, 3))).unit)
+    assert state.attributes(DEVICE, Scope.SHARED)["k"].value == 3
+
+
 def test_posted_attributes_go_through_the_rules_and_are_not_written_here(state: State) -> None:
     item = Attributes(DEVICE, "CLIENT_SCOPE", encode_attributes({"k": 1}), 5, posted=True)
     applied = take(state, item)

@@ -86,6 +86,16 @@ def test_attributes(action: str, extra: dict[str, Any], posted: bool) -> None:
     assert decode_attributes(item.values) == {"a": 1}
 
 
+@pytest.mark.parametrize(
+    ("action", "times"), [("POST_ATTRIBUTES", (None, 7)), ("ATTRIBUTES_UPDATED", (7, None))]
+)
+def test_the_time_of_what_only_the_device_says_is_not_for_a_server_which_compares_it_with_its_own(
+    action: str, times: tuple[int | None, int | None]
+) -> None:
+    (item,) = items(action, {"kv": {"a": 1}, "scope": "CLIENT_SCOPE", "ts": 7})
+    assert isinstance(item, Attributes) and (item.ts, item.own_ts) == times
+
+
 def test_attributes_without_a_value_are_not_sent_since_nobody_would_answer() -> None:
     assert items("ATTRIBUTES_UPDATED", {"kv": {"none": None}}) == []
 
