@@ -90,9 +90,16 @@ class EdgeCommands:
             unit.events += self._events(change)
             messages += self._heard.of_change(change, actor)
         told = self._services.tell_gateways(unit)
-        await self._processor.commit(unit, messages)
-        self._services.ask(told)
+        try:
+            await self._processor.commit(unit, messages)
+        finally:  # what a full disk refused half-way is here already, and owed
+            self._services.ask(told)
+            self._end_sessions(changes)
+
+    def _end_sessions(self, changes: Sequence[Change]) -> None:
         for change in changes:
+            if change.body is None and self._state.body(change.kind, change.id) is not None:
+                continue  # refused as a whole: it has not gone
             if change.kind == "DEVICE_CREDENTIALS" and change.action == "CREDENTIALS_UPDATED":
                 self._sessions.close(change.id, "credentials")
             elif change.kind == "DEVICE" and change.body is None:

@@ -112,12 +112,19 @@ class Mapper:
             case "ATTRIBUTES_REQUEST" | "RELATION_REQUEST" | "CALCULATED_FIELD_REQUEST":
                 return _requests(inner.entity, inner.action)
             case "RPC_CALL":
-                return (rpc_from_json(inner.entity.id, msgspec.json.decode(inner.body)),)
+                return self._call(inner.entity.id, msgspec.json.decode(inner.body))
             case "SYNC_COMPLETED":
                 return (SyncCompleted(),)
             case "CREDENTIALS_UPDATED":
                 return self._companion(f"{inner.type}_CREDENTIALS", inner.entity.id, None)
         return self._entity(inner.type, inner.entity, inner.action, inner.body)
+
+    def _call(self, device: UUID, body: dict[str, Any]) -> Iterator[Item]:
+        """A request or an answer; of a kept request nothing once it is withdrawn."""
+        call = rpc_from_json(device, body)
+        kept = call.request_uuid if call.persisted and call.method is not None else None
+        if kept is None or self._bodies.shown("RPC", kept) is not None:
+            yield call
 
     def _entity(self, kind: str, entity: EntityId, action: str, body: bytes) -> Iterator[Item]:
         update = _update_kind(kind, action, body)
