@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 import trio
 
+from appliance.cloud.activity import Activity
 from appliance.cloud.calls import Calls, question
 from appliance.cloud.latest import LatestValues
 from appliance.cloud.policy import ORDER, CloudPolicy
@@ -54,6 +55,7 @@ from appliance.sync.sender import Sender
 from appliance.sync.telling import place_of
 
 _OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
+_SIGNS = ("POST_ATTRIBUTES_REQUEST", "ATTRIBUTES_UPDATED")
 _LOOK_EVENTS = 1000
 _LOOK_BYTES = 1_000_000
 """How much of the outbox to read at once when looking for a sync that still waits."""
@@ -73,6 +75,7 @@ class EdgeSession:
         edges: Edges,
         plan: SyncPlan,
         latest: LatestValues,
+        activity: Activity,
         rules: CloudRules,
         calls: Calls,
         sender: Sender,
@@ -90,6 +93,7 @@ class EdgeSession:
         self._edges = edges
         self._plan = plan
         self._latest = latest
+        self._activity = activity
         self._rules = rules
         self._calls = calls
         self._sender = sender
@@ -236,6 +240,9 @@ class EdgeSession:
         """Store what a server's rule chain would store, and queue the answers to requests."""
         for entity, points in applied.telemetry:
             applied.unit.series += [Series(entity, ts, values) for ts, values in points]
+        told_of = [entity for entity, _ in applied.telemetry]
+        told_of += [message.originator for message in applied.messages if message.type in _SIGNS]
+        applied.messages += self._activity.seen(told_of, applied.unit)
         self._last_word(applied.unit, applied.merged)
         for request in applied.requests:
             applied.unit.events.extend(self._plan.answer(self.edge, request))

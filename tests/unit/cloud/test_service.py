@@ -72,9 +72,9 @@ class House:
 
 
 @asynccontextmanager
-async def house() -> AsyncIterator[House]:
+async def house(**options: Any) -> AsyncIterator[House]:
     wire, store, events = FakeTransport(), MemoryStorage(), list[Event]()
-    async with running_cloud(store, wire, emit=events.append) as cloud:
+    async with running_cloud(store, wire, emit=events.append, **options) as cloud:
         made = House(cloud, store, wire)
         made.events = events
         yield made
