@@ -41,6 +41,7 @@ from appliance.web.commands import (
     RpcCommand,
     refuse_what_is_late,
     refuse_what_is_needed,
+    with_what_mirrors,
 )
 from appliance.web.heard import Heard
 from appliance.web.rpc_forms import rpc_call
@@ -83,6 +84,7 @@ class EdgeCommands:
         """See Commands. What the cloud took away meanwhile does not come back by a change."""
         refuse_what_is_late(self._state, changes)
         refuse_what_is_needed(self._state, changes)
+        changes = list(with_what_mirrors(self._state, changes))
         unit = Unit()
         messages: list[Message] = []
         for change in changes:

@@ -197,6 +197,9 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
                 id = _deleted_alarm(id, body, applied, state, policy)
             policy.remove(kind, id, body, applied)
         return
+    if body is None and item.kind is not None and item.kind not in set(UpdateKind):
+        applied.kept.append(f"{item.field} of kind {item.kind}")
+        return
     if body is None:
         raise Permanent(f"{item.field} came without an entity")
     if item.widgets is not None:

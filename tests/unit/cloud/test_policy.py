@@ -134,3 +134,14 @@ def test_a_device_of_which_no_customer_is_said_stays_its_customers(site: Site) -
     ):
         site.say("DEVICE", site.device.id, UpdateKind.UPDATED, **{**device, "customerId": said})
         assert (site.state.entity("DEVICE", site.device.id) or {})["customerId"] == left
+
+
+def test_an_edges_default_chain_of_a_profile_is_the_default_edge_chain_here(site: Site) -> None:
+    mine, theirs = (EntityId("RULE_CHAIN", new_uuid()).to_json() for _ in range(2))
+    profile = store(site.state, "DEVICE_PROFILE", name="p", default=False, defaultRuleChainId=mine)
+    body = {**(site.state.entity("DEVICE_PROFILE", profile) or {}), "default": True}
+    said = {**body, "defaultRuleChainId": theirs, "defaultEdgeRuleChainId": None}
+    site.say("DEVICE_PROFILE", profile, UpdateKind.UPDATED, **said)
+    stored = site.state.entity("DEVICE_PROFILE", profile) or {}
+    chains = stored["defaultRuleChainId"], stored["defaultEdgeRuleChainId"]
+    assert (*chains, stored["default"]) == (mine, theirs, False)

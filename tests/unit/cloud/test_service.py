@@ -417,6 +417,19 @@ async def test_a_name_that_is_taken_here_is_changed_and_sent_back() -> None:
             )
 
 
+async def test_an_edge_hears_of_devices_whose_profile_has_a_new_name() -> None:
+    async with house() as made, edge(made) as played:
+        device = await made.add_device("Pump")
+        await until(lambda: device.id in played.ids())
+        played.down.clear()
+        profile = made.cloud.state.ids("DEVICE_PROFILE")[0]
+        body = {**(made.cloud.state.entity("DEVICE_PROFILE", profile) or {}), "name": "pumps"}
+        renamed = Change("DEVICE_PROFILE", profile, body, "UPDATED")
+        await made.cloud.commands.change([renamed], ACTOR)
+        await until(lambda: {profile, device.id} <= set(played.ids()))
+        assert (made.cloud.state.entity("DEVICE", device.id) or {})["type"] == "pumps"
+
+
 async def test_profiles_are_not_deleted_from_an_edge() -> None:
     async with house() as made, edge(made) as played:
         profile = made.cloud.state.ids("DEVICE_PROFILE")[0]

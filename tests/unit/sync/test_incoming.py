@@ -207,6 +207,13 @@ def test_a_field_without_a_row_is_kept_in_the_count(state: State) -> None:
     assert take(state, update("somethingNewUpdate", {})).kept == ["somethingNewUpdate"]
 
 
+def test_a_kind_of_update_of_a_newer_peer_says_nothing_without_a_body_and_fails_nothing(
+    state: State,
+) -> None:
+    applied = take(state, EntityUpdate("deviceUpdate", 7, DEVICE.id))
+    assert (applied.kept, applied.unit) == (["deviceUpdate of kind 7"], Unit())
+
+
 def test_a_bundle_keeps_its_list_of_widgets(state: State) -> None:
     body = {"id": {"id": str(STRANGER.id)}, "title": "Charts"}
     item = EntityUpdate(
