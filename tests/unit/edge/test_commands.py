@@ -52,3 +52,15 @@ async def test_devices_follow_the_new_name_of_their_profile_and_the_cloud_hears_
         events = await storage.pending(CLOUD, Lane.ENTITY, None, 100, 1 << 20)
         told = [(e.event.type, e.event.entity.id) for e in events if e.event.action == "UPDATED"]
         assert told == [("DEVICE_PROFILE", profile), ("DEVICE", device)]
+
+
+@pytest.mark.parametrize("kind", ["DEVICE_PROFILE", "ASSET_PROFILE", "TB_RESOURCE"])
+async def test_what_no_server_lets_an_edge_delete_is_deleted_here_only(kind: str) -> None:
+    storage = MemoryStorage(MemoryDisk(), wall_clock_ms)
+    async with running_edge(storage, FakeTransport()) as edge:
+        id = new_uuid()
+        body = {"id": EntityId(kind, id).to_json(), "name": "x", "title": "x"}
+        for change in (Change(kind, id, body, "ADDED"), Change(kind, id, None, "DELETED")):
+            await edge.commands.change([change], ACTOR)
+        events = await storage.pending(CLOUD, Lane.ENTITY, None, 100, 1 << 20)
+        assert [e.event.action for e in events] == ["ADDED"]

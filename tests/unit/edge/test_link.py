@@ -324,6 +324,24 @@ async def test_after_a_reconnect_and_its_sync_every_devices_attributes_are_asked
         assert {(pump, Scope.SERVER), (pump, Scope.SHARED)} <= asked
 
 
+async def test_after_a_sync_the_tenants_and_the_customers_attributes_are_asked_for() -> None:
+    id = new_uuid()
+    configuration = msgspec.structs.replace(CONFIGURATION, customer_id=id)
+    body = {"id": EntityId("CUSTOMER", id).to_json(), "title": "Plant"}
+    text = msgspec.json.encode(body).decode()
+    server = Server()
+    server.answer = (Connected(0, "", configuration),)
+    async with world(server=server) as made:
+        await made.connected()
+        await made.server.say(tenant(), EntityUpdate("customerUpdate", 0, id, text))
+        await trio.sleep(1)
+        made.server.heard.clear()
+        await made.server.say(SyncCompleted())
+        await trio.sleep(1)
+        asked = [(r.entity.id, r.scope) for r in made.server.items(Request)]
+        assert asked == [(TENANT, Scope.SERVER), (id, Scope.SERVER)]
+
+
 async def test_a_new_device_is_asked_about_once() -> None:
     async with world() as made:
         await made.connected()
