@@ -203,6 +203,15 @@ async def test_the_last_session_of_an_edge_wins_and_the_first_ends_politely() ->
         assert list(made.cloud.service.sessions) == [made.edge]
 
 
+async def test_an_edge_that_answers_nothing_is_sent_away_with_an_error_so_that_it_returns() -> None:
+    async with house() as made, made.wire.connect() as link:
+        await link.send([Connect(KEY, SECRET, 13), SyncRequest(full=False)])
+        with trio.fail_after(120), pytest.raises(LinkClosed) as closed:
+            while True:
+                await link.receive()
+        assert closed.value.status == "UNAVAILABLE"
+
+
 # --- sync ---------------------------------------------------------------------------------------
 
 
