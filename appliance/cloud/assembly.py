@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import trio
 
+from appliance.cloud.activity import Activity
 from appliance.cloud.calls import Calls
 from appliance.cloud.commands import CloudCommands
 from appliance.cloud.registry import CloudType, Edges
@@ -76,6 +77,9 @@ def assemble_cloud(
     calls = Calls(storage, state, clock)
     limits = msgspec.structs.replace(limits, entity_window=ENTITY_WINDOW, waiting_max=WAITING_MAX)
     rules = CloudRules(state, storage, owed, edges, calls, factories, clock, emit)
-    service = EdgeService(transport, storage, owed, state, edges, calls, rules, limits, clock, emit)
+    activity = Activity(state, owed, rules, clock)
+    service = EdgeService(
+        transport, storage, owed, state, edges, calls, rules, activity, limits, clock, emit
+    )
     commands = CloudCommands(state, storage, owed, edges, service, calls, rules, clock)
     return Cloud(state, TenantKeeper(state, storage), edges, calls, rules, service, commands)

@@ -45,6 +45,7 @@ from appliance.web.commands import (
     RpcCommand,
     refuse_what_is_late,
     refuse_what_is_needed,
+    with_what_mirrors,
 )
 from appliance.web.heard import Heard
 from appliance.web.rpc_forms import rpc_call
@@ -90,7 +91,7 @@ class CloudCommands:
                 await session.replace()  # a polite end keeps a real edge away (§3.7)
 
     def _with_what_follows(self, changes: Sequence[Change]) -> Iterator[Change]:
-        for change in changes:
+        for change in with_what_mirrors(self._state, changes):
             if change.kind == "CUSTOMER" and change.body is None:
                 yield from taken_back(self._state, change.id)
             yield change

@@ -10,16 +10,18 @@ import msgspec
 
 from appliance.cloud.groups import into_group, out_of_groups
 from appliance.cloud.registry import ASSIGNABLE, Edges, contains, event_for
+from appliance.cloud.telling import Telling
 from appliance.kernel.clock import Clock
 from appliance.model.errors import Permanent
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
-from appliance.model.unit import EntityWrite
+from appliance.model.unit import EntityWrite, Unit
 from appliance.state.kinds import NO_CUSTOMER, Kind, entity_id_of, id_of, relation_key
 from appliance.state.store import State
 from appliance.state.view import default_profile
 from appliance.sync.conflicts import UNIQUE_NAMES, cascade, namesake, other_name
 from appliance.sync.incoming import Applied
+from appliance.web.commands import Change
 
 ORDER = {
     field: rank
@@ -57,6 +59,17 @@ _MANAGED = frozenset({*ASSIGNABLE, "DEVICE_PROFILE", "ASSET_PROFILE", "USER"})
 """Kinds that are related to the edge that made them."""
 _HEARD = _MANAGED | {"CALCULATED_FIELD", "AI_MODEL", "API_KEY"}
 """Kinds of which rule chains hear that an edge made one."""
+_PASSED_ON = {
+    "DEVICE_CREDENTIALS": ("CREDENTIALS_UPDATED", "CREDENTIALS_UPDATED", ""),
+    "USER_CREDENTIALS": ("CREDENTIALS_UPDATED", "CREDENTIALS_UPDATED", ""),
+    "RELATION": ("RELATION_ADD_OR_UPDATE", "RELATION_ADD_OR_UPDATE", "RELATION_DELETED"),
+    "ALARM": ("", "", "ALARM_DELETE"),
+    "ALARM_COMMENT": ("ADDED_COMMENT", "UPDATED_COMMENT", "DELETED_COMMENT"),
+}
+"""What the other edges with what it belongs to are told of: as what when it is new, changed, gone.
+An alarm that is new or changed is for rule chains to push (§6.2)."""
+_OF_A_CUSTOMER = frozenset({"DEVICE", "ASSET", "ENTITY_VIEW"})
+_CREDENTIALS = frozenset({"DEVICE_CREDENTIALS", "USER_CREDENTIALS"})
 _NOT_DELETED_FROM_EDGE = frozenset({"DEVICE_PROFILE", "ASSET_PROFILE", "TB_RESOURCE"})
 
 
@@ -83,6 +96,7 @@ class CloudPolicy:
         self._edge = edge
         self._leaving = leaving
         self._clock = clock
+        self._telling = Telling(state, edges)
 
     def admit(
         self, kind: Kind, id: UUID, body: dict[str, Any], applied: Applied
@@ -93,6 +107,9 @@ class CloudPolicy:
         if known is None and (self._leaving(entity) or self._is_nobodys(kind, body)):
             return None
         self._edges.fan_out(applied.unit, entity, "UPDATED", body, besides=self._edge)
+        if kind.name in _PASSED_ON and body != known:
+            action = _PASSED_ON[kind.name][known is not None]
+            self._pass_on(Change(kind.name, id, body, action), applied.unit)
         body = self._own_name(kind, id, body, applied)
         body = self._own_links(entity, body, applied)
         match kind.name:
@@ -131,9 +148,20 @@ class CloudPolicy:
         known = self._state.entity(kind.name, id)
         if known is not None and kind.name == "USER":
             applied.messages.append(self._told("ENTITY_DELETED", entity, known))
+        if known is not None and kind.name in _PASSED_ON:
+            self._pass_on(Change(kind.name, id, None, _PASSED_ON[kind.name][2]), applied.unit)
         applied.unit.entities.append(EntityWrite(kind.name, id, None))
         cascade(entity, self._state, applied.unit)
         self._edges.fan_out(applied.unit, entity, "DELETED", besides=self._edge)
+
+    def _pass_on(self, change: Change, unit: Unit) -> None:
+        """Tell the other edges; of credentials not those that hear of the whole entity anyway."""
+        told = Unit()
+        if change.action:
+            self._telling.tell(change, told)
+        heard = {(e.outbox, e.entity) for e in unit.events if change.kind in _CREDENTIALS}
+        others = (event for event in told.events if event.outbox != str(self._edge))
+        unit.events += [event for event in others if (event.outbox, event.entity) not in heard]
 
     def _shows_what_left(self, body: dict[str, Any], applied: Applied) -> bool:
         """Whether it is a view of something that the edge was to give up meanwhile."""
@@ -202,6 +230,9 @@ class CloudPolicy:
     ) -> dict[str, Any]:
         """Without what went here at the same moment: the default profile, no customer."""
         links: dict[str, Any] = {}
+        known = (self._state.entity(entity.type, entity.id) or {}).get("customerId")
+        if entity.type in _OF_A_CUSTOMER and body.get("customerId") is None and id_of(known):
+            links["customerId"] = known  # none is said, which takes none away (§6.2)
         if self._customer_is_gone(body):
             links["customerId"] = NO_CUSTOMER
         if entity.type in ("DEVICE", "ASSET"):

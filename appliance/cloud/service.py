@@ -9,6 +9,7 @@ from uuid import UUID
 
 import trio
 
+from appliance.cloud.activity import Activity
 from appliance.cloud.calls import Calls
 from appliance.cloud.latest import LatestValues
 from appliance.cloud.registry import ASSIGNABLE, Edges
@@ -100,6 +101,7 @@ class EdgeService:
         edges: Edges,
         calls: Calls,
         rules: CloudRules,
+        activity: Activity,
         limits: OutgoingLimits,
         clock: Clock,
         emit: Emit,
@@ -111,6 +113,7 @@ class EdgeService:
         self._edges = edges
         self._calls = calls
         self._rules = rules
+        self._activity = activity
         self._limits = limits
         self._clock = clock
         self._emit = emit
@@ -128,6 +131,7 @@ class EdgeService:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._latest.run)
             nursery.start_soon(self._owed.run)
+            await nursery.start(self._activity.run)
             self.port = await nursery.start(self._transport.serve, self._handle)
             task_status.started()
 
@@ -180,6 +184,7 @@ class EdgeService:
             self._edges,
             self._plan,
             self._latest,
+            self._activity,
             self._rules,
             self._calls,
             self._sender(edge),

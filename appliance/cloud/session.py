@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 import trio
 
+from appliance.cloud.activity import Activity
 from appliance.cloud.calls import Calls, question
 from appliance.cloud.latest import LatestValues
 from appliance.cloud.policy import ORDER, CloudPolicy
@@ -28,7 +29,7 @@ from appliance.extension.ports import Link, LinkClosed, Storage
 from appliance.kernel.clock import Clock
 from appliance.kernel.events import Emit
 from appliance.model.errors import Permanent, Retryable, first_plain
-from appliance.model.ids import EntityId
+from appliance.model.ids import EntityId, new_uuid
 from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Series, Value
 from appliance.model.unit import EntityWrite, Lane, Unit
@@ -54,6 +55,7 @@ from appliance.sync.sender import Sender
 from appliance.sync.telling import place_of
 
 _OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
+_SIGNS = ("POST_ATTRIBUTES_REQUEST", "ATTRIBUTES_UPDATED")
 _LOOK_EVENTS = 1000
 _LOOK_BYTES = 1_000_000
 """How much of the outbox to read at once when looking for a sync that still waits."""
@@ -73,6 +75,7 @@ class EdgeSession:
         edges: Edges,
         plan: SyncPlan,
         latest: LatestValues,
+        activity: Activity,
         rules: CloudRules,
         calls: Calls,
         sender: Sender,
@@ -90,6 +93,7 @@ class EdgeSession:
         self._edges = edges
         self._plan = plan
         self._latest = latest
+        self._activity = activity
         self._rules = rules
         self._calls = calls
         self._sender = sender
@@ -135,7 +139,9 @@ class EdgeSession:
         finally:
             with trio.CancelScope(shield=True):
                 if not self.replaced:
-                    await self._note({"active": False, "lastDisconnectTime": self._clock()})
+                    gone: dict[str, Value] = {"active": False, "lastDisconnectTime": self._clock()}
+                    await self._note(gone)
+                    self._tell_rules("DISCONNECT_EVENT", gone)
             self._emit(EdgeDisconnected(name=self.name, reason=reason))
         if not self.replaced:
             raise LinkClosed(reason, "UNAVAILABLE")  # an edge stays away after OK (§3.7)
@@ -143,9 +149,19 @@ class EdgeSession:
     async def _accept(self, link: Link, hello: Connect) -> None:
         await link.send([Connected(0, "", self.configuration(), link.inbound_bytes_max)])
         version = EDGE_VERSIONS.get(hello.version, UNRECOGNIZED)
-        now_ms = self._clock()
-        await self._note({"active": True, "lastConnectTime": now_ms, "edgeVersion": version})
+        here: dict[str, Value] = {"active": True, "lastConnectTime": self._clock()}
+        await self._note(here | {"edgeVersion": version})
+        self._tell_rules("CONNECT_EVENT", here)
         self._emit(EdgeConnected(name=self.name, peer=link.peer))
+
+    def _tell_rules(self, event: str, presence: dict[str, Value]) -> None:
+        """The tenant's rules hear of an edge that comes or goes (§3.4)."""
+        edge = EntityId("EDGE", self.edge)
+        body = self._state.entity("EDGE", self.edge) or {}
+        metadata = {"scope": Scope.SERVER.value}
+        metadata |= {"edgeName": body.get("name") or "", "edgeType": body.get("type") or ""}
+        message = Message(new_uuid(), self._clock(), event, edge, dict(presence), metadata)
+        self._rules.follow([message], [])
 
     def configuration(self) -> EdgeConfiguration:
         """What the edge is told about itself (§2.3)."""
@@ -224,6 +240,9 @@ class EdgeSession:
         """Store what a server's rule chain would store, and queue the answers to requests."""
         for entity, points in applied.telemetry:
             applied.unit.series += [Series(entity, ts, values) for ts, values in points]
+        told_of = [entity for entity, _ in applied.telemetry]
+        told_of += [message.originator for message in applied.messages if message.type in _SIGNS]
+        applied.messages += self._activity.seen(told_of, applied.unit)
         self._last_word(applied.unit, applied.merged)
         for request in applied.requests:
             applied.unit.events.extend(self._plan.answer(self.edge, request))

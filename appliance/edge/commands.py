@@ -41,6 +41,7 @@ from appliance.web.commands import (
     RpcCommand,
     refuse_what_is_late,
     refuse_what_is_needed,
+    with_what_mirrors,
 )
 from appliance.web.heard import Heard
 from appliance.web.rpc_forms import rpc_call
@@ -83,6 +84,7 @@ class EdgeCommands:
         """See Commands. What the cloud took away meanwhile does not come back by a change."""
         refuse_what_is_late(self._state, changes)
         refuse_what_is_needed(self._state, changes)
+        changes = list(with_what_mirrors(self._state, changes))
         unit = Unit()
         messages: list[Message] = []
         for change in changes:
@@ -90,9 +92,16 @@ class EdgeCommands:
             unit.events += self._events(change)
             messages += self._heard.of_change(change, actor)
         told = self._services.tell_gateways(unit)
-        await self._processor.commit(unit, messages)
-        self._services.ask(told)
+        try:
+            await self._processor.commit(unit, messages)
+        finally:  # what a full disk refused half-way is here already, and owed
+            self._services.ask(told)
+            self._end_sessions(changes)
+
+    def _end_sessions(self, changes: Sequence[Change]) -> None:
         for change in changes:
+            if change.body is None and self._state.body(change.kind, change.id) is not None:
+                continue  # refused as a whole: it has not gone
             if change.kind == "DEVICE_CREDENTIALS" and change.action == "CREDENTIALS_UPDATED":
                 self._sessions.close(change.id, "credentials")
             elif change.kind == "DEVICE" and change.body is None:

@@ -19,7 +19,7 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope, Value
 from appliance.model.unit import CLOUD, EntityWrite, Lane, OutboxEvent, Unit
 from appliance.state.kinds import NO_CUSTOMER, id_of, relation_key
-from appliance.state.view import StateView, default_profile
+from appliance.state.view import StateView, default_profile, fresh_profile
 
 TOKEN_LENGTH = 20
 NAME_CHARS_MAX = 255
@@ -38,8 +38,8 @@ def make_device(
     """A new device with its credentials: (its id, the unit).
 
     Args:
-        profile: name of a device profile; None = the default one. An unknown name makes a new
-            profile as a copy of the default, as a gateway's unknown type does on the reference.
+        profile: name of a device profile; None = the default one. An unknown name makes a fresh
+            profile, as a gateway's unknown type does on the reference.
         credentials: credentialsType, credentialsId, credentialsValue; None = a random token.
 
     Raises:
@@ -81,7 +81,7 @@ def make_device(
 
 
 def profile_by_name(state: StateView, name: str | None, unit: Unit) -> dict[str, Any]:
-    """The profile with that name; made as a copy of the default where there is none."""
+    """The profile with that name; a fresh one where there is none."""
     if name:
         known = state.by_name("DEVICE_PROFILE", name)
         if known is not None:
@@ -94,14 +94,7 @@ def profile_by_name(state: StateView, name: str | None, unit: Unit) -> dict[str,
     if not name:
         return default
     profile = new_uuid()
-    body = {
-        **default,
-        "id": EntityId("DEVICE_PROFILE", profile).to_json(),
-        "createdTime": created_time_ms(profile),
-        "name": name,
-        "default": False,
-        "provisionDeviceKey": None,
-    }
+    body = fresh_profile("DEVICE_PROFILE", profile, name, default)
     store(unit, "DEVICE_PROFILE", profile, body)
     unit.events.append(entity_event("DEVICE_PROFILE", profile, "ADDED"))
     return body

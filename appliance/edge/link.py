@@ -73,8 +73,8 @@ CONNECTED_EVERY_S = 300.0
 HANDSHAKE_S = 20.0
 """A server answers a CONNECT within a second; a busy one within a few."""
 VERSION_S = 10.0
-"""By then the server has told what it thinks of our version; an answer that was still on its way
-from the link before has been overtaken."""
+"""What the server thinks of our version counts if it still says so after this time; an answer that
+was on its way from the link before has been overtaken by then."""
 REQUESTS_MAX = 1000
 """Follow-up requests that may wait; beyond, those of an earlier reconnect are still unanswered."""
 _POLITE = " in good order (it stops, or another appliance has come with the same routing key)"
@@ -259,12 +259,16 @@ class CloudLink:
                 self._version_told = str(told)
 
     async def _check_version(self) -> None:
-        await trio.sleep(VERSION_S)
-        older = older_version(self._version)
-        if self._version_told == UNRECOGNIZED and older is not None:
-            self._emit(VersionLowered(announced=self._version, next=older))
-            self._version = older
-            raise LinkClosed("to announce an older version")
+        """Again and again: a server answers behind its sync, which may take minutes."""
+        before = ""
+        while True:
+            await trio.sleep(VERSION_S)
+            older = older_version(self._version)
+            if before == self._version_told == UNRECOGNIZED and older is not None:
+                self._emit(VersionLowered(announced=self._version, next=older))
+                self._version = older
+                raise LinkClosed("to announce an older version")
+            before = self._version_told
 
     async def _request_sync(self, link: Link) -> None:
         self.status.syncing = True

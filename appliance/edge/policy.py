@@ -87,7 +87,8 @@ _MOVED_BY_NAME = {
 """Profiles: what used the older one of the same name moves to the new one (§7.5)."""
 
 
-_STEPS = ("acknowledged", "cleared")
+_STEPS = {"acknowledged": "ALARM_ACK", "cleared": "ALARM_CLEAR"}
+"""What happens to an alarm once, and the only action by which a server takes it (§6.2)."""
 
 
 def request(entity: EntityId, action: str) -> OutboxEvent:
@@ -115,9 +116,10 @@ def retold(applied: Applied, state: State) -> Iterator[OutboxEvent]:
                 yield OutboxEvent(CLOUD, Lane.PRIORITY, alarm.type, "ALARM_DELETE", alarm, said)
             elif write.id == alarm.id and write.body is not None:
                 body = msgspec.json.decode(write.body)
-                if any(body.get(step) and not known.get(step) for step in _STEPS):
-                    place = place_of(body)
-                    yield OutboxEvent(CLOUD, Lane.PRIORITY, alarm.type, "UPDATED", alarm, place)
+                for step, action in _STEPS.items():
+                    if body.get(step) and not known.get(step):
+                        place = place_of(body)
+                        yield OutboxEvent(CLOUD, Lane.PRIORITY, alarm.type, action, alarm, place)
 
 
 class EdgePolicy:

@@ -237,6 +237,11 @@ class Processor:
             self._state.apply(_since(work.unit, before))
         await self._commit([work])
 
+    async def commit_whole(self, unit: Unit) -> None:
+        """Commit a unit that changes nothing here where it is refused. Raises Retryable."""
+        await self._owed.attempt([unit])
+        self._state.apply(unit)
+
     async def commit_received(self, units: Sequence[Unit]) -> None:
         """Commit what a peer sent and the state already has, however long storage pushes back.
 

@@ -119,7 +119,7 @@ class EdgeServices:
         """Keep a persistent request made on this edge and ask the device. Raises Retryable."""
         call = msgspec.structs.replace(call, persisted=True)
         stored = kept(call, self._state.tenant_id, from_cloud=False)
-        await self._processor.commit(Unit(entities=[stored]))
+        await self._processor.commit_whole(Unit(entities=[stored]))
         self.spawn(lambda: self._ask(call, from_cloud=False))
 
     def tell_gateways(self, unit: Unit) -> list[RpcCall]:
@@ -129,8 +129,13 @@ class EdgeServices:
         return calls
 
     def ask(self, calls: Iterable[RpcCall]) -> None:
-        """Put kept requests to their devices; those for which there is no room now, at a start."""
+        """Put kept requests to their devices; those for which there is no room now, at a start.
+
+        Nothing of those that were not kept, because storage refused what they are about.
+        """
         for call in calls:
+            if call.request_uuid is None or self._state.body("RPC", call.request_uuid) is None:
+                continue
             try:
                 self.spawn(partial(self._ask, call, from_cloud=False))
             except Retryable as error:

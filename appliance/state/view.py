@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from appliance.extension.ports import AttributeValue
-from appliance.model.ids import EntityId
+from appliance.model.ids import EntityId, created_time_ms
 from appliance.model.telemetry import Scope
 
 
@@ -74,3 +74,34 @@ class StateView(Protocol):
 def default_profile(view: StateView, kind: str) -> dict[str, Any] | None:
     """The tenant's DEVICE_PROFILE or ASSET_PROFILE for what names none; None before a sync."""
     return next((profile for profile in view.entities(kind) if profile.get("default")), None)
+
+
+def fresh_profile(kind: str, id: UUID, name: str, default: dict[str, Any]) -> dict[str, Any]:
+    """A DEVICE_PROFILE or ASSET_PROFILE as a server and an edge make one for an unknown type.
+
+    It has the default one's tenant and nothing else of it (trace 06): a server refuses a second
+    profile with the same provisioning key or external id, or with another profile's firmware.
+    """
+    body = {
+        **dict.fromkeys(default),
+        "id": EntityId(kind, id).to_json(),
+        "createdTime": created_time_ms(id),
+        "tenantId": default.get("tenantId"),
+        "name": name,
+        "default": False,
+    }
+    if kind == "ASSET_PROFILE":
+        return body | {"description": "Default asset profile"}
+    plain = {"type": "DEFAULT"}
+    return body | {
+        "description": "Default device profile",
+        "type": "DEFAULT",
+        "transportType": "DEFAULT",
+        "provisionType": "DISABLED",
+        "profileData": {
+            "configuration": plain,
+            "transportConfiguration": plain,
+            "provisionConfiguration": {"type": "DISABLED", "provisionDeviceSecret": None},
+            "alarms": None,
+        },
+    }

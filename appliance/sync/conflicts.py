@@ -113,6 +113,16 @@ def merged_alarm(known: dict[str, Any] | None, body: dict[str, Any]) -> dict[str
     return out
 
 
+def of_its_customer(state: State, alarm: dict[str, Any]) -> dict[str, Any]:
+    """The alarm as the customer's whose the thing is that it is about."""
+    originator = entity_id_of(alarm.get("originator"))
+    owner = state.entity(originator.type, originator.id) if originator else None
+    if owner is None or "customerId" not in owner:
+        return alarm
+    customer = owner["customerId"]
+    return {**alarm, "customerId": customer if id_of(customer) else None}
+
+
 def is_deletion_mark(kind: str, body: dict[str, Any] | None) -> bool:
     """Whether this is what stays of a comment that was taken back: a word of the system.
 

@@ -32,6 +32,7 @@ from appliance.sync.conflicts import (
     is_deletion_mark,
     known_as,
     merged_alarm,
+    of_its_customer,
     one_alarm,
 )
 from appliance.sync.messages import (
@@ -196,6 +197,9 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
                 id = _deleted_alarm(id, body, applied, state, policy)
             policy.remove(kind, id, body, applied)
         return
+    if body is None and item.kind is not None and item.kind not in set(UpdateKind):
+        applied.kept.append(f"{item.field} of kind {item.kind}")
+        return
     if body is None:
         raise Permanent(f"{item.field} came without an entity")
     if item.widgets is not None:
@@ -218,7 +222,7 @@ def _entity(item: EntityUpdate, applied: Applied, state: State, policy: Policy) 
         id = known_as(state, id) if over else alarm_here(state, id, body)
         if theirs != id:
             applied.merged.append(EntityId("ALARM", id))
-        body = merged_alarm(state.entity("ALARM", id), body)
+        body = of_its_customer(state, merged_alarm(state.entity("ALARM", id), body))
     body = policy.admit(kind, id, body, applied)
     if body is None:
         return
@@ -312,8 +316,9 @@ def _known(entity: EntityId, applied: Applied, state: State) -> bool:
 def _attributes(
     item: Attributes, applied: Applied, state: State, policy: Policy, now_ms: int
 ) -> None:
-    scope, ts = _scope(item.scope), item.ts or now_ms
+    scope = _scope(item.scope)
     stored = _stored(item.entity, scope, applied, state)
+    ts = item.ts or item.own_ts or _latest(item, scope, stored, state, now_ms)
     values = _newer(item, scope, ts, stored, state, ties=policy.peer_wins_ties)
     if not values:
         return
@@ -349,6 +354,20 @@ def _stored(
         else:
             stored = {key: value for key, value in stored.items() if key not in change.keys}
     return stored
+
+
+def _latest(
+    item: Attributes,
+    scope: Scope,
+    stored: Mapping[str, AttributeValue],
+    state: State,
+    now_ms: int,
+) -> int:
+    """A time for what comes without one: what is said last counts (§8.2)."""
+    keys = decode_attributes(item.values)
+    last = [stored[key].ts for key in keys if key in stored]
+    last += [state.deleted_ms(item.entity, scope, key) or 0 for key in keys]
+    return max([now_ms, *(ts + 1 for ts in last)])
 
 
 def _newer(

@@ -112,12 +112,19 @@ class Mapper:
             case "ATTRIBUTES_REQUEST" | "RELATION_REQUEST" | "CALCULATED_FIELD_REQUEST":
                 return _requests(inner.entity, inner.action)
             case "RPC_CALL":
-                return (rpc_from_json(inner.entity.id, msgspec.json.decode(inner.body)),)
+                return self._call(inner.entity.id, msgspec.json.decode(inner.body))
             case "SYNC_COMPLETED":
                 return (SyncCompleted(),)
             case "CREDENTIALS_UPDATED":
                 return self._companion(f"{inner.type}_CREDENTIALS", inner.entity.id, None)
         return self._entity(inner.type, inner.entity, inner.action, inner.body)
+
+    def _call(self, device: UUID, body: dict[str, Any]) -> Iterator[Item]:
+        """A request or an answer; of a kept request nothing once it is withdrawn."""
+        call = rpc_from_json(device, body)
+        kept = call.request_uuid if call.persisted and call.method is not None else None
+        if kept is None or self._bodies.shown("RPC", kept) is not None:
+            yield call
 
     def _entity(self, kind: str, entity: EntityId, action: str, body: bytes) -> Iterator[Item]:
         update = _update_kind(kind, action, body)
@@ -148,6 +155,13 @@ class Mapper:
                 yield from self._companion(companion, entity.id, update)
 
     def _attributes(self, entity: EntityId, action: str, body: dict[str, Any]) -> Iterator[Item]:
+        """What only the device itself says, its client attributes, goes without attributeTs.
+
+        A server's chain stores them with the time of their arrival (trace 03b) and takes nothing
+        that is not newer; so of a backlog it would keep the first value and refuse the last, and of
+        an edge whose clock is behind everything. What comes without a time is newer than all that
+        is there. A cloud of ours reads their true time from a field that a server passes over.
+        """
         scope, ts = Scope(body.get("scope") or Scope.SERVER), body.get("ts")
         values = {
             key: value
@@ -156,7 +170,11 @@ class Mapper:
         }
         if values:  # an empty body would never be answered (§11.4)
             posted = action == "POST_ATTRIBUTES" or bool(body.get("isPostAttributes"))
-            yield Attributes(entity, scope, encode_attributes(values), ts, posted)
+            encoded = encode_attributes(values)
+            if posted and scope is Scope.CLIENT:
+                yield Attributes(entity, scope, encoded, None, posted, own_ts=ts)
+            else:
+                yield Attributes(entity, scope, encoded, ts, posted)
 
     def _is_gone(self, entity: EntityId, scope: Scope, key: str, ts: int | None) -> bool:
         """Whether an attribute was deleted since. The peer knows of no deletion that came while it
@@ -207,12 +225,17 @@ def edge_configuration(edge: UUID, body: dict[str, Any]) -> EdgeConfiguration:
 def entity_update(
     kind: str, id: UUID, update: UpdateKind | None, body: dict[str, Any]
 ) -> EntityUpdate:
-    """An upsert of one entity; `version` goes as null so that the peer overwrites (§2.9)."""
+    """An upsert of one entity; `version` goes as null so that the peer overwrites (§2.9).
+
+    So does an alarm's customer: the peer knows whose its originator is, and a server refuses an
+    alarm of another's, as one that was raised before its device was given away (§6.2).
+    """
     row = BY_NAME[kind]
     widgets = body.get("widgets") if kind == "WIDGETS_BUNDLE" else None
     shown = {key: value for key, value in body.items() if key != "widgets"} if widgets else body
-    if shown.get("version") is not None:
-        shown = {**shown, "version": None}
+    for field in ("version", "customerId") if kind == "ALARM" else ("version",):
+        if shown.get(field) is not None:
+            shown = {**shown, field: None}
     return EntityUpdate(
         row.field,
         update if row.has_msg_type else None,

@@ -116,6 +116,7 @@ class Attributes(msgspec.Struct, frozen=True):
     """EntityDataProto with postAttributesMsg (posted) or attributesUpdatedMsg (not posted).
 
     values: encoded PostAttributeMsg (KeyValueProto list), see sync/wire.py. ts: attributeTs.
+    own_ts: the same where a server must not see it; a field of ours (sync/mapping.py).
     """
 
     entity: EntityId
@@ -123,6 +124,7 @@ class Attributes(msgspec.Struct, frozen=True):
     values: bytes
     ts: int | None = None
     posted: bool = False
+    own_ts: int | None = None
 
 
 class AttributesDeleted(msgspec.Struct, frozen=True):

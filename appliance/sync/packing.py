@@ -207,6 +207,8 @@ def spoken_of(events: Iterable[StoredEvent]) -> Iterator[About]:
             yield About(event.type, relation_key(msgspec.json.decode(event.body)), gone)
         else:
             yield About(event.type, event.entity.id, gone)
+            if event.type == "RULE_CHAIN":  # a chain's nodes are changed, and sent, as the chain
+                yield About("RULE_CHAIN_METADATA", event.entity.id, gone)
 
 
 def _company(event: StoredEvent) -> Hashable:

@@ -123,7 +123,7 @@ _ENTRY = encode_entry(1_700_000_000_000, {"temperature": 21.5, "on": True})
 _BOTH_WAYS: tuple[Item, ...] = (
     Telemetry(DEVICE, (_ENTRY, _ENTRY)),
     Attributes(DEVICE, "SHARED_SCOPE", encode_attributes({"a": 1, "b": "ö"}), 5),
-    Attributes(DEVICE, "CLIENT_SCOPE", encode_attributes({"a": {"b": []}}), None, True),
+    Attributes(DEVICE, "CLIENT_SCOPE", encode_attributes({"a": {"b": []}}), None, True, 5),
     AttributesDeleted(DEVICE, "SERVER_SCOPE", ("a", "b"), 7),
     EntityUpdate("deviceUpdate", 1, DEVICE.id, '{"name":"Pump"}'),
     RpcCall(DEVICE.id, DEVICE.id, 3, 9, True, "setPin", "{}"),

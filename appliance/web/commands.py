@@ -7,7 +7,7 @@ done. It raises Permanent for what can never be (400), Retryable for not now (50
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -108,6 +108,21 @@ def refuse_what_is_needed(state: StateView, changes: Sequence[Change]) -> None:
                 f"The {users} profile referenced by the {users}s cannot be deleted!",
                 hint=f"give the {users}s another profile first",
             )
+
+
+def with_what_mirrors(state: StateView, changes: Iterable[Change]) -> Iterator[Change]:
+    """The changes, and those of devices or assets whose type is the name of a profile."""
+    for change in changes:
+        yield change
+        users = _USERS_OF.get(change.kind)
+        known = state.entity(change.kind, change.id)
+        if users is None or known is None or change.body is None:
+            continue
+        name = change.body.get("name")
+        for body in state.entities(users.upper()) if name != known.get("name") else ():
+            own = id_of(body["id"])
+            if own is not None and id_of(body.get(f"{users}ProfileId")) == change.id:
+                yield Change(users.upper(), own, {**body, "type": name}, "UPDATED")
 
 
 class RpcCommand(msgspec.Struct, frozen=True):

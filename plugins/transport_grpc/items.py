@@ -52,6 +52,10 @@ class Shape(NamedTuple):
 
 # --- entity data -------------------------------------------------------------------------------
 
+_OWN_TS = 1000
+"""A field of ours in EntityDataProto, far from the server's; it passes over what it does not know
+(spec/edge-protocol.md §6.1)."""
+
 
 def _encode_entity_data(item: Telemetry | Attributes | AttributesDeleted) -> bytes:
     if isinstance(item, Telemetry):
@@ -61,6 +65,8 @@ def _encode_entity_data(item: Telemetry | Attributes | AttributesDeleted) -> byt
         parts.append(delimited(5 if item.posted else 6, item.values))
         if item.scope:
             parts.append(delimited(7, item.scope.encode()))
+        if item.own_ts is not None:
+            parts.append(number_field(_OWN_TS, item.own_ts))
     else:
         names = [delimited(2, key.encode("utf-8", "replace")) for key in item.keys]
         scope = delimited(1, item.scope.encode()) if item.scope else b""
@@ -79,11 +85,13 @@ def _decode_entity_data(body: bytes) -> Item | None:
         return None
     if isinstance(telemetry := found.get(4), bytes):
         return Telemetry(entity, telemetry_entries(telemetry))
-    ts = found.get(9)
-    stamp = signed(ts) if isinstance(ts, int) else None
+    stamp, own_stamp = (
+        signed(ts) if isinstance(ts := found.get(number), int) else None for number in (9, _OWN_TS)
+    )
     for number in (5, 6):
         if isinstance(values := found.get(number), bytes):
-            return Attributes(entity, text(found.get(7, b"")), values, stamp, number == 5)
+            scope = text(found.get(7, b""))
+            return Attributes(entity, scope, values, stamp, number == 5, own_stamp)
     if isinstance(deleted := found.get(8), bytes):
         return AttributesDeleted(entity, *_decode_deleted(deleted), stamp)
     return None

@@ -176,6 +176,37 @@ async def test_a_request_that_was_withdrawn_does_not_come_back() -> None:
         assert edge.state.entity("RPC", request) is None
 
 
+async def test_a_request_that_the_cloud_withdrew_before_the_edge_was_back_never_gets_there() -> (
+    None
+):
+    async with plant() as made:
+        async with made.edge():
+            pass
+        requests = [await made.cloud.commands.queue_rpc(made.device, command(m)) for m in "ab"]
+        await made.cloud.commands.change([Change("RPC", requests[0], None, "DELETED")], ACTOR)
+        async with made.edge() as edge:
+            phone = Phone(edge, "T", "done")
+            async with phone.answering():
+                await until(lambda: made.end(requests[1])[0] == "SUCCESSFUL")
+            assert [method for method, _ in phone.requests] == ["b"]
+
+
+async def test_a_request_that_the_disk_of_the_edge_refused_is_none() -> None:
+    async with plant() as made:
+        storage = MemoryStorage(made.disk, clock)
+        async with running_edge(storage, made.wire, clock=clock) as edge:
+            await until(lambda: edge.gate.authenticate_token("T") is not None)
+            storage.full = True
+            with pytest.raises(Retryable):
+                await edge.commands.queue_rpc(made.device, command("on"))
+            storage.full = False
+            await trio.sleep(5)
+            assert edge.state.ids("RPC") == []
+            phone = Phone(edge, "T")
+            await trio.sleep(5)
+            assert phone.requests == []
+
+
 async def test_ended_requests_are_forgotten_beyond_a_number_and_others_are_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -16,6 +16,7 @@ from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope
 from appliance.sync.messages import (
     Ack,
+    Attributes,
     AttributesDeleted,
     Batch,
     Connect,
@@ -31,7 +32,7 @@ from appliance.sync.messages import (
     Unknown,
 )
 from appliance.sync.protobuf import MalformedWire, delimited, number_field
-from appliance.sync.wire import encode_entry
+from appliance.sync.wire import encode_attributes, encode_entry
 from plugins.transport_grpc.batches import DOWNLINK, UPLINK, BatchCodec
 from plugins.transport_grpc.mapping import CLOUD, EDGE
 from plugins.transport_grpc.tables import ROWS
@@ -240,6 +241,15 @@ def test_an_item_that_cannot_be_read_costs_only_itself(body: bytes) -> None:
     raw = delimited(5, body)
     batch = DOWNLINK.decode(DOWNLINK.encode(Batch(3, (good,))) + raw)
     assert batch.items == (good, Unknown(5, raw))
+
+
+def test_a_server_does_not_see_the_time_that_is_for_a_cloud_of_ours() -> None:
+    values = encode_attributes({"fw": "1.2"})
+    batch = Batch(1, (Attributes(DEVICE, "CLIENT_SCOPE", values, None, True, own_ts=-7),))
+    written = UPLINK.encode(batch)
+    (seen,) = google_proto.parse("edge.UplinkMsg", written).entityData
+    assert seen.HasField("postAttributesMsg") and not seen.HasField("attributeTs")
+    assert UPLINK.decode(written) == batch
 
 
 def test_data_without_an_entity_or_a_body_is_kept_unread() -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from appliance.model.ids import EntityId, created_time_ms, new_uuid
 from appliance.state.kinds import BY_NAME, NO_CUSTOMER, entity_id_of, id_of
-from appliance.state.view import StateView, default_profile
+from appliance.state.view import StateView, default_profile, fresh_profile
 from appliance.web.errors import ApiError, not_found, uuid_of
 from appliance.web.rest.checked import checked
 
@@ -249,7 +249,7 @@ def check_length(field: str, text: Any) -> None:
 def profile_for(view: StateView, kind: str, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     """The profile of a device or asset by its id or type name: (profile, whether it is new).
 
-    An unknown type makes a profile of that name like the default one, as the reference does.
+    An unknown type makes a fresh profile of that name, as the reference does.
     Raises ApiError 400 for an unknown id, and while there is no default profile yet.
     """
     profile_kind, field = f"{kind}_PROFILE", f"{kind.lower()}ProfileId"
@@ -266,10 +266,7 @@ def profile_for(view: StateView, kind: str, body: dict[str, Any]) -> tuple[dict[
     default = default_profile(view, profile_kind)
     if default is None:
         raise ApiError(400, "There is no default profile yet: nothing was synchronised")
-    id = new_uuid()
-    own = {"id": EntityId(profile_kind, id).to_json(), "createdTime": created_time_ms(id)}
-    unlike = {"name": name, "default": False, "description": None}
-    return {**default, **own, **unlike, "externalId": None, "version": None}, True
+    return fresh_profile(profile_kind, new_uuid(), name, default), True
 
 
 def device_credentials(device: UUID, given: dict[str, Any] | None = None) -> dict[str, Any]:

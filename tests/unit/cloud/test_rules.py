@@ -136,6 +136,18 @@ async def test_what_rules_make_of_uplinked_data_is_durable_before_the_ack_and_go
         await until(lambda: "alarmUpdate" in played.fields())
 
 
+@pytest.mark.parametrize("event", ["CONNECT_EVENT", "DISCONNECT_EVENT"])
+async def test_rules_hear_of_edges_that_come_and_go(event: str) -> None:
+    async with house() as made:
+        await give_chain(made, only(event), ALARM, links=["True"])
+        itself = EntityId("EDGE", made.edge)
+        async with edge(made):
+            await trio.sleep(1)
+            heard = made.cloud.state.active_alarm(itself, "Odd") is not None
+            assert heard == (event == "CONNECT_EVENT")
+        await until(lambda: made.cloud.state.active_alarm(itself, "Odd") is not None)
+
+
 async def test_what_a_push_node_cannot_send_is_a_failure() -> None:
     async with house() as made, edge(made):
         device = await made.add_device("Valve")

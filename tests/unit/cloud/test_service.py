@@ -72,9 +72,9 @@ class House:
 
 
 @asynccontextmanager
-async def house() -> AsyncIterator[House]:
+async def house(**options: Any) -> AsyncIterator[House]:
     wire, store, events = FakeTransport(), MemoryStorage(), list[Event]()
-    async with running_cloud(store, wire, emit=events.append) as cloud:
+    async with running_cloud(store, wire, emit=events.append, **options) as cloud:
         made = House(cloud, store, wire)
         made.events = events
         yield made
@@ -201,6 +201,15 @@ async def test_the_last_session_of_an_edge_wins_and_the_first_ends_politely() ->
         assert first.end is not None and first.end.status == "OK"
         await second.sync(full=False)
         assert list(made.cloud.service.sessions) == [made.edge]
+
+
+async def test_an_edge_that_answers_nothing_is_sent_away_with_an_error_so_that_it_returns() -> None:
+    async with house() as made, made.wire.connect() as link:
+        await link.send([Connect(KEY, SECRET, 13), SyncRequest(full=False)])
+        with trio.fail_after(120), pytest.raises(LinkClosed) as closed:
+            while True:
+                await link.receive()
+        assert closed.value.status == "UNAVAILABLE"
 
 
 # --- sync ---------------------------------------------------------------------------------------
@@ -415,6 +424,19 @@ async def test_a_name_that_is_taken_here_is_changed_and_sent_back() -> None:
             await until(
                 lambda: any(i.id == device for i in played.down if isinstance(i, EntityUpdate))
             )
+
+
+async def test_an_edge_hears_of_devices_whose_profile_has_a_new_name() -> None:
+    async with house() as made, edge(made) as played:
+        device = await made.add_device("Pump")
+        await until(lambda: device.id in played.ids())
+        played.down.clear()
+        profile = made.cloud.state.ids("DEVICE_PROFILE")[0]
+        body = {**(made.cloud.state.entity("DEVICE_PROFILE", profile) or {}), "name": "pumps"}
+        renamed = Change("DEVICE_PROFILE", profile, body, "UPDATED")
+        await made.cloud.commands.change([renamed], ACTOR)
+        await until(lambda: {profile, device.id} <= set(played.ids()))
+        assert (made.cloud.state.entity("DEVICE", device.id) or {})["type"] == "pumps"
 
 
 async def test_profiles_are_not_deleted_from_an_edge() -> None:

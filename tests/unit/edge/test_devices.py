@@ -47,7 +47,20 @@ def test_without_a_default_profile_there_is_a_hint() -> None:
         make_device(State(), "Pump")
 
 
-def test_an_unknown_profile_is_made_as_a_copy_of_the_default_and_goes_up_first() -> None:
+def test_a_new_profile_has_nothing_of_the_default_one_that_a_server_takes_once_only() -> None:
+    state = small_state()
+    default = state.ids("DEVICE_PROFILE")[0]
+    once = {"provisionDeviceKey": "key", "externalId": {"id": "x"}, "firmwareId": {"id": "y"}}
+    body = state.entity("DEVICE_PROFILE", default) or {}
+    store(state, "DEVICE_PROFILE", default, **{**body, **once, "profileData": {"alarms": [{}]}})
+    _, unit = make_device(state, "P", "pumps")
+    state.apply(unit)
+    fresh = state.by_name("DEVICE_PROFILE", "pumps") or {}
+    assert [fresh[field] for field in once] == [None] * len(once)
+    assert fresh["profileData"]["alarms"] is None
+
+
+def test_an_unknown_profile_is_made_and_goes_up_first() -> None:
     state = small_state()
     _, unit = make_device(state, "Pump", "pumps")
     assert actions(unit) == [("DEVICE_PROFILE", "ADDED"), ("DEVICE", "ADDED")]

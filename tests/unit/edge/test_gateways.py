@@ -14,6 +14,7 @@ from appliance.edge.assembly import Edge
 from appliance.edge.devices import make_device
 from appliance.edge.gateways import DELETED, RENAMED
 from appliance.extension.ports import DeviceSession
+from appliance.model.errors import Retryable
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.unit import EntityWrite, Unit
 from appliance.testing.fake_transport import FakeTransport
@@ -83,6 +84,21 @@ async def test_a_gateway_that_is_away_hears_of_it_when_it_comes_back_even_after_
     async with house(storage) as made:
         made.listen()
         assert await made.heard(1) == [(RENAMED, {"Sensor": "Sensor 2"})]
+
+
+@pytest.mark.mock_clock
+async def test_a_gateway_hears_of_a_new_name_that_a_full_disk_takes_late() -> None:
+    storage = MemoryStorage()
+    async with house(storage) as made:
+        made.listen()
+        storage.full = True
+        for name in ("Sensor 2", "Sensor 3"):  # of which the second is refused, the first is owed
+            with pytest.raises(Retryable):
+                await made.change("UPDATED", name=name)
+        storage.full = False
+        assert await made.heard(1) == [(RENAMED, {"Sensor": "Sensor 2"})]
+        await trio.sleep(5)
+        assert len(made.phone.requests) == 1
 
 
 @pytest.mark.parametrize("gateway", [None, "nobody", 5, "13814000-1dd2-11b2-8080-808080808080"])

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from appliance.edge.assembly import Edge
-from appliance.edge.link import CONNECTED_EVERY_S, DownlinkRefused, VersionLowered
+from appliance.edge.link import CONNECTED_EVERY_S, VERSION_S, DownlinkRefused, VersionLowered
 from appliance.edge.link_events import CloudDisconnected
 from appliance.edge.processor import MessagesProcessed
 from appliance.extension.ports import Link, LinkClosed
@@ -61,6 +61,7 @@ class Server:
 
     def __init__(self) -> None:
         self.answer: Sequence[Frame] = (Connected(0, "", CONFIGURATION),)
+        self.answers = True
         self.heard: list[Frame] = []
         self.acks: dict[int, Ack] = {}
         self.links = 0
@@ -76,7 +77,7 @@ class Server:
                 match frame:
                     case Connect():
                         await link.send(self.answer)
-                    case Batch():
+                    case Batch() if self.answers:
                         await link.send([Ack(frame.id, True)])
                     case Ack():
                         self.acks[frame.id] = frame
@@ -323,6 +324,24 @@ async def test_after_a_reconnect_and_its_sync_every_devices_attributes_are_asked
         assert {(pump, Scope.SERVER), (pump, Scope.SHARED)} <= asked
 
 
+async def test_after_a_sync_the_tenants_and_the_customers_attributes_are_asked_for() -> None:
+    id = new_uuid()
+    configuration = msgspec.structs.replace(CONFIGURATION, customer_id=id)
+    body = {"id": EntityId("CUSTOMER", id).to_json(), "title": "Plant"}
+    text = msgspec.json.encode(body).decode()
+    server = Server()
+    server.answer = (Connected(0, "", configuration),)
+    async with world(server=server) as made:
+        await made.connected()
+        await made.server.say(tenant(), EntityUpdate("customerUpdate", 0, id, text))
+        await trio.sleep(1)
+        made.server.heard.clear()
+        await made.server.say(SyncCompleted())
+        await trio.sleep(1)
+        asked = [(r.entity.id, r.scope) for r in made.server.items(Request)]
+        assert asked == [(TENANT, Scope.SERVER), (id, Scope.SERVER)]
+
+
 async def test_a_new_device_is_asked_about_once() -> None:
     async with world() as made:
         await made.connected()
@@ -363,6 +382,16 @@ async def test_an_answer_from_before_that_is_overtaken_by_a_newer_one_means_noth
         await made.server.say(edge_attributes(active=False))
         await trio.sleep(60)
         assert made.server.links == 1
+
+
+async def test_a_server_says_what_it_thinks_of_the_version_after_a_long_sync_only() -> None:
+    async with world() as made:
+        await made.connected()
+        await trio.sleep(10 * VERSION_S)
+        await made.server.say(tenant(), SyncCompleted())
+        await made.server.say(edge_attributes(edgeVersion="UNRECOGNIZED"))
+        await until(lambda: made.server.links == 2, 60)
+        assert [hello.version for hello in made.server.of(Connect)] == [13, 12]
 
 
 # --- downlinks ----------------------------------------------------------------------------------
@@ -442,6 +471,32 @@ async def test_sessions_end_when_the_cloud_deletes_the_device_or_changes_its_tok
         assert phone.ends == ["credentials"]
         await made.server.say(EntityUpdate("deviceUpdate", UpdateKind.DELETED, pump))
         assert phone.ends == ["credentials", "deleted"]
+
+
+async def test_a_chain_that_was_changed_here_keeps_its_nodes_until_the_cloud_has_them() -> None:
+    async with world() as made:
+        await made.connected()
+        id = new_uuid()
+        chain = {"id": EntityId("RULE_CHAIN", id).to_json(), "name": "C", "type": "EDGE"}
+        theirs = {"ruleChainId": chain["id"], "firstNodeIndex": 0, "nodes": [{"name": "theirs"}]}
+
+        async def from_the_server() -> None:
+            text = msgspec.json.encode
+            await made.server.say(
+                EntityUpdate("ruleChainUpdate", 0, id, text(chain).decode()),
+                EntityUpdate("ruleChainMetadataUpdate", 0, None, text(theirs).decode()),
+            )
+
+        await from_the_server()
+        made.server.answers = False
+        ours = {**theirs, "nodes": [{"name": "ours"}]}
+        changes = [
+            Change("RULE_CHAIN", id, {**chain, "type": "CORE"}, "UPDATED"),
+            Change("RULE_CHAIN_METADATA", id, ours, "UPDATED"),
+        ]
+        await made.edge.commands.change(changes, ACTOR)
+        await from_the_server()
+        assert made.edge.state.entity("RULE_CHAIN_METADATA", id) == ours
 
 
 async def test_a_change_that_is_not_durable_yet_is_not_overwritten_by_what_comes_down(

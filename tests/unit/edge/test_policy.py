@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from appliance.edge.policy import ORDER, EdgePolicy
+from appliance.edge.policy import ORDER, EdgePolicy, retold
 from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import AttributeWrite, Scope
 from appliance.model.unit import Unit
@@ -201,3 +201,16 @@ def come_down_relation(state: State, source: EntityId, target: EntityId) -> None
 def test_deleting_what_is_not_here_is_harmless() -> None:
     go(State(), "DEVICE", new_uuid())
     go(State(), "RULE_CHAIN", new_uuid())
+
+
+def test_steps_of_an_alarm_go_up_as_steps_since_a_server_takes_them_from_nothing_else() -> None:
+    state = small_state()
+    device = EntityId("DEVICE", add_device(state, "Pump", "T"))
+    common = {"type": "Hot", "originator": device.to_json(), "severity": "MAJOR"}
+    store(state, "ALARM", **common, acknowledged=False, cleared=False)
+    theirs, known = new_uuid(), {"acknowledged": True, "cleared": True}
+    body = {"id": EntityId("ALARM", theirs).to_json(), **common, **known}
+    text = msgspec.json.encode(body).decode()
+    item = EntityUpdate("alarmUpdate", UpdateKind.UPDATED, theirs, text)
+    applied = digest([item], state, EdgePolicy(state, lambda: NOW), NOW, ORDER)
+    assert [event.action for event in retold(applied, state)] == ["ALARM_ACK", "ALARM_CLEAR"]

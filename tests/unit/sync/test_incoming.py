@@ -139,6 +139,13 @@ def test_what_comes_twice_in_a_batch_is_told_once_and_the_newest_stays(state: St
     assert state.attributes(DEVICE, Scope.SHARED)["k"].value == "new"
 
 
+def test_of_attributes_without_a_time_the_last_one_stays(state: State) -> None:
+    write = AttributeWrite(DEVICE, Scope.SHARED, NOW + 5_000, {"k": 0})
+    state.apply(Unit(attributes=[write]))
+    state.apply(take(state, *(attributes({"k": n}, None) for n in (1, 2, 3))).unit)
+    assert state.attributes(DEVICE, Scope.SHARED)["k"].value == 3
+
+
 def test_posted_attributes_go_through_the_rules_and_are_not_written_here(state: State) -> None:
     item = Attributes(DEVICE, "CLIENT_SCOPE", encode_attributes({"k": 1}), 5, posted=True)
     applied = take(state, item)
@@ -198,6 +205,13 @@ def test_what_nothing_here_uses_is_kept_by_id_and_counted(state: State) -> None:
 
 def test_a_field_without_a_row_is_kept_in_the_count(state: State) -> None:
     assert take(state, update("somethingNewUpdate", {})).kept == ["somethingNewUpdate"]
+
+
+def test_a_kind_of_update_of_a_newer_peer_says_nothing_without_a_body_and_fails_nothing(
+    state: State,
+) -> None:
+    applied = take(state, EntityUpdate("deviceUpdate", 7, DEVICE.id))
+    assert (applied.kept, applied.unit) == (["deviceUpdate of kind 7"], Unit())
 
 
 def test_a_bundle_keeps_its_list_of_widgets(state: State) -> None:

@@ -13,7 +13,7 @@ from appliance.model.ids import EntityId, new_uuid
 from appliance.model.telemetry import Scope
 from appliance.model.unit import Lane, OutboxEvent, StoredEvent
 from appliance.state.kinds import BY_NAME, relation_key
-from appliance.sync.mapping import Mapper, rpc_from_json, rpc_to_json
+from appliance.sync.mapping import Mapper, entity_update, rpc_from_json, rpc_to_json
 from appliance.sync.messages import (
     Attributes,
     AttributesDeleted,
@@ -86,6 +86,16 @@ def test_attributes(action: str, extra: dict[str, Any], posted: bool) -> None:
     assert decode_attributes(item.values) == {"a": 1}
 
 
+@pytest.mark.parametrize(
+    ("action", "times"), [("POST_ATTRIBUTES", (None, 7)), ("ATTRIBUTES_UPDATED", (7, None))]
+)
+def test_the_time_of_what_only_the_device_says_is_not_for_a_server_which_compares_it_with_its_own(
+    action: str, times: tuple[int | None, int | None]
+) -> None:
+    (item,) = items(action, {"kv": {"a": 1}, "scope": "CLIENT_SCOPE", "ts": 7})
+    assert isinstance(item, Attributes) and (item.ts, item.own_ts) == times
+
+
 def test_attributes_without_a_value_are_not_sent_since_nobody_would_answer() -> None:
     assert items("ATTRIBUTES_UPDATED", {"kv": {"none": None}}) == []
 
@@ -153,6 +163,14 @@ def test_the_version_goes_as_null_so_that_the_peer_overwrites() -> None:
     (device, _credentials) = items("UPDATED")
     assert isinstance(device, EntityUpdate)
     assert msgspec.json.decode(device.body)["version"] is None
+
+
+def test_an_alarm_goes_without_a_customer_since_a_server_refuses_one_that_it_sees_otherwise() -> (
+    None
+):
+    customer = EntityId("CUSTOMER", new_uuid()).to_json()
+    update = entity_update("ALARM", new_uuid(), UpdateKind.CREATED, {"customerId": customer})
+    assert msgspec.json.decode(update.body) == {"customerId": None}
 
 
 def test_an_entity_that_is_gone_meanwhile_yields_nothing() -> None:

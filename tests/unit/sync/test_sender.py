@@ -184,6 +184,7 @@ async def test_what_is_too_large_together_is_sent_apart_and_what_is_alone_is_put
         await made.drained()
     assert made.arrived == [b"1", b"3"]
     assert made.aside == {b"22": "100 bytes, and the peer takes 50"}
+    assert [aside.size for aside in made.storage.quarantined(CLOUD)] == [100]
 
 
 async def test_a_refused_value_is_put_aside_with_the_peers_words_however_full_the_disk() -> None:
