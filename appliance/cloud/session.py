@@ -53,6 +53,7 @@ from appliance.sync.messages import (
 from appliance.sync.packing import About
 from appliance.sync.sender import Sender
 from appliance.sync.telling import place_of
+from appliance.sync.turns import in_turns
 
 _OWNERS = {"DEVICE_CREDENTIALS": "DEVICE", "USER_CREDENTIALS": "USER"}
 _SIGNS = ("POST_ATTRIBUTES_REQUEST", "ATTRIBUTES_UPDATED")
@@ -173,21 +174,14 @@ class EdgeSession:
 
     async def _receive(self, link: Link, frames: Sequence[Frame]) -> None:
         while True:
-            batches: list[Batch] = []
-            for frame in frames:
-                match frame:
+            for turn in in_turns(frames):
+                match turn:
+                    case list():
+                        await self._answer(link, turn)
                     case Ack():
-                        if any(batch.tells_of_entities for batch in batches):
-                            # What was said before this must not look as if it had come after it.
-                            await self._answer(link, batches)
-                            batches = []
-                        self._sender.on_ack(frame)
-                    case Batch():
-                        batches.append(frame)
+                        self._sender.on_ack(turn)
                     case SyncRequest(full=bool(full)):  # without a body it asks for nothing (§4.1)
                         await self.sync(full=full)
-            if batches:
-                await self._answer(link, batches)
             frames = await link.receive()
 
     async def _answer(self, link: Link, batches: Sequence[Batch]) -> None:

@@ -65,6 +65,7 @@ from appliance.sync.messages import (
 )
 from appliance.sync.packing import About
 from appliance.sync.sender import Sender
+from appliance.sync.turns import in_turns
 from appliance.sync.wire import decode_attributes
 
 SHOWN_MAX = 10
@@ -299,21 +300,14 @@ class CloudLink:
 
     async def _receive(self, link: Link, frames: Sequence[Frame]) -> None:
         while True:
-            batches: list[Batch] = []
-            for frame in frames:
-                match frame:
+            for turn in in_turns(frames):
+                match turn:
+                    case list():
+                        await self._take(link, turn)
                     case Ack():
-                        if any(batch.tells_of_entities for batch in batches):
-                            # What was said before this must not look as if it had come after it.
-                            await self._take(link, batches)
-                            batches = []
-                        self._sender.on_ack(frame)
-                    case Batch():
-                        batches.append(frame)
+                        self._sender.on_ack(turn)
                     case EdgeUpdate(configuration):
                         await self._configure(configuration)
-            if batches:
-                await self._take(link, batches)
             frames = await link.receive()
 
     async def _take(self, link: Link, batches: Sequence[Batch]) -> None:
