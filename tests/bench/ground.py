@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import duckdb
 import msgspec
 import trio
 
-from appliance.demo.site import Device, Role, Site
+from appliance.demo.site import Device, Role, Site, poll
 from tests.bench.load import token
 
 DEVICES = 50
@@ -69,9 +70,10 @@ class Ground:
         await self.site.edge.wait_ready()
 
     async def stop(self) -> None:
-        """Stop both in order."""
-        await self.site.edge.stop()
-        await self.site.cloud.stop()
+        """Stop both in order, when tables have what journals have: a stop waits 2 s for that."""
+        for role in (self.site.edge, self.site.cloud):
+            await poll(partial(_has_applied, role), DRAIN_S_MAX, 0.1)
+            await role.stop()
 
     async def uplinked(self) -> int:
         """Events of lane DATA that the cloud has acknowledged since the folder was made."""
@@ -93,6 +95,11 @@ class Ground:
         command += ["--devices", str(DEVICES), "--rate", str(rate), "--seconds", str(seconds)]
         done = await trio.run_process(command, capture_stdout=True)
         return dict(json.loads(done.stdout))
+
+
+async def _has_applied(role: Role) -> bool:
+    figures = (await role.status())["storage"]["figures"]
+    return bool(figures["applied_seq"] >= figures["durable_seq"])
 
 
 @asynccontextmanager
