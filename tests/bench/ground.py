@@ -70,10 +70,15 @@ class Ground:
         await self.site.edge.wait_ready()
 
     async def stop(self) -> None:
-        """Stop both in order, when tables have what journals have: a stop waits 2 s for that."""
+        """Stop both in order."""
+        await self.site.edge.stop()
+        await self.site.cloud.stop()
+
+    async def stop_when_applied(self) -> None:
+        """The same, when tables have what journals have: a stop waits two seconds for that."""
         for role in (self.site.edge, self.site.cloud):
             await poll(partial(_has_applied, role), DRAIN_S_MAX, 0.1)
-            await role.stop()
+        await self.stop()
 
     async def uplinked(self) -> int:
         """Events of lane DATA that the cloud has acknowledged since the folder was made."""

@@ -28,7 +28,7 @@ async def steady(size: Size) -> Figures:
     """The load that must be carried, for a minute."""
     async with ground() as here:
         figures = await _carry(here, "steady", STEADY_PER_S, size.steady_s)
-        await here.stop()
+        await here.stop_when_applied()
         cloud = here.site.folder / "cloud"
         p50, p99 = way_ms(cloud, 0)
         assert count_on(cloud) == figures["sent"], "the cloud does not have all"
@@ -39,7 +39,7 @@ async def full(size: Size) -> Figures:
     """As much as it takes over MQTT."""
     async with ground() as here:
         figures = await _carry(here, "mqtt", FULL_PER_S, size.full_s)
-        await here.stop()
+        await here.stop_when_applied()
         assert count_on(here.site.folder / "cloud") == figures["sent"], "the cloud lacks some"
     return figures
 

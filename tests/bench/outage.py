@@ -56,7 +56,7 @@ async def outage(size: Size) -> Figures:
         start_s = time.perf_counter() - began
         drained = await _drain(here, size)
         await trio.sleep(SETTLE_S)
-        await here.stop()
+        await here.stop_when_applied()
         all_values = values + drained.pop("live_sent") * len(RANGES)
         kept = (disk_bytes(edge_folder) - before) / all_values
         assert count_on(site.folder / "cloud") * len(RANGES) == all_values, "the cloud lacks some"
