@@ -36,6 +36,9 @@ class About(NamedTuple):
 
 
 REQUESTS = frozenset({"ATTRIBUTES_REQUEST", "RELATION_REQUEST", "CALCULATED_FIELD_REQUEST"})
+_MAKES_NOTHING = REQUESTS | {"SYNC_COMPLETED"}
+"""The end of a sync is about the edge itself: its attributes need not wait for all the rest, nor
+need the cursor of all data for them."""
 ABOUT_ALARMS = frozenset({"ALARM", "ALARM_COMMENT"})
 BEFORE_ALL = (0, -1)
 """A position before every event's: sequences start at 1."""
@@ -298,4 +301,4 @@ class Existence:
 
 
 def _makes(event: StoredEvent) -> bool:
-    return event.event.lane is Lane.ENTITY and event.event.action not in REQUESTS
+    return event.event.lane is Lane.ENTITY and event.event.action not in _MAKES_NOTHING

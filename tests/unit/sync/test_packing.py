@@ -139,6 +139,13 @@ def test_data_ahead_of_the_last_entity_that_was_read_need_not_wait_for_the_unrea
     assert existence.blocks(data(6))
 
 
+def test_data_about_the_edge_do_not_wait_for_the_end_of_a_sync() -> None:
+    existence = Existence()
+    existence.offered([stored(1, Lane.ENTITY, 0, "SYNC_COMPLETED", type="EDGE")])
+    existence.pending(1)
+    assert not existence.blocks(data(2))
+
+
 def test_an_alarm_waits_for_all_entities_and_an_rpc_for_none() -> None:
     existence = Existence()
     existence.offered([added(1, of=7)])
