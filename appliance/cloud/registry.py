@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
@@ -37,6 +38,8 @@ TENANT_WIDE = frozenset(
 )
 """Kinds that every edge of the tenant has (§7.1)."""
 
+outbox_of = lru_cache(maxsize=1024)(str)
+"""The name of an edge's outbox, which thousands of events share."""
 
 CloudType = Literal["CE", "PE"]
 """Which server we play; a real edge of the other edition ends itself (§11.27)."""
@@ -219,7 +222,7 @@ def event_for(
     edge: UUID, entity: EntityId, action: str, body: bytes = b"", lane: Lane = Lane.ENTITY
 ) -> OutboxEvent:
     """A row of that edge's `edge_event`."""
-    return OutboxEvent(str(edge), lane, entity.type, action, entity, body)
+    return OutboxEvent(outbox_of(edge), lane, entity.type, action, entity, body)
 
 
 def rpc_event(edge: UUID, call: RpcCall) -> OutboxEvent:
@@ -247,4 +250,4 @@ def attributes_deleted(
 
 def relation_event(edge: UUID, entity: EntityId, action: str, body: bytes) -> OutboxEvent:
     """A relation that touches `entity`, for that edge; its JSON travels in the event."""
-    return OutboxEvent(str(edge), Lane.ENTITY, "RELATION", action, entity, body)
+    return OutboxEvent(outbox_of(edge), Lane.ENTITY, "RELATION", action, entity, body)

@@ -58,7 +58,8 @@ class State:
         self._uniques: dict[str, dict[str, UUID]] = {}
         self._owned: dict[str, dict[UUID, dict[UUID, None]]] = {kind: {} for kind in OWNERS}
         self._deleted: dict[tuple[EntityId, Scope, str], int] = {}
-        self._attributes: dict[EntityId, dict[Scope, dict[str, AttributeValue]]] = {}
+        self._attributes: dict[Scope, dict[EntityId, dict[str, AttributeValue]]]
+        self._attributes = {scope: {} for scope in Scope}
         self._credentials: dict[str, UUID] = {}
         self._relations_from: dict[EntityId, dict[UUID, Relation]] = {}
         self._relations_to: dict[EntityId, dict[UUID, Relation]] = {}
@@ -208,7 +209,7 @@ class State:
             del self._deleted[next(iter(self._deleted))]
 
     def _scope(self, entity: EntityId, scope: Scope) -> dict[str, AttributeValue]:
-        return self._attributes.setdefault(entity, {}).setdefault(scope, {})
+        return self._attributes[scope].setdefault(entity, {})
 
     # --- reading: StateView -------------------------------------------------------------------
 
@@ -262,7 +263,7 @@ class State:
 
     def attributes(self, entity: EntityId, scope: Scope) -> Mapping[str, AttributeValue]:
         """See StateView."""
-        return self._attributes.get(entity, {}).get(scope, _NOTHING)
+        return self._attributes[scope].get(entity, _NOTHING)
 
     def next_ms(self, entity: EntityId, scope: Scope, keys: Iterable[str], now_ms: int) -> int:
         """See StateView. A peer takes only what is strictly newer (§8.2); two changes may share a

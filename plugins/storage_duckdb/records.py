@@ -13,6 +13,7 @@ event carries the same bytes names the event by its index.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -41,6 +42,8 @@ _TYPE_NAMES = ("", "DEVICE", "ASSET", "ENTITY_VIEW", "TENANT", "CUSTOMER", "USER
 _TYPE_CODES = {name: code for code, name in enumerate(_TYPE_NAMES) if name}
 
 _encoder = msgspec.msgpack.Encoder()
+_word = lru_cache(maxsize=1024)(str)
+"""Thousands of events wait in memory, and the words in them are few: one of each will do."""
 
 
 class _Series(msgspec.Struct, array_like=True):
@@ -336,5 +339,6 @@ def _attributes_of(raw: _Attributes) -> AttributeWrite | AttributeDelete:
 
 
 def _event_of(raw: _Event) -> OutboxEvent:
-    entity = EntityId(raw.entity_type, raw.entity_id)
-    return OutboxEvent(raw.outbox, raw.lane, raw.type, raw.action, entity, raw.body, raw.id)
+    entity = EntityId(_word(raw.entity_type), raw.entity_id)
+    outbox, type, action = _word(raw.outbox), _word(raw.type), _word(raw.action)
+    return OutboxEvent(outbox, raw.lane, type, action, entity, raw.body, raw.id)
