@@ -7,10 +7,11 @@ import sys
 from appliance.kernel.memory import YOUNG_MAX, loading
 
 FREED = """
-import ctypes, gc, sys
-from appliance.kernel.memory import give_memory_back, settled
+import ctypes, gc, os, sys
+from appliance.kernel.memory import DUCKDB_ALLOCATOR, give_memory_back, settled
 
 assert give_memory_back() == hasattr(ctypes.CDLL(None), "mallopt")
+assert os.environ[DUCKDB_ALLOCATOR[0]]
 settled()
 assert gc.get_threshold()[0] == {young_max}
 assert gc.get_freeze_count() > 0
