@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import trio
 
-from appliance.cloud.activity import INACTIVITY_MS, LOOK_S
 from appliance.model.ids import EntityId
 from appliance.model.telemetry import Scope
+from appliance.state.activity import INACTIVITY_MS, LOOK_S
 from appliance.sync.messages import Attributes, AttributesDeleted, Item, Telemetry
 from appliance.sync.wire import encode_attributes, encode_entry
 from tests.kit.pair import until

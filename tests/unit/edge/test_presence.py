@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 import trio
 
-from appliance.edge.presence import INACTIVITY_MS, WRITE_EVERY_MS, Presence
+from appliance.edge.presence import Presence
 from appliance.edge.processor import Processor
 from appliance.extension.ports import DeviceSession
 from appliance.kernel.events import ignore
@@ -19,6 +19,7 @@ from appliance.model.message import Message
 from appliance.model.telemetry import AttributeWrite, Scope
 from appliance.model.unit import EntityWrite, Unit
 from appliance.rules.work import Work
+from appliance.state.activity import INACTIVITY_MS, WRITE_EVERY_MS
 from appliance.state.store import State
 from appliance.testing.memory_storage import MemoryStorage
 from tests.unit.edge.world import add_device, session_of, small_state
